@@ -1,0 +1,104 @@
+"""The ledger: what was read, what is trained, and what the prompts cost."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from axolotl_cft.encoding import Ids
+
+NO_PROMPT = "(none)"
+"""Key in `prompt_counts` for rows without a prompt."""
+
+_MODULUS = 2**128
+
+
+@dataclass
+class Ledger:
+    """Counts over one or more encoded datasets; tokens throughout unless said otherwise.
+
+    Attributes:
+        documents: rows of the source that were read.
+        empty: of these, without a single token (or null).
+        held_out: of these, in the held-out part.
+        used: of these, encoded here.
+        rows: rows made (chunks times views).
+        text_tokens: the used documents' own tokens, each counted once.
+        trained_tokens: tokens that bear loss, over all views, EOS included.
+        prompt_tokens: tokens the prompts add (prompt, separator, template).
+        total_tokens: length of all rows.
+        prompts_truncated: rows whose prompt was cut to fit `prompt_budget`.
+        special_tokens_in_text: special-token ids that the texts themselves contain.
+        prompt_counts: rows by prompt id.
+        targets_digest: order-free digest of the chunks' targets, views not counted twice. Arms
+            that train on the same tokens in the same chunks share it.
+    """
+
+    documents: int = 0
+    empty: int = 0
+    held_out: int = 0
+    used: int = 0
+    rows: int = 0
+    text_tokens: int = 0
+    trained_tokens: int = 0
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    prompts_truncated: int = 0
+    special_tokens_in_text: int = 0
+    prompt_counts: Counter[str] = field(default_factory=Counter)
+    targets_digest: int = 0
+
+    @property
+    def prompt_share(self) -> float:
+        """Share of all tokens that the prompts add: the price of CFT over CPT."""
+        return self.prompt_tokens / self.total_tokens if self.total_tokens else 0.0
+
+    def add_targets(self, chunks: Iterable[Ids]) -> None:
+        """Enter the targets of a document's chunks into the digest."""
+        for chunk in chunks:
+            data = hashlib.blake2b(chunk.astype("<i4").tobytes(), digest_size=16).digest()
+            self.targets_digest = (self.targets_digest + int.from_bytes(data, "big")) % _MODULUS
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        merged = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Ledger)}
+        merged["targets_digest"] %= _MODULUS
+        return Ledger(**merged)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; the digest as 32 hex digits, `prompt_share` beside the counts."""
+        data = asdict(self)
+        data["prompt_counts"] = dict(sorted(self.prompt_counts.items()))
+        data["targets_digest"] = f"{self.targets_digest:032x}"
+        data["prompt_share"] = round(self.prompt_share, 6)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Ledger":
+        """Inverse of `to_dict`; unknown keys are ignored."""
+        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        known["prompt_counts"] = Counter(known.get("prompt_counts", {}))
+        known["targets_digest"] = int(known.get("targets_digest", "0"), 16)
+        return cls(**known)
+
+    def lines(self) -> list[str]:
+        """The ledger as text, a fact a line."""
+        counts = ", ".join(f"{id_} {n:,}" for id_, n in self.prompt_counts.most_common())
+        lines = [
+            f"documents        {self.documents:,} read, {self.empty:,} empty, "
+            f"{self.held_out:,} held out, {self.used:,} used",
+            f"rows             {self.rows:,}",
+            f"text tokens      {self.text_tokens:,}",
+            f"trained tokens   {self.trained_tokens:,}",
+            f"prompt tokens    {self.prompt_tokens:,} ({self.prompt_share:.2%} of all tokens)",
+            f"prompts          {counts or NO_PROMPT}",
+            f"targets digest   {self.targets_digest:032x}",
+        ]
+        if self.prompts_truncated:
+            lines.append(f"prompts cut      {self.prompts_truncated:,} rows, to fit prompt_budget")
+        if self.special_tokens_in_text:
+            lines.append(
+                f"special tokens   {self.special_tokens_in_text:,} inside the texts, "
+                "kept as the tokenizer makes them"
+            )
+        return lines

@@ -1,0 +1,209 @@
+"""Pools of contextual prompts: load, validate, fill in, fingerprint.
+
+A pool is a YAML file (schema in docs/pools.md); the built-in ones are in `axolotl_cft/pools/`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from axolotl_cft.errors import CFTError
+
+BUILTIN_DIR = Path(__file__).parent / "pools"
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_POOL_KEYS = {"name", "description", "prompts", "defaults"}
+_PROMPT_KEYS = {"id", "text", "weight", "source", "strategy", "theory"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One contextual prompt.
+
+    Attributes:
+        id: distinct within its pool; what the ledger counts by.
+        text: the sentence(s); `{column}` stands for a row's value, `{{` and `}}` for braces.
+        weight: relative frequency in sampling.
+        source: where the text is from.
+        strategy: the learning strategy it carries (paper, section 4).
+        theory: the learning theory behind it.
+    """
+
+    id: str
+    text: str
+    weight: float = 1.0
+    source: str = ""
+    strategy: str = ""
+    theory: str = ""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that the text refers to."""
+        return frozenset(m[1] for m in _PLACEHOLDER.finditer(self.text) if m[1])
+
+    def fill(self, values: Mapping[str, Any]) -> str:
+        """The text with each `{column}` replaced by `str(values[column])`; nothing is evaluated.
+
+        Raises:
+            KeyError: a column without a value.
+        """
+
+        def replace(match: re.Match[str]) -> str:
+            return str(values[match[1]]) if match[1] else match[0][0]
+
+        return _PLACEHOLDER.sub(replace, self.text)
+
+
+@dataclass(frozen=True)
+class PromptPool:
+    """A named set of prompts.
+
+    Attributes:
+        name: as in `cft.prompts`.
+        description: a line for `prompts list`.
+        prompts: at least one, with distinct ids.
+        defaults: values for `{column}` where a row has none.
+        origin: the file or package it came from, for messages.
+    """
+
+    name: str
+    description: str
+    prompts: tuple[Prompt, ...]
+    defaults: Mapping[str, str]
+    origin: str = ""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns that any of the prompts refers to."""
+        return frozenset().union(*(prompt.columns for prompt in self.prompts))
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits over all that sampling and encoding see: ids, texts, weights, defaults.
+
+        Name, description, sources and the order of the prompts do not enter.
+        """
+        content = [sorted((p.id, p.text, p.weight) for p in self.prompts), dict(self.defaults)]
+        data = json.dumps(content, sort_keys=True).encode()
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def builtin_pools() -> dict[str, Path]:
+    """Names and files of the pools that this package brings."""
+    return {path.stem: path for path in sorted(BUILTIN_DIR.glob("*.yaml"))}
+
+
+def load_pool(name: str) -> PromptPool:
+    """Load a built-in pool by name or a pool file by path.
+
+    Raises:
+        CFTError: no such pool or file, or a malformed one (names file and line).
+    """
+    builtin = builtin_pools()
+    if name in builtin:
+        return read_pool(builtin[name])
+    path = Path(name).expanduser()
+    if path.is_file():
+        return read_pool(path)
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
+    known = ", ".join(builtin)
+    raise CFTError(f"unknown prompt pool '{name}': use one of {known}, or the path of a pool file")
+
+
+def read_pool(path: Path) -> PromptPool:
+    """Read and check a pool file.
+
+    Raises:
+        CFTError: unreadable, not YAML, or not a pool; names the file and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise CFTError(f"prompt pool {path} cannot be read: {exc}") from exc
+    try:
+        content = yaml.load(text, Loader=_LineLoader)  # a SafeLoader, see below
+    except yaml.MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        raise CFTError(f"{path}, line {line}: not valid YAML ({exc.problem})") from exc
+    except yaml.YAMLError as exc:
+        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
+    return parse_pool(content, origin=str(path))
+
+
+def parse_pool(content: Any, origin: str) -> PromptPool:
+    """Check a pool given as plain data (a mapping as in a pool file).
+
+    Args:
+        content: the mapping; `_LineLoader` leaves line numbers in it, other callers need not.
+        origin: what to call it in messages.
+
+    Raises:
+        CFTError: the first thing that is wrong, with its place and the mend.
+    """
+    if not isinstance(content, dict):
+        raise CFTError(f"{origin}: a pool is a mapping with name, description and prompts")
+    _check_keys(content, _POOL_KEYS, origin)
+    name = content.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise CFTError(f"{_where(origin, content)}: 'name' is missing; give the pool a name")
+    prompts = content.get("prompts")
+    if not isinstance(prompts, list) or not prompts:
+        raise CFTError(f"{_where(origin, content)}: 'prompts' is empty; list at least one prompt")
+    defaults = {k: v for k, v in (content.get("defaults") or {}).items() if k != _LINE}
+    if not all(isinstance(value, str) for value in defaults.values()):
+        raise CFTError(f"{_where(origin, content)}: 'defaults' maps column names to texts")
+    parsed = tuple(_parse_prompt(prompt, origin) for prompt in prompts)
+    seen: set[str] = set()
+    for prompt, raw in zip(parsed, prompts, strict=True):
+        if prompt.id in seen:
+            raise CFTError(f"{_where(origin, raw)}: the id '{prompt.id}' is used twice; rename one")
+        seen.add(prompt.id)
+    description = str(content.get("description") or "")
+    return PromptPool(name, " ".join(description.split()), parsed, defaults, origin)
+
+
+def _parse_prompt(raw: Any, origin: str) -> Prompt:
+    if not isinstance(raw, dict):
+        raise CFTError(f"{origin}: each prompt is a mapping with 'id' and 'text', got {raw!r}")
+    where = _where(origin, raw)
+    _check_keys(raw, _PROMPT_KEYS, origin)
+    texts = {key: raw.get(key, "") for key in _PROMPT_KEYS - {"weight"}}
+    for key, value in texts.items():
+        if not isinstance(value, str) or (key in {"id", "text"} and not value.strip()):
+            state = "is not a text" if key in raw else "is missing"
+            raise CFTError(f"{where}: a prompt's '{key}' {state}; quote it if it looks like YAML")
+    weight = raw.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1e9:
+        raise CFTError(f"{where}: 'weight' must be a number above 0, got {weight!r}")
+    texts["text"] = texts["text"].strip()
+    return Prompt(weight=float(weight), **texts)
+
+
+def _check_keys(mapping: Mapping[Hashable, Any], known: set[str], origin: str) -> None:
+    for key in mapping:
+        if key not in known and key != _LINE:
+            expected = ", ".join(sorted(known))
+            raise CFTError(f"{_where(origin, mapping)}: unknown key '{key}' (known: {expected})")
+
+
+_LINE = "\0line"
+
+
+def _where(origin: str, mapping: Mapping[Any, Any]) -> str:
+    return f"{origin}, line {mapping[_LINE]}" if _LINE in mapping else origin
+
+
+class _LineLoader(yaml.SafeLoader):
+    """SafeLoader that leaves in every mapping the line it began on."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        mapping[_LINE] = node.start_mark.line + 1
+        return mapping

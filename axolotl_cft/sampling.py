@@ -1,0 +1,76 @@
+"""Which prompt a chunk gets: a pure function of (seed, text, chunk, view).
+
+Nothing else enters: process count, batch size, row order, sharding, rank and streaming cannot
+change a draw, and a run can be repeated anywhere. Uniform numbers come from keyed BLAKE2b, one
+purpose ("person") for each kind of decision, so that decisions are independent of each other.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+_TWO_64 = float(2**64)
+
+
+def text_key(text: str) -> bytes:
+    """16 bytes that stand for a text's content. Equal texts have equal keys, wherever they are."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def uniform(purpose: str, key: bytes, label: str = "") -> float:
+    """A number in (0, 1), fixed by its arguments and uniform over keys.
+
+    Args:
+        purpose: kind of decision, at most 16 ASCII characters.
+        key: from `text_key`.
+        label: everything else the decision depends on.
+    """
+    digest = hashlib.blake2b(key + label.encode(), digest_size=8, person=purpose.encode()).digest()
+    # Halves keep the result off 0 and 1: a 64-bit integer plus 0.5, scaled. The sum rounds to
+    # 2**64 for the topmost integers, hence the min.
+    return min((int.from_bytes(digest, "big") + 0.5) / _TWO_64, 1.0 - 2.0**-53)
+
+
+def is_held_out(key: bytes, holdout: float) -> bool:
+    """Whether a document belongs to the held-out part, by its text alone.
+
+    The seed does not enter, so that every seed of a comparison shares one held-out part.
+    """
+    return holdout > 0.0 and uniform("cft-holdout", key) < holdout
+
+
+def is_dropped(seed: int, key: bytes, chunk: int, view: int, dropout: float) -> bool:
+    """Whether this view of a chunk goes without a prompt; true for a share `dropout` of them."""
+    return dropout > 0.0 and uniform("cft-dropout", key, f"{seed}/{chunk}/{view}") < dropout
+
+
+def draw(
+    ids: Sequence[str], weights: Sequence[float], seed: int, key: bytes, chunk: int, views: int
+) -> list[int]:
+    """Draw one prompt for each view of a chunk, without replacement while the pool lasts.
+
+    Prompt i gets the key -ln(u_i) / w_i with u_i hashed from its id; the smallest keys win
+    (weighted sampling without replacement, Efraimidis & Spirakis 2006). One view is thereby a
+    plain weighted draw; adding or reordering prompts leaves most other draws as they were; view v
+    is the same however many views are asked for. More views than prompts start a new round.
+
+    Args:
+        ids: the prompts' ids, distinct.
+        weights: positive, one for each id.
+        seed: `cft.seed`.
+        key: the document, from `text_key`.
+        chunk: index of the chunk in its document.
+        views: how many prompts to draw.
+
+    Returns:
+        `views` indices into `ids`.
+    """
+    drawn: list[int] = []
+    for round_ in range(-(-views // len(ids))):
+        label = f"{seed}/{chunk}/{round_}/"
+        scores = [
+            -math.log(uniform("cft-prompt", key, label + id_)) / weight
+            for id_, weight in zip(ids, weights, strict=True)
+        ]
+        drawn += sorted(range(len(ids)), key=scores.__getitem__)
+    return drawn[:views]
