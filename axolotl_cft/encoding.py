@@ -12,6 +12,7 @@ trained tokens, are the same whichever prompt was drawn, or none.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def chunk_bounds(n_targets: int, capacity: int) -> list[tuple[int, int]]:
     begins = list(range(0, n_targets, capacity))
     if len(begins) > 1 and n_targets - begins[-1] == 1:
         begins[-1] -= 1
-    return list(zip(begins, [*begins[1:], n_targets], strict=True))
+    return list(pairwise([*begins, n_targets]))
 
 
 def bare_context(frame: Frame, previous: int | None) -> Ids:
@@ -112,7 +113,7 @@ class RowBuffer:
         parts = [part for row in zip(self.contexts, self.targets, strict=True) for part in row]
         input_ids = np.concatenate(parts, dtype=np.int32)
         labels = input_ids.astype(np.int64)
-        for begin, context in zip(offsets[:-1], self.contexts, strict=True):
+        for begin, context in zip(offsets, self.contexts, strict=False):
             labels[begin : begin + context.size] = IGNORE_INDEX
         return offsets, input_ids, labels
 

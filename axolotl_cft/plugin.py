@@ -119,7 +119,7 @@ def _check_raw(cfg: Mapping[str, Any]) -> None:
     if cfg.get("pretraining_dataset"):
         raise CFTError(
             "pretraining_dataset: the host rebuilds the labels of such data, so the prompt would "
-            "be trained; list it under `datasets` with `type: cft` (and `streaming: true` if needed)"
+            "be trained; list it under `datasets` as `type: cft`, with `streaming: true` if needed"
         )
     if not any(cft_datasets(cfg)):
         if cfg.get("cft") is not None:

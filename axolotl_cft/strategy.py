@@ -261,8 +261,8 @@ class DocumentEncoder:
         if needed[worst] > budget:
             raise CFTError(
                 f"{pool.origin or pool.name}: prompt '{worst}' takes {needed[worst]} tokens with "
-                f"what surrounds it, and cft.prompt_budget is {budget}; set it to {needed[worst]} or "
-                "more"
+                f"what surrounds it, more than cft.prompt_budget: {budget}; set it to at least "
+                f"{needed[worst]}"
             )
 
     def row_values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:

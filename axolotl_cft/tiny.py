@@ -61,11 +61,9 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> Any:
 
 
 def _pieces(texts: Iterable[str]) -> Iterable[str]:
-    """Words with their leading space: without pre-tokenization merges would span whole sentences,
-    and training would be slow."""
+    """Single words; whole texts would let merges span sentences, and make training slow."""
     for text in texts:
-        for word in text.split(" "):
-            yield word
+        yield from text.split(" ")
 
 
 def build_model(directory: Path, tokenizer: Any, max_positions: int = 2048, seed: int = 0) -> Path:

@@ -1,0 +1,109 @@
+"""Shared fixtures: tokenizers of the common families, a tiny Llama, a small corpus. No network."""
+
+import json
+import os
+from pathlib import Path
+
+# Before anything imports the host: no telemetry, no hub, and threads that leave room for xdist.
+os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+TOPICS = {
+    "heart": "The heart pumps blood through the vessels. Valves keep it from flowing back.",
+    "insulin": "Insulin lets cells take up glucose. Without it the blood sugar rises.",
+    "bonds": "A bond's price falls when interest rates rise, since its coupons are fixed.",
+    "unicode": "Zürich, naïve, 東京, 🫀 and a tab\there; e\u0301 is decomposed, \u200b invisible.",
+}
+
+
+def make_documents(count: int, words: int = 60) -> list[dict[str, str]]:
+    """Distinct documents of varied length, in order, with a topic column."""
+    documents = []
+    for index in range(count):
+        topic = list(TOPICS)[index % len(TOPICS)]
+        repeats = 1 + (index * 7) % max(1, words // 12)
+        text = f"Section {index}. " + " ".join([TOPICS[topic]] * repeats)
+        documents.append({"id": f"d{index}", "topic": topic, "text": text})
+    return documents
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+CHATML_WITH_DATE = (
+    "{% set today = date_string if date_string is defined else strftime_now('%d %b %Y') %}"
+    "<|im_start|>system\nToday: {{ today }}, {{ strftime_now('%Y') }}<|im_end|>\n"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_tokenizer():
+    """BPE with byte fallback that sets BOS by itself, as Llama-2's; with a chat template."""
+    from axolotl_cft.tiny import build_tokenizer
+
+    return build_tokenizer(list(TOPICS.values()), vocab_size=600)
+
+
+@pytest.fixture(scope="session")
+def bytelevel_tokenizer():
+    """Byte-level BPE without BOS, as Qwen's; its chat template inserts today's date."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(TOPICS.values(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=specials[1:],
+        chat_template=CHATML_WITH_DATE,
+    )
+
+
+@pytest.fixture(scope="session")
+def eos_adding_tokenizer(sentencepiece_tokenizer):
+    """Sets BOS and EOS by itself, as some encoder-bred tokenizers do."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    source = sentencepiece_tokenizer
+    core = type(source.backend_tokenizer).from_str(source.backend_tokenizer.to_str())
+    core.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="</s>",
+    )
+
+
+@pytest.fixture(params=["sentencepiece", "bytelevel", "eos_adding"])
+def any_tokenizer(request):
+    """Each of the tokenizer families in turn."""
+    return request.getfixturevalue(f"{request.param}_tokenizer")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory, sentencepiece_tokenizer) -> Path:
+    """Folder of a random 2-layer Llama with its tokenizer."""
+    from axolotl_cft.tiny import build_model
+
+    return build_model(tmp_path_factory.mktemp("model"), sentencepiece_tokenizer)
