@@ -1,17 +1,12 @@
 """Axolotl's prompt strategy `type: cft`: documents in, rows of token ids out.
 
-The edge between the pure modules and the host: texts come from an Arrow table, ids from the
-tokenizer's Rust core, rows go back as an Arrow table. Axolotl finds `load` through
-axolotl/prompt_strategies/__init__.py::load and calls `CFTStrategy.wrap_dataset`.
+The edge to the host. Axolotl finds `load` through axolotl/prompt_strategies/__init__.py::load and
+calls `CFTStrategy.wrap_dataset`; texts come from an Arrow table and rows go back as one.
 """
 
-import functools
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +20,11 @@ from datasets import Dataset, Features, IterableDataset, Value
 from datasets import List as ListFeature
 
 from axolotl_cft.config import STAMP_PREFIX, ColumnPrompts, Plan
-from axolotl_cft.encoding import Frame, Ids, RowBuffer, encode_document
+from axolotl_cft.encoder import DocumentEncoder
+from axolotl_cft.encoding import RowBuffer
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
-from axolotl_cft.ledger import NO_PROMPT, Ledger
-from axolotl_cft.prompts import PromptPool
-from axolotl_cft.sampling import draw, is_dropped, is_held_out, text_key
+from axolotl_cft.ledger import Ledger
 
 LOG = get_logger(__name__)
 
@@ -49,8 +43,8 @@ FEATURES = Features(
 BATCH_BYTES = 16 << 20
 """Text bytes aimed at in one batch: bounds memory whatever the documents' length."""
 
-PINNED_DATE = datetime(2024, 7, 26)
-"""The date that chat templates see, so that a prepared dataset does not depend on the day."""
+SLICE_BYTES = 1 << 20
+"""Text bytes tokenized at a time, while the slice before becomes rows."""
 
 
 def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
@@ -201,230 +195,22 @@ class CFTStrategy(DatasetWrappingStrategy):
         column = table.column(self.field)
         self._check_text(column.type)
         rows = RowBuffer()
-        begin = 0
-        for end in _cut_by_bytes(column):
-            part = table.slice(begin, end - begin)
-            self.encoder.encode(
-                part.column(self.field).to_pylist(), self.encoder.row_values(part), rows
-            )
-            begin = end
+        parts = (
+            (part.column(self.field).to_pylist(), self._values(part))
+            for part in (table.slice(a, b - a) for a, b in pairwise(_cut_by_bytes(column)))
+        )
+        self.encoder.encode_parts(parts, rows)
         return _to_arrow(rows)
+
+    def _values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
+        """Of each document, the columns that prompts refer to."""
+        present = sorted(self.encoder.choose.columns.intersection(table.column_names))
+        return table.select(present).to_pylist() if present else [{}] * len(table)
 
     def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """A batch of a streaming dataset; its columns may be known only now."""
         self._check_columns(list(batch))
         return _to_arrow_dict(self._encode_table(pa.table(dict(batch))))
-
-
-@dataclass(frozen=True)
-class Context:
-    """A prompt as it stands before a text: its id in the ledger, its ids, whether it was cut."""
-
-    prompt_id: str
-    ids: Ids
-    truncated: bool
-
-
-class DocumentEncoder:
-    """Turns texts into rows, and keeps the ledger while it does.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-        plan: how to encode.
-        sequence_len: most tokens in a row.
-
-    Raises:
-        CFTError: no EOS, no chat template where one is needed, a prompt that does not fit
-            `prompt_budget`, or no room left for text.
-    """
-
-    def __init__(self, tokenizer: Any, plan: Plan, sequence_len: int):
-        self.tokenizer = tokenizer
-        self.plan = plan
-        self.ledger = Ledger()
-        self.frame = _frame(tokenizer, plan.options.prompt_budget, sequence_len)
-        special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-        self.special_ids = np.asarray(sorted(special), dtype=np.int32)
-        self._text_ids = _fast_encoder(tokenizer)
-        # A pool's prompts recur; prompts from columns mostly do not, hence the bound.
-        self._context = functools.lru_cache(maxsize=4096)(self._encode_prompt)
-        self._check_pool()
-
-    def _check_pool(self) -> None:
-        pool, budget = self.plan.pool, self.frame.prompt_budget
-        if pool is None or pool.columns:
-            return
-        needed = {
-            p.id: self._encode_prompt(p.id, p.fill({}), cut=False).ids.size for p in pool.prompts
-        }
-        worst = max(needed, key=needed.__getitem__)
-        if needed[worst] > budget:
-            raise CFTError(
-                f"{pool.origin or pool.name}: prompt '{worst}' takes {needed[worst]} tokens with "
-                f"what surrounds it, more than cft.prompt_budget: {budget}; set it to at least "
-                f"{needed[worst]}"
-            )
-
-    def row_values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
-        """The values that prompts need of each row, as mappings (empty ones for a plain pool)."""
-        prompts, pool = self.plan.options.prompts, self.plan.pool
-        if isinstance(prompts, ColumnPrompts):
-            return table.select([prompts.column]).to_pylist()
-        if pool is not None and pool.columns:
-            present = [name for name in pool.columns if name in table.column_names]
-            return table.select(present).to_pylist() if present else [{}] * len(table)
-        return [{}] * len(table)
-
-    def encode(
-        self, texts: Sequence[str | None], values: Sequence[Mapping[str, Any]], rows: RowBuffer
-    ) -> None:
-        """Append the rows of `texts` to `rows` and count them.
-
-        Args:
-            texts: documents; None counts as empty.
-            values: of each document, what its prompts need.
-            rows: receives the rows in order.
-        """
-        chosen = list(self._select(texts))
-        with _tokenizer_threads():
-            ids_of = self._text_ids([texts[i] for i, _ in chosen])
-        for (index, key), ids in zip(chosen, ids_of, strict=True):
-            if len(ids) == 0:
-                self.ledger.empty += 1
-                continue
-            self._encode_one(np.asarray(ids, dtype=np.int32), key, values[index], rows)
-
-    def _select(self, texts: Sequence[str | None]) -> Iterator[tuple[int, bytes]]:
-        """Indices and keys of the documents of this part."""
-        for index, text in enumerate(texts):
-            self.ledger.documents += 1
-            if not text:
-                self.ledger.empty += 1
-                continue
-            key = text_key(text)
-            held_out = is_held_out(key, self.plan.holdout)
-            self.ledger.held_out += held_out
-            if not self.plan.holdout or held_out == (self.plan.part == "test"):
-                yield index, key
-
-    def _encode_one(self, ids: Ids, key: bytes, values: Mapping[str, Any], rows: RowBuffer) -> None:
-        contexts: list[Context | None] = []
-
-        def contexts_of(chunk: int) -> list[Ids | None]:
-            drawn = self._draw(key, chunk, values)
-            contexts.extend(drawn)
-            return [None if context is None else context.ids for context in drawn]
-
-        first = len(rows)
-        chunks = encode_document(ids, self.frame, contexts_of, rows)
-        self._count(ids, chunks, contexts, rows, first)
-
-    def _draw(self, key: bytes, chunk: int, values: Mapping[str, Any]) -> list[Context | None]:
-        """One context (or None) for each view of a chunk."""
-        options, pool = self.plan.options, self.plan.pool
-        seed = options.seed or 0
-        prompts: list[tuple[str, str]] = []
-        if isinstance(options.prompts, ColumnPrompts):
-            prompts = [(options.prompts.column, self._column_prompt(values))]
-        elif pool is not None:
-            ids = [prompt.id for prompt in pool.prompts]
-            weights = [prompt.weight for prompt in pool.prompts]
-            picked = draw(ids, weights, seed, key, chunk, options.views)
-            prompts = [(ids[i], self._filled(pool, i, values)) for i in picked]
-        else:
-            return [None]
-        return [
-            None
-            if is_dropped(seed, key, chunk, view, options.dropout)
-            else self._context(id_, text)
-            for view, (id_, text) in enumerate(prompts)
-        ]
-
-    def _column_prompt(self, values: Mapping[str, Any]) -> str:
-        column = self.plan.options.prompts.column  # type: ignore[union-attr]
-        prompt = values[column]
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise CFTError(
-                f"dataset {self.plan.path}: document {self.ledger.documents} has no prompt in "
-                f"column '{column}'; fill it (`axolotl-cft generate --fallback paper` does) or "
-                "drop the row"
-            )
-        return prompt
-
-    def _filled(self, pool: PromptPool, index: int, values: Mapping[str, Any]) -> str:
-        prompt = pool.prompts[index]
-        if not prompt.columns:
-            return prompt.fill({})
-        known = {**pool.defaults, **{k: v for k, v in values.items() if v is not None}}
-        missing = sorted(prompt.columns - known.keys())
-        if missing:
-            raise CFTError(
-                f"dataset {self.plan.path}: a document has no value for '{missing[0]}', which "
-                f"prompt '{prompt.id}' of {pool.origin or pool.name} names; add the column or a "
-                "line under the pool's `defaults`"
-            )
-        return prompt.fill(known)
-
-    def _encode_prompt(self, prompt_id: str, text: str, cut: bool = True) -> Context:
-        """The ids that stand before a text: BOS, prompt and separator, or a rendered user turn."""
-        budget = self.frame.prompt_budget
-        if self.plan.options.format == "chat":
-            ids = self._render_chat(text)
-            truncated = cut and len(ids) > budget
-            keep = len(self._plain_ids(text))
-            while cut and len(ids) > budget and keep > 0:
-                keep -= max(1, len(ids) - budget)
-                shorter = self.tokenizer.decode(self._plain_ids(text)[: max(keep, 0)])
-                ids = self._render_chat(shorter)
-        else:
-            ids = [*self.frame.start, *self._plain_ids(text + self.plan.options.separator)]
-            truncated = cut and len(ids) > budget
-            if truncated:
-                separator = self._plain_ids(self.plan.options.separator)
-                head = [*self.frame.start, *self._plain_ids(text)]
-                ids = [*head[: budget - len(separator)], *separator]
-        return Context(prompt_id, np.asarray(ids, dtype=np.int32), truncated)
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    def _render_chat(self, prompt: str) -> list[int]:
-        """User turn and generation prompt of the tokenizer's template, the date pinned."""
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            tokenize=False,
-            add_generation_prompt=True,
-            date_string=PINNED_DATE.strftime("%d %b %Y"),
-            strftime_now=PINNED_DATE.strftime,
-        )
-        return self._plain_ids(rendered)
-
-    def _count(
-        self,
-        ids: Ids,
-        chunks: list[Ids],
-        contexts: list[Context | None],
-        rows: RowBuffer,
-        first: int,
-    ) -> None:
-        ledger = self.ledger
-        ledger.used += 1
-        ledger.text_tokens += ids.size
-        ledger.special_tokens_in_text += int(np.isin(ids, self.special_ids).sum())
-        ledger.add_targets(chunks)
-        bare = max(1, len(self.frame.start))
-        for context, row_context, target in zip(
-            contexts, rows.contexts[first:], rows.targets[first:], strict=True
-        ):
-            ledger.rows += 1
-            ledger.trained_tokens += target.size
-            ledger.total_tokens += row_context.size + target.size
-            if context is None:
-                ledger.prompt_counts[NO_PROMPT] += 1
-                continue
-            ledger.prompt_counts[context.prompt_id] += 1
-            ledger.prompt_tokens += row_context.size - bare
-            ledger.prompts_truncated += context.truncated
 
 
 def describe(plan: Plan, label: str, ledger: Ledger) -> dict[str, Any]:
@@ -465,68 +251,6 @@ def _label(path: str, ds_cfg: Mapping[str, Any]) -> str:
     return path + (f" ({name})" if name else "") + shard
 
 
-def _frame(tokenizer: Any, prompt_budget: int, sequence_len: int) -> Frame:
-    if tokenizer.eos_token_id is None:
-        raise CFTError("the tokenizer has no EOS token; set special_tokens.eos_token in the config")
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    special = tokenizer("a")["input_ids"]
-    # What the tokenizer puts in front by itself is what the model was trained to expect; a BOS
-    # that is defined but not set by default (Phi-3, say) is not.
-    begin = next((i for i in range(len(special)) if special[i : i + len(plain)] == plain), 0)
-    if sequence_len - prompt_budget < 2:
-        raise CFTError(
-            f"cft.prompt_budget: {prompt_budget} leaves no room for text in sequence_len: "
-            f"{sequence_len}; lower the one or raise the other"
-        )
-    frame = Frame(tuple(special[:begin]), tokenizer.eos_token_id, sequence_len, prompt_budget)
-    if max(1, begin) > prompt_budget:
-        raise CFTError(
-            f"cft.prompt_budget: {prompt_budget} has no room for BOS; set {begin} or more"
-        )
-    return frame
-
-
-def _fast_encoder(tokenizer: Any) -> Callable[[list[Any]], list[list[int]]]:
-    """`tokenizer(texts, add_special_tokens=False)`, straight from the Rust core where it agrees.
-
-    `encode_batch_fast` leaves offsets out, which is where half the time goes.
-    """
-
-    def slow(texts: list[Any]) -> list[list[int]]:
-        return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or not hasattr(backend, "encode_batch_fast"):
-        return slow
-
-    def fast(texts: list[Any]) -> list[list[int]]:
-        # A call elsewhere may have left truncation or padding switched on in the shared core.
-        backend.no_truncation()
-        backend.no_padding()
-        return [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
-
-    specials = " ".join(map(str, tokenizer.all_special_tokens))
-    probe = [f"Probe: héllo  wörld\n\n\t1,234 {specials} end", " leading", ""]
-    return fast if fast(probe) == slow(probe) else slow
-
-
-@contextmanager
-def _tokenizer_threads() -> Iterator[None]:
-    """Let the tokenizer use its threads; the host switches them off for the sake of its forks.
-
-    `tokenizers` reads the variable at each call, so restoring it keeps those forks safe.
-    """
-    before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TOKENIZERS_PARALLELISM"]
-        else:
-            os.environ["TOKENIZERS_PARALLELISM"] = before
-
-
 def _batch_size(dataset: Dataset, field: str) -> int:
     """Documents in a batch so that it holds about BATCH_BYTES of text, at most 1,000."""
     total = pc.sum(pc.binary_length(dataset.data.table.column(field))).as_py() or 0
@@ -535,11 +259,10 @@ def _batch_size(dataset: Dataset, field: str) -> int:
 
 
 def _cut_by_bytes(column: pa.ChunkedArray) -> list[int]:
-    """Ends of consecutive slices of about BATCH_BYTES / 4 each, at least one document."""
+    """Bounds of consecutive slices of about SLICE_BYTES each, at least one document."""
     lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    groups = np.cumsum(lengths) // (BATCH_BYTES // 4)
-    ends = (np.flatnonzero(np.diff(groups)) + 1).tolist()
-    return [*ends, len(column)] if len(column) else []
+    slices = np.cumsum(lengths) // SLICE_BYTES
+    return [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist(), len(column)]
 
 
 def _to_arrow(rows: RowBuffer) -> pa.Table:
