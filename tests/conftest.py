@@ -43,12 +43,20 @@ CHATML_WITH_DATE = (
 )
 
 
+def tokenizer_texts() -> list[str]:
+    """What the test tokenizers learn from: with the prompts in, these take about 30 tokens."""
+    from axolotl_cft.prompts import load_pool
+
+    pools = [load_pool("paper"), load_pool("negative")]
+    return [*TOPICS.values(), *(prompt.text for pool in pools for prompt in pool.prompts)] * 2
+
+
 @pytest.fixture(scope="session")
 def sentencepiece_tokenizer():
     """BPE with byte fallback that sets BOS by itself, as Llama-2's; with a chat template."""
     from axolotl_cft.tiny import build_tokenizer
 
-    return build_tokenizer(list(TOPICS.values()), vocab_size=600)
+    return build_tokenizer(tokenizer_texts(), vocab_size=900)
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +71,9 @@ def bytelevel_tokenizer():
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+        vocab_size=900, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
     )
-    core.train_from_iterator(TOPICS.values(), trainer)
+    core.train_from_iterator(tokenizer_texts(), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token="<|endoftext|>",

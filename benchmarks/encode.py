@@ -1,0 +1,267 @@
+"""How fast documents become rows: ours, Axolotl's `completion`, a TRL-style map, and the limit.
+
+    python benchmarks/encode.py [--runs 3] [--megabytes 24] [--factor 10]
+
+All contenders read the same Parquet file with the same 32k SentencePiece-style BPE tokenizer, each
+in a process of its own, one after the other in every round. The text is the documentation strings
+of the installed scipy, torch, transformers and numpy, one module a document. Printed per
+contender, as medians over the rounds:
+
+    encode     tokens of text per second of the encoding stage alone (no imports, no loading)
+    ratio      the same against the limit: `Tokenizer.encode_batch_fast` on all texts, all threads,
+               the ids read into Python
+    wall       the whole process; for ours and completion it is a real `axolotl preprocess`
+    memory     peak private memory (RssAnon) summed over the process and its workers; pages of
+               memory-mapped Arrow files belong to the page cache and are not counted
+
+Ours and completion run inside the host, which switches the tokenizer's threads off and uses
+`dataset_num_proc` workers instead (all cores here). The last line gives our memory at --factor
+times the documents.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+CORES = len(os.sched_getaffinity(0))
+CONTENDERS = ("limit", "ours", "completion", "trl")
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "AXOLOTL_DO_NOT_TRACK": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def docstrings(megabytes: float) -> list[str]:
+    """Real English technical text that every installation has: one document a module."""
+    import numpy
+
+    site, found, size = Path(numpy.__file__).parents[1], [], 0
+    for package in ("scipy", "torch", "transformers", "numpy"):
+        for file in sorted((site / package).rglob("*.py")):
+            text = file.read_text(encoding="utf-8", errors="replace")
+            parts = [p for p in re.findall(r'"""(.*?)"""', text, re.DOTALL) if len(p) > 200]
+            if parts:
+                found.append("\n\n".join(parts))
+                size += len(found[-1])
+            if size > megabytes * 1e6:
+                return found
+    return found
+
+
+def write_inputs(folder: Path, megabytes: float, factor: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from axolotl_cft.tiny import build_model, build_tokenizer
+
+    texts = docstrings(megabytes)
+    tokenizer = build_tokenizer(texts[::8], vocab_size=32_000)
+    build_model(folder / "model", tokenizer)
+    pq.write_table(pa.table({"text": texts}), folder / "once.parquet")
+    # The copies differ, as documents do: equal texts would be answered from caches.
+    with pq.ParquetWriter(folder / "many.parquet", pa.schema({"text": pa.string()})) as writer:
+        for copy in range(factor):
+            writer.write_table(pa.table({"text": [f"Copy {copy}. {text}" for text in texts]}))
+    for kind in ("ours", "completion"):
+        for size in ("once", "many"):
+            path = folder / f"{kind}-{size}.json"
+            path.write_text(json.dumps(host_config(folder, kind, size)))
+
+
+def host_config(folder: Path, kind: str, size: str) -> dict[str, Any]:
+    dataset = {"path": str(folder / f"{size}.parquet"), "field": "text"}
+    config = {
+        "base_model": str(folder / "model"),
+        "datasets": [{**dataset, "type": "cft" if kind == "ours" else "completion"}],
+        "sequence_len": 4096,
+        "seed": 42,
+        "dataset_num_proc": CORES,
+        "micro_batch_size": 1,
+        "gradient_accumulation_steps": 1,
+        "num_epochs": 1,
+        "learning_rate": 1e-5,
+        "optimizer": "adamw_torch",
+        "bf16": False,
+        "fp16": False,
+        "tf32": False,
+        "attn_implementation": "sdpa",
+        "special_tokens": {"pad_token": "</s>"},
+        "output_dir": str(folder / "out"),
+        "dataset_prepared_path": str(folder / f"prepared-{kind}-{size}-{time.time_ns()}"),
+    }
+    if kind == "ours":
+        config |= {"plugins": ["axolotl_cft.CFTPlugin"], "cft": {"prompts": "paper"}}
+    return config
+
+
+def encode_stage(contender: str, folder: Path) -> float:
+    """Seconds of the encoding stage alone, in this process."""
+    import datasets
+    from transformers import AutoTokenizer
+
+    if contender in ("ours", "completion"):
+        return host_stage(folder / f"{contender}-once.json")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    dataset = datasets.load_dataset(
+        "parquet", data_files=str(folder / "once.parquet"), split="train"
+    )
+    if contender == "limit":
+        os.environ["TOKENIZERS_PARALLELISM"] = "true"
+        texts = dataset["text"][:]
+        start = time.perf_counter()
+        for begin in range(0, len(texts), 256):
+            batch = texts[begin : begin + 256]
+            encodings = tokenizer.backend_tokenizer.encode_batch_fast(
+                batch, add_special_tokens=False
+            )
+            _ = [encoding.ids for encoding in encodings]
+        return time.perf_counter() - start
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    start = time.perf_counter()
+    dataset.map(
+        trl_style,
+        fn_kwargs={"tokenizer": tokenizer, "prompt": "Think about what follows.\n\n"},
+        remove_columns=["text"],
+        num_proc=CORES,
+        load_from_cache_file=False,
+    )
+    return time.perf_counter() - start
+
+
+def trl_style(row: dict[str, Any], tokenizer: Any, prompt: str) -> dict[str, Any]:
+    """What trl's SFTTrainer does with a prompt/completion row: tokenize the prompt, then both."""
+    prompt_ids = tokenizer(prompt)["input_ids"]
+    ids = tokenizer(prompt + row["text"])["input_ids"]
+    mask = [0] * len(prompt_ids) + [1] * (len(ids) - len(prompt_ids))
+    return {"input_ids": ids, "completion_mask": mask}
+
+
+def host_stage(config: Path) -> float:
+    from axolotl.cli.config import load_cfg
+    from axolotl.loaders import load_tokenizer
+    from axolotl.utils.data.shared import load_dataset_with_config
+    from axolotl.utils.data.wrappers import get_dataset_wrapper
+
+    cfg = load_cfg(str(config))
+    tokenizer = load_tokenizer(cfg)
+    dataset = load_dataset_with_config(cfg.datasets[0], False)
+    start = time.perf_counter()
+    get_dataset_wrapper(cfg.datasets[0], tokenizer, cfg, cfg.datasets[0].type, dataset)
+    return time.perf_counter() - start
+
+
+def private_memory(pid: int) -> int:
+    """Private bytes (RssAnon) of a process and its descendants, now."""
+    import psutil
+
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if match := re.search(r"RssAnon:\s+(\d+) kB", status):
+                total += int(match[1]) * 1024
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        pass
+    return total
+
+
+def measure(command: list[str], folder: Path) -> dict[str, float]:
+    """Run a command to its end; wall seconds, peak private MiB, and its last line as seconds."""
+    environment = {**os.environ, **QUIET, "HF_HOME": str(folder / "hf")}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.05):
+            peak = max(peak, private_memory(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    stdout, stderr = process.communicate()
+    wall = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(stderr.decode()[-3000:])
+    lines = stdout.decode().strip().splitlines()
+    seconds = float(lines[-1].split()[-1]) if lines and lines[-1].startswith("seconds") else 0.0
+    return {"wall": wall, "memory": peak / 2**20, "seconds": seconds}
+
+
+def run_contender(contender: str, folder: Path, size: str = "once") -> dict[str, float]:
+    worker = [sys.executable, __file__, "--worker", contender, "--folder", str(folder)]
+    result = measure(worker, folder) if size == "once" else {"seconds": 0.0}
+    if contender in ("ours", "completion"):
+        config = folder / f"{contender}-{size}.json"
+        content = host_config(folder, contender, size)
+        config.write_text(json.dumps(content))
+        whole = measure([sys.executable, "-m", "axolotl.cli.preprocess", str(config)], folder)
+        result |= {"wall": whole["wall"], "memory": whole["memory"]}
+    return result
+
+
+def count_tokens(folder: Path) -> tuple[int, int]:
+    import pyarrow.parquet as pq
+    from transformers import AutoTokenizer
+
+    backend = AutoTokenizer.from_pretrained(folder / "model").backend_tokenizer
+    texts = pq.read_table(folder / "once.parquet").column("text").to_pylist()
+    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    return len(texts), sum(len(encoding.ids) for encoding in encodings)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
+    parser.add_argument("--megabytes", type=float, default=24, help="text to use (default 24)")
+    parser.add_argument("--factor", type=int, default=10, help="for the memory line (default 10)")
+    parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print("seconds", encode_stage(arguments.worker, arguments.folder))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        compare(Path(name), arguments)
+
+
+def compare(folder: Path, arguments: argparse.Namespace) -> None:
+    write_inputs(folder, arguments.megabytes, arguments.factor)
+    documents, tokens = count_tokens(folder)
+    print(f"{documents:,} documents, {tokens:,} tokens, {CORES} cores, {arguments.runs} rounds")
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for _ in range(arguments.runs):
+        for contender in CONTENDERS:
+            results[contender].append(run_contender(contender, folder))
+    print(f"{'':12}{'Mtok/s':>8}{'of limit':>10}{'wall s':>8}{'MiB':>8}")
+    for name, runs in results.items():
+        seconds = statistics.median(run["seconds"] for run in runs)
+        pairs = zip(results["limit"], runs, strict=True)
+        ratio = statistics.median(limit["seconds"] / run["seconds"] for limit, run in pairs)
+        wall = statistics.median(run["wall"] for run in runs)
+        memory = statistics.median(run["memory"] for run in runs)
+        print(f"{name:12}{tokens / seconds / 1e6:8.2f}{ratio:10.2f}{wall:8.1f}{memory:8.0f}")
+    pairs = zip(results["completion"], results["ours"], strict=True)
+    against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
+    print(f"ours against completion, encoding stage: {against:.2f}x")
+    many = run_contender("ours", folder, "many")
+    print(f"ours at {arguments.factor}x the documents: {many['memory']:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
