@@ -1,0 +1,168 @@
+"""The benchmarks as the evaluation tasks see them: one table, one set of readers.
+
+Both live in `eval_tasks/benchmarks.py`, which must not import us (`lm_eval --include_path
+eval_tasks` works without this package). So it is loaded from its file here: from the source tree
+in a clone or an editable install, else from `lm_eval/tasks/axolotl_cft`, where a wheel puts it.
+"""
+
+import functools
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+
+
+def task_folder() -> Path:
+    """The folder of the task YAMLs.
+
+    Raises:
+        CFTError: the tasks are not installed.
+    """
+    folders = [Path(__file__).resolve().parents[1] / "eval_tasks"]
+    harness = importlib.util.find_spec("lm_eval")
+    if harness is not None and harness.submodule_search_locations:
+        folders += [
+            Path(path) / "tasks" / "axolotl_cft" for path in harness.submodule_search_locations
+        ]
+    for folder in folders:
+        if (folder / "benchmarks.py").is_file():
+            return folder
+    raise CFTError(
+        f"the evaluation tasks are not installed (looked in {', '.join(map(str, folders))}): "
+        "reinstall axolotl-cft"
+    )
+
+
+@functools.cache
+def catalogue() -> ModuleType:
+    """The module `eval_tasks/benchmarks.py`."""
+    name = "axolotl_cft._eval_tasks_benchmarks"
+    spec = importlib.util.spec_from_file_location(name, task_folder() / "benchmarks.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+class _TaskLoader(yaml.SafeLoader):
+    """YAML in which `!function` is a name, not an import."""
+
+
+_TaskLoader.add_constructor("!function", lambda _, node: node.value)
+
+
+@functools.cache
+def _task_table() -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Task -> benchmark, and group -> tasks, as the YAMLs say."""
+    tasks, groups = {}, {}
+    for path in sorted(task_folder().rglob("*.yaml")):
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskLoader)
+        if "group" in config:
+            groups[config["group"]] = list(config["task"])
+        else:
+            tasks[config["task"]] = config["dataset_kwargs"]["benchmark"]
+    return tasks, groups
+
+
+def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
+    """Task -> benchmark for task and group names, groups spelt out, in the order given.
+
+    Raises:
+        CFTError: a name is neither a task nor a group of ours.
+    """
+    tasks, groups = _task_table()
+    result: dict[str, str] = {}
+    for name in names:
+        members = groups.get(name, [name])
+        unknown = [member for member in members if member not in tasks]
+        if unknown:
+            raise CFTError(
+                f"unknown task {unknown[0]!r}: choose from {', '.join([*groups, *tasks])}"
+            )
+        result |= {member: tasks[member] for member in members}
+    if not result:
+        raise CFTError(f"no task named: choose from {', '.join([*groups, *tasks])}")
+    return result
+
+
+def load_items(
+    tasks: Iterable[str], data_dir: Path | None = None
+) -> Iterator[tuple[str, int, str]]:
+    """The test items of tasks or groups as (task, row in the test split, text).
+
+    The row is lm-eval's `doc_id`. The text is the question (MMLU, MedQA) or the headline or
+    sentence to classify, without options and without the instruction around it. Read from
+    `data_dir` or the environment's CFT_DATA_DIR, else from the hub, as the tasks do.
+
+    Raises:
+        CFTError: an unknown task, or items that cannot be read.
+    """
+    module = catalogue()
+    for task, benchmark in task_benchmarks(tasks).items():
+        try:
+            rows = module.load(benchmark, cft_data_dir=str(data_dir) if data_dir else None)["test"]
+        except module.BenchmarkDataError as exc:
+            raise CFTError(str(exc)) from exc
+        for number, text in enumerate(rows[module.BENCHMARKS[benchmark].question]):
+            yield task, number, str(text)
+
+
+def fetch(
+    directory: Path,
+    tasks: Sequence[str],
+    *,
+    token: str | None = None,
+    load_dataset: Callable[..., Any] | None = None,
+    on_split: Callable[[str, str, str], None] = lambda benchmark, split, state: None,
+) -> list[Path]:
+    """Write the splits behind `tasks` as `directory/<benchmark>/<split>.jsonl`.
+
+    A split already there with the published number of rows is kept, so an interrupted fetch
+    carries on; each file appears whole or not at all. `on_split` hears (benchmark, split,
+    state), state being "loading", "kept" or "written". `load_dataset` stands in for
+    `datasets.load_dataset`.
+
+    Raises:
+        CFTError: no access or network, a wrong row count, or a missing column.
+    """
+    module = catalogue()
+    paths = []
+    for benchmark in dict.fromkeys(task_benchmarks(tasks).values()):
+        for split, expected in module.BENCHMARKS[benchmark].splits.items():
+            path = directory / benchmark / f"{split}.jsonl"
+            paths.append(path)
+            if _is_complete(path, expected):
+                on_split(benchmark, split, "kept")
+                continue
+            on_split(benchmark, split, "loading")
+            try:
+                rows = module.load_hub(benchmark, split, load_dataset, token=token)
+            except module.BenchmarkDataError as exc:
+                raise CFTError(str(exc)) from exc
+            if expected is not None and len(rows) != expected:
+                raise CFTError(
+                    f"{module.BENCHMARKS[benchmark].hub} split {split!r} has {len(rows)} rows "
+                    f"where {expected} are published; nothing was written to {path}"
+                )
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            write_atomic(path, "".join(lines))
+            on_split(benchmark, split, "written")
+    return paths
+
+
+def _is_complete(path: Path, expected: int | None) -> bool:
+    """Whether a split need not be fetched again; files are written whole, so any line will do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        rows = sum(1 for line in file if line.strip())
+    return rows == expected if expected is not None else rows > 0

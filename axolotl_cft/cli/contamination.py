@@ -1,0 +1,165 @@
+"""`axolotl-cft contamination`: benchmark items in a training corpus."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+
+if TYPE_CHECKING:
+    from axolotl_cft.contamination import Tally
+    from axolotl_cft.corpora import Part
+
+Advance = Callable[[int, int], None]
+REPORT = "contamination.json"
+
+
+@click.command()
+@click.argument("corpus")
+@click.option(
+    "--tasks",
+    default="cft_medical,cft_financial",
+    show_default=True,
+    help="Tasks or groups whose test items to look for, separated by commas.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: CFT_DATA_DIR, "
+    "else the hub.",
+)
+@click.option(
+    "--ngram",
+    default=13,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Words in a row that count as overlap; an item of fewer words must occur whole.",
+)
+@click.option("--text-field", default="text", show_default=True, help="Column with the text.")
+@click.option("--config", help="Configuration of a dataset on the hub.")
+@click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+@click.option("--remove", is_flag=True, help="Also write the corpus without what overlaps.")
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("contamination"),
+    show_default=True,
+    help=f"Receives {REPORT} and, with --remove, the cleaned corpus under its own file names.",
+)
+def contamination(
+    corpus: str,
+    tasks: str,
+    data_dir: Path | None,
+    ngram: int,
+    text_field: str,
+    config: str | None,
+    split: str,
+    remove: bool,
+    output_dir: Path,
+) -> None:
+    """Find benchmark items in a training corpus, and remove the documents that hold them.
+
+    CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files (a .txt file is
+    one document), or a dataset on the hub, which is streamed. Texts are compared as normalised
+    words; the same n-gram in both is an overlap. The question of an item is looked for, not its
+    options. `axolotl-cft report` shows what was found.
+
+    \b
+    Example:
+      axolotl-cft contamination corpus.jsonl --tasks cft_medical \\
+          --remove --output-dir clean/
+    """
+    from axolotl_cft.contamination import OverlapIndex, Tally, load_items
+    from axolotl_cft.corpora import open_corpus
+
+    console = Console(stderr=True)
+    parts = open_corpus(corpus, text_field, config=config, split=split)
+    if remove:
+        _refuse_to_overwrite(Path(corpus).expanduser(), output_dir)
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    with console.status("Reading the test items"):
+        tally = Tally(OverlapIndex.build(load_items(names, data_dir), ngram))
+    # Its absence tells an unfinished run from a finished one.
+    (output_dir / REPORT).unlink(missing_ok=True)
+    with _progress(parts, console) as advance:
+        for part in parts:
+            _scan(part, tally, output_dir / part.name if remove else None, advance)
+    if tally.documents == 0:
+        raise CFTError(f"corpus {corpus!r} holds no documents")
+    summary = tally.summary(corpus, remove)
+    write_atomic(output_dir / REPORT, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    _print(summary, output_dir, remove)
+
+
+def _refuse_to_overwrite(corpus: Path, output_dir: Path) -> None:
+    """A cleaned corpus among its own source would replace it, or be taken for part of it."""
+    target = output_dir.resolve()
+    if (corpus.is_dir() and target.is_relative_to(corpus.resolve())) or (
+        corpus.is_file() and target == corpus.resolve().parent
+    ):
+        raise CFTError(f"--output-dir {output_dir} lies in the corpus's own folder: choose another")
+
+
+def _scan(part: "Part", tally: "Tally", target: Path | None, advance: Advance) -> None:
+    with part.write(target) if target else contextlib.nullcontext() as write:
+        position = 0
+        for block in part.blocks():
+            overlaps = [tally.add(*pair) for pair in zip(block.names, block.texts, strict=True)]
+            if write:
+                write(block, [not overlap for overlap in overlaps])
+            advance(len(block.texts), block.position - position)
+            position = block.position
+
+
+@contextlib.contextmanager
+def _progress(parts: "list[Part]", console: Console) -> Iterator[Advance]:
+    """A bar over bytes read (where the size is known) with the number of documents beside it."""
+    sizes = [part.size for part in parts]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    with Progress(
+        TextColumn("Scanning"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[documents]:,} documents"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        bar = progress.add_task("scan", total=total, documents=0)
+
+        def advance(documents: int, size: int) -> None:
+            done = progress.tasks[0].fields["documents"] + documents
+            progress.update(bar, advance=size, documents=done)
+
+        yield advance
+
+
+def _print(summary: dict[str, Any], output_dir: Path, removed: bool) -> None:
+    table = Table(title=f"Overlap with the test items, {summary['n']} words in a row")
+    table.add_column("task", no_wrap=True)
+    for heading in ("test items", "found", "documents"):
+        table.add_column(heading, justify="right")
+    for task, row in summary["tasks"].items():
+        table.add_row(
+            task, f"{row['items']:,}", f"{row['contaminated_items']:,}", f"{row['documents']:,}"
+        )
+    console = Console()
+    console.print(table)
+    found, total = summary["contaminated_documents"], summary["documents"]
+    verb = "removed" if removed else "overlap"
+    console.print(f"{found:,} of {total:,} documents {verb}: {output_dir / REPORT}", soft_wrap=True)

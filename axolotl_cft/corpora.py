@@ -1,0 +1,280 @@
+"""Training corpora read block by block, and written back without some of their documents.
+
+A corpus is a file, a folder of files, or a dataset on the hub; a document is a line of
+`.jsonl`/`.jsonl.gz`, a row of `.parquet` or of the hub's dataset, or a whole `.txt` file.
+Memory holds one block at a time, whatever the corpus's size.
+"""
+
+import contextlib
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from axolotl_cft.errors import CFTError
+
+BLOCK_ROWS = 1000
+FORMATS = (".jsonl", ".jsonl.gz", ".parquet", ".txt")
+
+Write = Callable[["Block", list[bool]], None]
+
+
+@dataclass
+class Block:
+    """Some consecutive documents of one part of a corpus.
+
+    Attributes:
+        names: where each document stands, for messages ("corpus.jsonl:12").
+        texts: the documents' texts.
+        content: what the part's own writer needs to copy documents unchanged.
+        position: how far into the part the block reaches, in the units of `Part.size`.
+    """
+
+    names: list[str]
+    texts: list[str]
+    content: Any
+    position: int
+
+
+class Part(Protocol):
+    """One file of a corpus, or a whole dataset on the hub."""
+
+    name: str
+    size: int | None
+    """Bytes, or None where the length is not known beforehand."""
+
+    def blocks(self) -> Iterator[Block]:
+        """The part's documents, in order."""
+
+    def write(self, file: Path) -> contextlib.AbstractContextManager[Write]:
+        """A function that writes the documents of a block marked True to `file`."""
+
+
+def open_corpus(
+    corpus: str, text_field: str = "text", *, config: str | None = None, split: str = "train"
+) -> list[Part]:
+    """The parts of a corpus given as a path or as the name of a dataset on the hub.
+
+    Raises:
+        CFTError: nothing there, or no file of a known format.
+    """
+    path = Path(corpus).expanduser()
+    if path.is_file():
+        return [_file_part(path, path.name, text_field)]
+    if path.is_dir():
+        files = sorted(
+            file for file in path.rglob("*") if file.is_file() and file.name.endswith(FORMATS)
+        )
+        if not files:
+            raise CFTError(f"{path} holds no {', '.join(FORMATS)} file")
+        return [_file_part(file, str(file.relative_to(path)), text_field) for file in files]
+    if corpus.count("/") > 1 or corpus.endswith(FORMATS) or corpus.startswith((".", "~", "/")):
+        raise CFTError(f"corpus {corpus!r} does not exist")
+    return [HubDataset(corpus, config, split, text_field)]
+
+
+def _file_part(path: Path, name: str, text_field: str) -> Part:
+    if name.endswith(".txt"):
+        return _TextFile(path, name)
+    if name.endswith(".parquet"):
+        return _Parquet(path, name, text_field)
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        return _JsonLines(path, name, text_field)
+    raise CFTError(f"cannot read {path}: a corpus is {', '.join(FORMATS)}, or a folder of these")
+
+
+def _text_of(value: Any, name: str, field: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise CFTError(f"{name}: field {field!r} holds {type(value).__name__}, not text")
+    return value
+
+
+@contextlib.contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """A temporary path that becomes `file` if the block ends well, and else disappears."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(file)
+    except OSError as exc:
+        raise CFTError(f"cannot write {file}: {exc.strerror or exc}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _JsonLines:
+    """`.jsonl` or `.jsonl.gz`; lines are copied byte for byte."""
+
+    def __init__(self, path: Path, name: str, field: str) -> None:
+        self.path, self.name, self.field = path, name, field
+        self.size: int | None = path.stat().st_size
+
+    def blocks(self) -> Iterator[Block]:
+        with contextlib.ExitStack() as stack:
+            raw: Any = stack.enter_context(self.path.open("rb"))
+            lines = raw
+            if self.name.endswith(".gz"):
+                lines = stack.enter_context(gzip.GzipFile(fileobj=raw))
+            block = Block([], [], [], 0)
+            try:
+                for number, line in enumerate(lines, 1):
+                    if not line.strip():
+                        continue
+                    block.names.append(f"{self.name}:{number}")
+                    block.texts.append(self._text(line, block.names[-1]))
+                    block.content.append(line if line.endswith(b"\n") else line + b"\n")
+                    if len(block.texts) == BLOCK_ROWS:
+                        block.position = raw.tell()
+                        yield block
+                        block = Block([], [], [], 0)
+            except (OSError, EOFError) as exc:
+                raise CFTError(f"cannot read {self.path}: {exc}") from exc
+            block.position = raw.tell()
+            yield block
+
+    def _text(self, line: bytes, name: str) -> str:
+        try:
+            row = json.loads(line)
+        except ValueError as exc:
+            raise CFTError(f"{name} is not JSON: {exc}") from exc
+        if not isinstance(row, dict) or self.field not in row:
+            raise CFTError(f"{name} has no field {self.field!r}: name it with --text-field")
+        return _text_of(row[self.field], name, self.field)
+
+    @contextlib.contextmanager
+    def write(self, file: Path) -> Iterator[Write]:
+        with contextlib.ExitStack() as stack:
+            sink: Any = stack.enter_context(stack.enter_context(_whole(file)).open("wb"))
+            if self.name.endswith(".gz"):
+                # No file name and no time in the header: same input, same bytes.
+                sink = stack.enter_context(gzip.GzipFile("", "wb", fileobj=sink, mtime=0))
+            yield lambda block, keep: sink.writelines(
+                line for line, kept in zip(block.content, keep, strict=True) if kept
+            )
+
+
+class _Tabular:
+    """Rows as Arrow tables; the columns and their types are kept."""
+
+    def __init__(self, name: str, field: str) -> None:
+        self.name, self.field = name, field
+
+    def _block(self, table: Any, first: int, position: int) -> Block:
+        if self.field not in table.schema.names:
+            raise CFTError(
+                f"{self.name} has no column {self.field!r} (it has "
+                f"{', '.join(table.schema.names)}): name it with --text-field"
+            )
+        names = [f"{self.name}:{first + row}" for row in range(table.num_rows)]
+        values = table.column(self.field).to_pylist()
+        texts = [_text_of(v, name, self.field) for v, name in zip(values, names, strict=True)]
+        return Block(names, texts, table, position)
+
+    @contextlib.contextmanager
+    def write(self, file: Path) -> Iterator[Write]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with _whole(file) as temporary, contextlib.ExitStack() as stack:
+            writers: list[Any] = []
+
+            def write(block: Block, keep: list[bool]) -> None:
+                if not writers:
+                    sink = pq.ParquetWriter(temporary, block.content.schema)
+                    writers.append(stack.enter_context(sink))
+                rows = block.content.filter(pa.array(keep, pa.bool_()))
+                writers[0].write(pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows)
+
+            yield write
+
+
+class _Parquet(_Tabular):
+    def __init__(self, path: Path, name: str, field: str) -> None:
+        super().__init__(name, field)
+        self.path = path
+        self.size: int | None = path.stat().st_size
+
+    def blocks(self) -> Iterator[Block]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path) as file:
+                total, done = file.metadata.num_rows, 0
+                if total == 0:
+                    yield self._block(file.schema_arrow.empty_table(), 1, self.size or 0)
+                for batch in file.iter_batches(BLOCK_ROWS):
+                    first, done = done + 1, done + batch.num_rows
+                    yield self._block(batch, first, (self.size or 0) * done // total)
+        except (pa.ArrowException, OSError) as exc:
+            raise CFTError(f"cannot read {self.path}: {exc}") from exc
+
+
+class HubDataset(_Tabular):
+    """A dataset on the hub, streamed; a cleaned copy is one Parquet file."""
+
+    size: int | None = None
+
+    def __init__(self, corpus: str, config: str | None, split: str, field: str) -> None:
+        super().__init__(f"{corpus.replace('/', '--')}-{split}.parquet", field)
+        self.corpus, self.config, self.split = corpus, config, split
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows, a thousand at a time."""
+        import datasets
+
+        try:
+            builder = datasets.load_dataset_builder(self.corpus, self.config)
+            # The `text` loader makes a row of every line; a .txt file is one document here.
+            options = {"sample_by": "document"} if hasattr(builder.config, "sample_by") else {}
+            stream = datasets.load_dataset(
+                self.corpus, self.config, split=self.split, streaming=True, **options
+            )
+        except Exception as exc:  # datasets and huggingface_hub share no base class
+            raise CFTError(
+                f"corpus {self.corpus!r} is neither a file or folder here nor a dataset that can "
+                f"be opened on the hub ({type(exc).__name__}: {exc})"
+            ) from exc
+        tables = iter(stream.with_format("arrow").iter(BLOCK_ROWS))
+        done = 0
+        while (table := self._next(tables)) is not None:
+            yield self._block(table, done + 1, 0)
+            done += table.num_rows
+
+    def _next(self, tables: Iterator[Any]) -> Any:
+        try:
+            return next(tables, None)
+        except Exception as exc:
+            raise CFTError(
+                f"reading {self.corpus!r} from the hub broke off ({type(exc).__name__}: {exc})"
+            ) from exc
+
+
+class _TextFile:
+    """One document a file."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.size: int | None = path.stat().st_size
+
+    def blocks(self) -> Iterator[Block]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise CFTError(f"cannot read {self.path}: {exc}") from exc
+        yield Block([self.name], [text], None, self.size or 0)
+
+    @contextlib.contextmanager
+    def write(self, file: Path) -> Iterator[Write]:
+        def write(block: Block, keep: list[bool]) -> None:
+            if keep[0]:
+                with _whole(file) as temporary:
+                    shutil.copyfile(self.path, temporary)
+
+        yield write

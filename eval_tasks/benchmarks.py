@@ -1,0 +1,237 @@
+"""Where the tasks' items come from: a local folder, or the Hugging Face hub.
+
+    DIR/fiqa/test.jsonl          DIR/<benchmark>/<split>.jsonl or .parquet, in the hub's columns
+    DIR/mmlu/anatomy/dev.jsonl
+
+DIR is `--metadata '{"cft_data_dir": "DIR"}'`, else the environment variable CFT_DATA_DIR (which
+also reaches runs that pass no metadata, such as Axolotl's LMEvalPlugin); with neither, the hub.
+
+Needs `datasets` only, and nothing of lm-eval: the same table and the same readers serve the
+tasks, `axolotl-cft data fetch` and `axolotl-cft contamination`.
+"""
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".jsonl", ".parquet")
+
+
+class BenchmarkDataError(RuntimeError):
+    """Benchmark items that cannot be had: says which, where it looked and how to get them."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One dataset on the hub; its key in `BENCHMARKS` is its folder below a data directory.
+
+    `splits` gives the published row counts (None: not checked). `question` is the column whose
+    text makes an item recognisable: what `axolotl-cft contamination` looks for. `label` is the
+    column with the number of the right option.
+    """
+
+    hub: str
+    config: str | None
+    splits: Mapping[str, int | None]
+    columns: tuple[str, ...]
+    question: str
+    label: str
+    gated: bool = False
+
+
+def _mmlu(subject: str, test: int) -> Benchmark:
+    columns = ("question", "choices", "answer")
+    return Benchmark("cais/mmlu", subject, {"dev": 5, "test": test}, columns, "question", "answer")
+
+
+def _financial(hub: str, **splits: int) -> Benchmark:
+    columns = ("query", "answer", "text", "choices", "gold")
+    return Benchmark(hub, None, splits, columns, "text", "gold", gated=True)
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "mmlu/anatomy": _mmlu("anatomy", 135),
+    "mmlu/clinical_knowledge": _mmlu("clinical_knowledge", 265),
+    "mmlu/college_biology": _mmlu("college_biology", 144),
+    "mmlu/college_medicine": _mmlu("college_medicine", 173),
+    "mmlu/medical_genetics": _mmlu("medical_genetics", 100),
+    "mmlu/professional_medicine": _mmlu("professional_medicine", 272),
+    "medqa": Benchmark(
+        "GBaker/MedQA-USMLE-4-options-hf",
+        None,
+        {"train": None, "validation": None, "test": 1273},
+        ("sent1", "ending0", "ending1", "ending2", "ending3", "label"),
+        "sent1",
+        "label",
+    ),
+    "fiqa": _financial("TheFinAI/en-fiqasa", train=750, valid=188, test=235),
+    "causal20": _financial("TheFinAI/en-causal20-sc", test=8628),
+    "multifin": _financial("TheFinAI/en-multifin", test=546),
+}
+
+
+def load(benchmark: str, cft_data_dir: str | None = None, **_: Any) -> Mapping[str, Any]:
+    """The harness's `custom_dataset`: split name -> rows of a key of `BENCHMARKS`.
+
+    Only the splits that are used are read. One that a local folder lacks, other than test,
+    raises when a row of it is used, so that a test file alone is enough for a zero-shot run.
+    The harness also passes its merged metadata (version, pretrained, dtype, …): ignored.
+
+    Raises:
+        BenchmarkDataError: no test items, a column missing, or the hub cannot be read.
+    """
+    folder = cft_data_dir or os.environ.get("CFT_DATA_DIR")
+    splits = _Splits(benchmark, Path(folder) if folder else None)
+    splits["test"]  # complain now, not in the middle of a run
+    return splits
+
+
+class _Splits(dict[str, Any]):
+    """Split name -> rows, read when first asked for."""
+
+    def __init__(self, benchmark: str, folder: Path | None) -> None:
+        super().__init__()
+        self.benchmark, self.folder = benchmark, folder
+
+    def __missing__(self, split: str) -> Any:
+        if self.folder is None:
+            self[split] = load_hub(self.benchmark, split)
+        elif split == "test" or find_file(self.benchmark, split, self.folder):
+            self[split] = load_local(self.benchmark, split, self.folder)
+        else:
+            self[split] = _absent(self.benchmark, split, self.folder)
+        return self[split]
+
+
+def find_file(benchmark: str, split: str, folder: Path) -> Path | None:
+    """The file of a split below a data directory, or None."""
+    stem = folder.expanduser() / benchmark / split
+    candidates = [stem.with_name(split + suffix) for suffix in SUFFIXES]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_local(benchmark: str, split: str, folder: Path) -> Any:
+    """Rows of `DIR/<benchmark>/<split>.{jsonl,parquet}` as a `datasets.Dataset`.
+
+    Raises:
+        BenchmarkDataError: the file is absent, unreadable or empty, or a column is missing.
+    """
+    import datasets
+
+    path = find_file(benchmark, split, folder)
+    if path is None:
+        raise BenchmarkDataError(_not_found(benchmark, split, folder))
+    try:
+        if path.suffix == ".parquet":
+            rows = datasets.Dataset.from_parquet(str(path), keep_in_memory=True)
+        else:
+            rows = datasets.Dataset.from_list(list(_json_lines(path)))
+    except (OSError, ValueError, TypeError) as exc:
+        raise BenchmarkDataError(f"cannot read {path}: {exc}") from exc
+    return _checked(rows, benchmark, str(path))
+
+
+def load_hub(
+    benchmark: str, split: str, load_dataset: Callable[..., Any] | None = None, **options: Any
+) -> Any:
+    """Rows of one split from the hub (or the hub's cache); `options` go to `load_dataset`.
+
+    Raises:
+        BenchmarkDataError: no access (gated), no network, no such split, or a column missing.
+    """
+    import datasets
+
+    spec = BENCHMARKS[benchmark]
+    try:
+        rows = (load_dataset or datasets.load_dataset)(
+            spec.hub, spec.config, split=split, **options
+        )
+    except Exception as exc:  # datasets and huggingface_hub share no base class for "not there"
+        gate = (
+            f" (gated: ask for access at https://huggingface.co/datasets/{spec.hub} and log in "
+            "with `hf auth login` or HF_TOKEN)"
+            if spec.gated
+            else ""
+        )
+        raise BenchmarkDataError(
+            f"cannot load split {split!r} of {spec.hub} from the hub{gate}; without a network "
+            f"point CFT_DATA_DIR at a folder made by `axolotl-cft data fetch`. "
+            f"The hub said: {type(exc).__name__}: {exc}"
+        ) from exc
+    return _checked(rows, benchmark, f"{spec.hub}, split {split}")
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as exc:
+                raise ValueError(f"line {number} is not JSON ({exc})") from exc
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is not a JSON object")
+            yield row
+
+
+def _checked(rows: Any, benchmark: str, source: str) -> Any:
+    spec = BENCHMARKS[benchmark]
+    if len(rows) == 0:
+        raise BenchmarkDataError(f"{source} has no rows")
+    missing = [column for column in spec.columns if column not in rows.column_names]
+    if missing:
+        raise BenchmarkDataError(
+            f"{source} lacks column {', '.join(map(repr, missing))} (it has "
+            f"{', '.join(rows.column_names)}); the columns of {spec.hub} are needed: fetch it "
+            "anew with `axolotl-cft data fetch`"
+        )
+    options = rows["choices"] if "choices" in spec.columns else itertools.repeat(range(4))
+    for number, (label, choices) in enumerate(zip(rows[spec.label], options, strict=False), 1):
+        if not isinstance(label, int) or not 0 <= label < len(choices):
+            raise BenchmarkDataError(
+                f"{source}: row {number} has {spec.label} = {label!r}, which is not the number "
+                f"of one of its {len(choices)} options (from 0)"
+            )
+    return rows
+
+
+def _not_found(benchmark: str, split: str, folder: Path) -> str:
+    spec = BENCHMARKS[benchmark]
+    where = folder.expanduser() / benchmark
+    config = f", config {spec.config!r}" if spec.config else ""
+    return (
+        f"no {split!r} split of {benchmark}: looked for {where / split}{{{','.join(SUFFIXES)}}}; "
+        f"get it on a machine with a network by `axolotl-cft data fetch DIR`, or copy split "
+        f"{split!r} of https://huggingface.co/datasets/{spec.hub}{config} there"
+        + (" (gated: access is granted on a form)" if spec.gated else "")
+    )
+
+
+class _AbsentRow(Mapping[str, Any]):
+    """A row of a split that is not there: using it raises, having it does not."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __getitem__(self, key: str) -> Any:
+        raise BenchmarkDataError(self.message)
+
+    def __iter__(self) -> Iterator[str]:
+        raise BenchmarkDataError(self.message)
+
+    def __len__(self) -> int:
+        raise BenchmarkDataError(self.message)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _absent(benchmark: str, split: str, folder: Path) -> list[_AbsentRow]:
+    # The harness lists the few-shot split even for a zero-shot run, and samples from it
+    # without asking us; a row is the first thing of ours that it touches.
+    return [_AbsentRow(_not_found(benchmark, split, folder))] * 100
