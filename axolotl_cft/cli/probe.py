@@ -1,0 +1,260 @@
+"""`axolotl-cft probe`: how each prompt changes a model's likelihood of a text."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from axolotl_cft.corpora import Block, Part
+    from axolotl_cft.prompts import PromptPool
+
+RESULT = "probe.json"
+
+
+@click.command()
+@click.option("--model", required=True, help="Causal LM: a hub name or a folder.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="CORPUS",
+    help="A .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a hub dataset.",
+)
+@click.option(
+    "--field",
+    "--text-field",
+    "field",
+    default="text",
+    show_default=True,
+    help="Column with the text.",
+)
+@click.option("--subset", help="Configuration of a hub dataset.")
+@click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+@click.option(
+    "--documents",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Size of the sample, drawn by a hash of the text: the order of the rows has no part.",
+)
+@click.option(
+    "--max-tokens",
+    default=512,
+    show_default=True,
+    type=click.IntRange(min=8),
+    help="Tokens scored of each document, from its beginning.",
+)
+@click.option(
+    "--pools",
+    default="paper",
+    show_default=True,
+    help="Pools to measure, by name or file, separated by commas. Each is also measured with the "
+    "words of its prompts shuffled, and the `fixed` pool is always added.",
+)
+@click.option(
+    "--format",
+    "format_",
+    default="plain",
+    show_default=True,
+    type=click.Choice(["plain", "chat"]),
+    help="As `cft.format`: plain text, or the prompt as the user turn of the chat template.",
+)
+@click.option(
+    "--prompt-budget",
+    default=128,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="As `cft.prompt_budget`: most tokens before the text.",
+)
+@click.option(
+    "--batch-size", default=8, show_default=True, type=click.IntRange(min=1), help="Rows a pass."
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto (CUDA, MPS or CPU), or a torch device.",
+)
+@click.option(
+    "--dtype",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="auto: the checkpoint's own, float32 on the CPU.",
+)
+@click.option(
+    "--seed", default=42, show_default=True, help="Of the sample, the shuffling and the bootstrap."
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("probe"),
+    show_default=True,
+    help=f"Receives {RESULT}, probe.md and probe.png.",
+)
+def probe(
+    model: str,
+    data: str,
+    field: str,
+    subset: str | None,
+    split: str,
+    documents: int,
+    max_tokens: int,
+    pools: str,
+    format_: Literal["plain", "chat"],
+    prompt_budget: int,
+    batch_size: int,
+    device: str,
+    dtype: str,
+    seed: int,
+    output_dir: Path,
+) -> None:
+    """Measure how each prompt changes a model's likelihood of a text.
+
+    Takes minutes and tells which prompts move your model on your documents before you spend days
+    of training on them. A change is the negative log-likelihood of the text behind the prompt less
+    that without one, in nats per token, with a 95 % interval over documents; below zero, the
+    prompt makes the text more likely. Shuffled words and a constant prefix show how much of it is
+    due to what the prompt says.
+
+    \b
+    Example:
+      axolotl-cft probe --model meta-llama/Llama-2-7b-hf --data corpus.parquet \\
+          --pools paper,negative --output-dir probe/
+    """
+    from axolotl_cft.config import DatasetOptions
+    from axolotl_cft.corpora import open_corpus
+    from axolotl_cft.prompts import load_pool
+
+    asked = [load_pool(name.strip()) for name in pools.split(",") if name.strip()]
+    if not asked:
+        raise CFTError("--pools names no pool; use paper, negative or the path of a pool file")
+    parts = open_corpus(data, field, config=subset, split=split)
+
+    # What is wrong above is said before torch is imported, which takes seconds.
+    from rich.console import Console
+
+    from axolotl_cft.probe import results, rows, scoring
+
+    console = Console(stderr=True)
+    arms = rows.make_arms(asked, load_pool("fixed"), seed)
+    options = DatasetOptions(format=format_, prompt_budget=prompt_budget)
+    maker = rows.RowMaker(rows.load_tokenizer(model), options, max_tokens, data)
+    with console.status("Reading") as status:
+        corpus = _counted(_documents(parts, asked), status)
+        made = rows.make_rows(maker, rows.sample_documents(corpus, documents, seed), arms)
+    flat = made.flat
+    with console.status(f"Loading {model}"):
+        loaded = scoring.load_model(model, device, dtype, flat)
+    with _progress(sum(context.size + text.size for context, text in flat), console) as advance:
+        nll = scoring.score(loaded, flat, batch_size, advance)
+    result = {
+        "schema": 1,
+        "model": model,
+        "data": data,
+        "field": field,
+        "format": format_,
+        "separator": options.separator,
+        "prompt_budget": prompt_budget,
+        "max_tokens": max_tokens,
+        "seed": seed,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        **results.summarise(made, arms, nll.reshape(len(made.contexts), -1), seed),
+    }
+    _publish(result, output_dir)
+
+
+def _documents(
+    parts: "list[Part]", pools: "list[PromptPool]"
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The texts of a corpus, with their columns where a prompt names one."""
+    named = any(pool.columns for pool in pools)
+    for block in (block for part in parts for block in part.blocks()):
+        yield from zip(block.texts, _columns(block) if named else repeat({}), strict=False)
+
+
+def _columns(block: "Block") -> Iterable[Mapping[str, Any]]:
+    """The columns of each document: of an Arrow table, of lines of JSON, or none (a text file)."""
+    if block.content is None:
+        return repeat({})
+    tabular = hasattr(block.content, "to_pylist")
+    rows: Iterable[Any] = block.content.to_pylist() if tabular else map(json.loads, block.content)
+    return rows
+
+
+def _counted(rows: Iterator[Any], status: Any) -> Iterator[Any]:
+    for number, row in enumerate(rows, 1):
+        if number % 1000 == 0:
+            status.update(f"Reading: {number:,} documents")
+        yield row
+
+
+@contextlib.contextmanager
+def _progress(total: int, console: Any) -> Iterator[Callable[[int], None]]:
+    """A bar over tokens, with the rate and the time left."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("Scoring"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("score", total=total, rate="")
+
+        def advance(tokens: int) -> None:
+            task = progress.tasks[0]
+            rate = (task.completed + tokens) / (task.elapsed or 1.0)
+            progress.update(bar, advance=tokens, rate=f"{rate:,.0f} tokens/s")
+
+        yield advance
+
+
+def _publish(result: dict[str, Any], output_dir: Path) -> None:
+    """Write the three files and print the tables."""
+    from rich.console import Console
+
+    from axolotl_cft.files import write_atomic
+    from axolotl_cft.probe import results
+    from axolotl_cft.probe.figure import draw
+
+    write_atomic(output_dir / "probe.png", draw(result))
+    write_atomic(output_dir / "probe.md", results.render(result))
+    write_atomic(output_dir / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(results.describe_sample(result), soft_wrap=True)
+    _print_table(
+        console,
+        "Change of the NLL in nats per token; below 0 the text is more likely",
+        *results.prompt_table(result),
+    )
+    _print_table(console, "Do the words matter?", *results.contrast_table(result))
+    console.print(f"{output_dir / RESULT}, probe.md, probe.png", soft_wrap=True)
+
+
+def _print_table(console: Any, title: str, header: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row, style="bold" if row[0].endswith(", mean") else None)
+    console.print(table)

@@ -1,0 +1,197 @@
+"""`axolotl-cft prompts`: list, show and check pools of contextual prompts."""
+
+import re
+from itertools import combinations
+from typing import Any, Literal
+
+import click
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from axolotl_cft.prompts import Prompt, PromptPool, all_pools, load_pool
+
+SIMILAR = 0.8
+"""Share of common words (Jaccard) from which on two prompts are called near duplicates."""
+
+
+@click.group()
+def prompts() -> None:
+    """List, show and check pools of contextual prompts.
+
+    \b
+    Examples:
+      axolotl-cft prompts list
+      axolotl-cft prompts show paper
+      axolotl-cft prompts check my_pool.yaml --tokenizer meta-llama/Llama-2-7b-hf
+    """
+
+
+@prompts.command("list")
+def list_pools() -> None:
+    """List the pools that can be named in `cft.prompts`.
+
+    A pool is built in, or comes with an installed package (docs/plugins.md). Any other pool is a
+    file of yours, named by its path.
+    """
+    table = _table("Pool", "Prompts", "From", "Description")
+    for name, pool in all_pools().items():
+        table.add_row(name, str(len(pool.prompts)), _origin(pool), Text(pool.description))
+    _print(table)
+
+
+@prompts.command()
+@click.argument("pool")
+def show(pool: str) -> None:
+    """Show every prompt of POOL, a pool's name or a pool file: text, source and learning theory.
+
+    \b
+    Example:
+      axolotl-cft prompts show paper
+    """
+    loaded = load_pool(pool)
+    _print(Text(f"{loaded.name}: {loaded.description}"))
+    _print(Text(f"{_origin(loaded)}; {_counted(loaded)}"))
+    weights = sum(prompt.weight for prompt in loaded.prompts)
+    for prompt in loaded.prompts:
+        facts = {
+            "strategy": prompt.strategy,
+            "text": prompt.text,
+            "source": prompt.source,
+            "theory": prompt.theory,
+            "weight": f"{prompt.weight:g} (drawn for {prompt.weight / weights:.1%} of the chunks)",
+        }
+        grid = Table.grid(Column(style="dim", min_width=12), Column(overflow="fold"))
+        for name, fact in facts.items():
+            if fact:
+                grid.add_row(f"  {name}", Text(fact))
+        _print(Group("", Text(prompt.id, style="bold"), grid))
+
+
+@prompts.command()
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--tokenizer",
+    metavar="PATH",
+    help="Count tokens with this tokenizer (a folder or a hub name).",
+)
+@click.option(
+    "--format",
+    "format_",
+    default="plain",
+    show_default=True,
+    type=click.Choice(["plain", "chat"]),
+    help="As `cft.format`: what stands around a prompt when its tokens are counted.",
+)
+def check(file: str, tokenizer: str | None, format_: Literal["plain", "chat"]) -> None:
+    """Check a pool FILE (or a pool's name): its form, its prompts, and the tokens they take.
+
+    A malformed file is refused with its line. Prompts that hardly differ, stray braces and unused
+    defaults are warned of. With --tokenizer every prompt is encoded as in training, and the
+    smallest `cft.prompt_budget` that has room for all is printed.
+
+    \b
+    Example:
+      axolotl-cft prompts check my_pool.yaml --tokenizer meta-llama/Llama-2-7b-hf
+    """
+    pool = load_pool(file)
+    _print(Text(f"{pool.name}: {_counted(pool)}"))
+    if pool.columns:
+        _print(Text(f"columns it names: {', '.join(sorted(pool.columns))}"))
+    if tokenizer:
+        _report_tokens(pool, tokenizer, format_)
+    doubts = find_doubts(pool)
+    for doubt in doubts:
+        _print(Text.assemble(("warning: ", "yellow"), doubt))
+    _print(Text("valid, with warnings" if doubts else "valid", style="green"))
+
+
+def find_doubts(pool: PromptPool) -> list[str]:
+    """What is allowed in a pool but hardly meant, a sentence each."""
+    found = [
+        f"the text of '{prompt.id}' has a brace that belongs to no {{column}}; column names are "
+        "letters, digits and _, and a brace itself is written {{ or }}"
+        for prompt in pool.prompts
+        if _stray_brace(prompt)
+    ]
+    if unused := sorted(pool.defaults.keys() - pool.columns):
+        found.append(f"no prompt names {', '.join(unused)}, for which there is a default")
+    words = {prompt.id: set(re.findall(r"\w+", prompt.text.lower())) for prompt in pool.prompts}
+    for (one, ours), (other, theirs) in combinations(words.items(), 2):
+        shared = len(ours & theirs) / max(1, len(ours | theirs))
+        if shared >= SIMILAR:
+            found.append(f"'{one}' and '{other}' share {shared:.0%} of their words")
+    return found
+
+
+def _stray_brace(prompt: Prompt) -> bool:
+    rest = prompt.text.replace("{{", "").replace("}}", "")
+    for column in prompt.columns:
+        rest = rest.replace(f"{{{column}}}", "")
+    return "{" in rest or "}" in rest
+
+
+def _report_tokens(pool: PromptPool, tokenizer: str, format_: Literal["plain", "chat"]) -> None:
+    """The tokens of each prompt, and the budget they need."""
+    from axolotl_cft.config import DatasetOptions
+
+    sizes = _tokens(pool, tokenizer, format_)
+    table = _table("Prompt", "Tokens")
+    for id_, size in sizes.items():
+        table.add_row(id_, str(size))
+    _print(table)
+    around = "the chat template" if format_ == "chat" else "BOS and separator"
+    _print(Text(f"counted with {tokenizer}, {around} included"))
+    if open_ := sorted(pool.columns - pool.defaults.keys()):
+        _print(Text(f"columns without a default count as their names: {', '.join(open_)}"))
+    default = DatasetOptions.model_fields["prompt_budget"].default
+    needed = max(sizes.values())
+    mend = f"; set cft.prompt_budget: {needed}" if needed > default else ""
+    _print(Text(f"smallest prompt_budget that fits: {needed} (the default is {default}{mend})"))
+
+
+def _tokens(pool: PromptPool, tokenizer: str, format_: Literal["plain", "chat"]) -> dict[str, int]:
+    """Tokens that training puts before a text for each prompt, by id."""
+    from axolotl_cft.config import DatasetOptions
+    from axolotl_cft.probe.rows import RowMaker, SampledText, load_tokenizer
+
+    unlimited = DatasetOptions(format=format_, prompt_budget=1 << 20)
+    maker = RowMaker(load_tokenizer(tokenizer), unlimited, max_tokens=8, source=tokenizer)
+    names = {column: column for column in pool.columns - pool.defaults.keys()}
+    text = SampledText(key=b"", text="", values=names)
+    return {p.id: maker.contexts(p, pool, [text])[0].size for p in pool.prompts}
+
+
+def _origin(pool: PromptPool) -> str:
+    if pool.package == "axolotl-cft":
+        return "built in"
+    return f"package {pool.package}" if pool.package else f"file {pool.origin}"
+
+
+def _counted(pool: PromptPool) -> str:
+    count = len(pool.prompts)
+    weighted = len({prompt.weight for prompt in pool.prompts}) > 1
+    how = "weighted" if weighted else "drawn alike"
+    return f"{count} prompts, {how}" if count > 1 else "1 prompt"
+
+
+def _print(content: RenderableType) -> None:
+    """Wrap and colour for a terminal; a pipe gets whole lines."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        console.print(content)
+        return
+    wide = Console(highlight=False, markup=False, emoji=False, width=100_000)
+    with wide.capture() as captured:
+        wide.print(content)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in columns:
+        justify: Any = "right" if name in {"Prompts", "Tokens"} else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    return table

@@ -1,0 +1,152 @@
+"""What should make a reader doubt a score: constant answers, unread ones, unlike conditions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from axolotl_cft.report import statistics
+from axolotl_cft.report.results import Run, TaskResult
+from axolotl_cft.report.statistics import Outcomes
+from axolotl_cft.report.study import Plan, Training
+from axolotl_cft.report.training import TrainingCost
+
+MISSING_SHARE = 0.05
+CONSTANT_SHARE = 0.98
+FIRST_LINE_POINTS = 0.02
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A row's task beside the best constant answer to it, in the headline metric.
+
+    Attributes:
+        label: the answer whose constant repetition scores best.
+        score: what it scores.
+        usual: the row's most common prediction, and `share` of its answers.
+        beaten: whether the row's 95 % interval above the constant answer excludes zero.
+    """
+
+    task: str
+    row: str
+    label: str
+    score: float
+    usual: str
+    share: float
+    gold_share: float
+    beaten: bool
+
+
+def best_constant(task: str, row: str, runs: Sequence[Run]) -> Constant | None:
+    """The row against the best constant answer, where the log tells gold and predicted labels."""
+    results = [run.tasks[task] for run in runs if task in run.tasks]
+    items = [r.items for r in results if r.items and r.items.gold is not None]
+    if not items or len(items) < len(runs):
+        return None
+    gold = items[0].gold
+    assert gold is not None
+    labels, counts = np.unique(gold, return_counts=True)
+    weighted = items[0].values is None
+    answers = np.stack([np.full(len(gold), label) for label in labels])
+    scores = Outcomes(answers, gold).scores() if weighted else counts / len(gold)
+    best = int(np.argmax(scores))
+    if weighted:
+        rivals = Outcomes(np.stack([i.predicted for i in items] + [answers[best]]), gold)
+    else:
+        constant = (gold == labels[best]).astype(float)
+        rivals = Outcomes(np.stack([i.values for i in items] + [constant]))
+    difference = statistics.difference(rivals, len(items), task)
+    usual, often = np.unique(
+        np.concatenate([i.predicted for i in items if i.predicted is not None]), return_counts=True
+    )
+    top = int(np.argmax(often))
+    gold_share = float(np.mean(gold == usual[top]))
+    return Constant(
+        task=task,
+        row=row,
+        label=str(labels[best]),
+        score=float(scores[best]),
+        usual=str(usual[top]),
+        share=float(often[top] / often.sum()),
+        gold_share=gold_share,
+        beaten=difference.interval()[0] > 0,
+    )
+
+
+def run_warnings(plan: Plan, rows: dict[str, tuple[Run, ...]], tasks: Sequence[str]) -> list[str]:
+    """What a reader should know before believing a number, a sentence each."""
+    found = list(plan.notes)
+    for row, runs in rows.items():
+        for run in runs:
+            found += run.notes
+        if against := plan.baseline_of(row):
+            found += _prompt_warnings(row, runs, against, rows[against], tasks)
+    for task in tasks:
+        for runs in rows.values():
+            for run in runs:
+                if task in run.tasks:
+                    found += _reading_warnings(run, run.tasks[task])
+    return found
+
+
+def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[str]:
+    """Trainings that went wrong, and arms that did not train on the same tokens."""
+    found = [
+        f"the training loss of {training.label} was not finite at step {cost.nan_step}"
+        for training, cost in costs
+        if cost.nan_step is not None
+    ]
+    for stage in dict.fromkeys(training.stage for training, _ in costs):
+        digests = {cost.targets_digest for training, cost in costs if training.stage == stage}
+        if len(digests - {None}) > 1:
+            found.append(
+                f"the runs {f'of stage {stage} ' if stage else ''}did not all train on the same "
+                "tokens (their targets digests differ), so a difference may be one of data"
+            )
+    return found
+
+
+def _prompt_warnings(
+    row: str, arm: Sequence[Run], against: str, baseline: Sequence[Run], tasks: Sequence[str]
+) -> list[str]:
+    """Rows whose models saw different prompts for the same items (template, few-shot)."""
+    differing = [
+        task
+        for task in tasks
+        if (ours := _prompts(arm, task)) and (theirs := _prompts(baseline, task)) and ours != theirs
+    ]
+    if not differing:
+        return []
+    return [
+        f"{row} and {against} saw different prompts on {listed(differing)} (chat template, system "
+        "instruction or few-shot examples), so their difference is not of the weights alone"
+    ]
+
+
+def _prompts(runs: Sequence[Run], task: str) -> set[tuple[str, ...]]:
+    found = (run.tasks[task].items for run in runs if task in run.tasks)
+    return {items.prompts for items in found if items}
+
+
+def _reading_warnings(run: Run, result: TaskResult) -> list[str]:
+    """Answers that could not be read, or whose label depends on how much of them is read."""
+    found = []
+    missing = result.metrics.get("missing", 0.0)
+    if missing > MISSING_SHARE:
+        found.append(
+            f"{run.label}: {100 * missing:.1f} % of the answers to {result.task} name no label "
+            "and count as wrong"
+        )
+    first_line = result.metrics.get("f1_first_line", result.score)
+    if abs(first_line - result.score) > FIRST_LINE_POINTS:
+        found.append(
+            f"{run.label}: {result.task} scores {100 * result.score:.2f} on the whole answer but "
+            f"{100 * first_line:.2f} on its first line; the model writes on after answering"
+        )
+    return found
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

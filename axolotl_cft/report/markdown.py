@@ -1,0 +1,457 @@
+"""The report as GitHub Markdown. Numbers in percent with two decimals, like the paper's."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from axolotl_cft.report import statistics
+from axolotl_cft.report.comparison import (
+    FEW_DISCORDANT,
+    SEEDS_FOR_INTERVAL,
+    Comparison,
+    Group,
+    Report,
+    is_percent,
+)
+from axolotl_cft.report.doubts import CONSTANT_SHARE, listed
+from axolotl_cft.report.training import TrainingCost
+
+_WIDE = 8  # groups with more tasks than this get a line a task instead of a column
+_METRICS = {"acc": "accuracy", "f1": "weighted F1"}
+
+
+def render(
+    report: Report,
+    figures: Mapping[str, Iterable[str]],
+    contamination: dict[str, Any] | None = None,
+    paper: bool = False,
+) -> str:
+    """The whole report as one Markdown text.
+
+    Args:
+        report: what is to be said.
+        figures: group name -> file names of its figures, relative to the report.
+        contamination: the record of `axolotl-cft contamination`; None if it was not run.
+        paper: whether to add the paper's own numbers, apart from the measured ones.
+    """
+    parts = [f"# {report.plan.title}", _summary(report), _warnings(report)]
+    for group in report.groups:
+        parts.append(_group(report, group, figures.get(group.name, ())))
+        if paper:
+            parts.append(_paper(group))
+    parts += [_protocol(report), _costs(report), _contamination(contamination), _method(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headlines(report: Report) -> list[str]:
+    """One or two sentences for each comparison: did it help?"""
+    said = []
+    for group in report.groups:
+        chosen = [c for c in report.comparisons if c.group == group.name]
+        averages = [c for c in chosen if not c.task]
+        if averages or len(group.tasks) <= 3:
+            said += [_headline(group, c) for c in averages or chosen]
+        else:
+            said += _tally(group, chosen)
+    return said
+
+
+def _headline(group: Group, c: Comparison) -> str:
+    metric = _METRICS.get(c.metric, c.metric)
+    where = group.name if not c.task else group.tasks[c.task]
+    metric += "" if c.higher_is_better else ", lower is better"
+    of = f"average {metric} of {len(group.tasks)} tasks" if not c.task else metric
+    start = f"**{c.row} against {c.against} on {where}** ({of}, {c.items:,} items): "
+    start += f"{_signed(c.value, c.metric)}{' points' if is_percent(c.metric) else ''}"
+    if c.difference is None:
+        why = "this metric is no mean over items" if c.logged else "sample logs are missing"
+        return f"{start}; no interval, because {why}."
+    text = f"{start} (95 % interval {_interval(c)}); {_verdict(c)}."
+    return text + _seed_sentence(c)
+
+
+def _verdict(c: Comparison) -> str:
+    """What may be said: an effect needs the interval and the corrected test to agree."""
+    assert c.difference is not None
+    low, high = c.difference.interval()
+    if c.value == 0 and c.difference.never_varies:
+        return "the two score alike on every resample"
+    better = (c.value > 0) == c.higher_is_better
+    if low <= 0 <= high:
+        return "not distinguishable from zero"
+    if c.holm is None or c.holm >= 1 - statistics.LEVEL:
+        return "the interval excludes zero, but not after correction for the other comparisons"
+    if not c.seeds_agree:
+        return "the interval over items excludes zero, but the seeds do not agree"
+    return "an improvement" if better else "a loss"
+
+
+def _seed_sentence(c: Comparison) -> str:
+    if len(c.seeds) < 2:
+        return ""
+    text = f" By seed: {_range(c.seeds, c.metric)} ({len(c.seeds)} seeds"
+    if c.seed_interval:
+        text += f"; 95 % interval over seeds {_pair(*c.seed_interval, c.metric)}"
+    return text + ")."
+
+
+def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
+    """For tasks without a common average: on how many a difference stands."""
+    said = []
+    for row in dict.fromkeys(c.row for c in comparisons):
+        tested = [c for c in comparisons if c.row == row]
+        sure = [c for c in tested if c.holm is not None and c.holm < 1 - statistics.LEVEL]
+        up = sum((c.value > 0) == c.higher_is_better for c in sure)
+        said.append(
+            f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
+            f"common average): after Holm's correction better on {up}, worse on {len(sure) - up}."
+        )
+    return said
+
+
+def _summary(report: Report) -> str:
+    lines = ["## Did it help?", ""]
+    lines += [f"- {sentence}" for sentence in headlines(report)]
+    if not report.comparisons:
+        lines.append("- There is a single row, so nothing is compared.")
+        return "\n".join(lines)
+    runs = max(len(r) for r in report.rows.values())
+    seeds = (
+        "With one training run a row they say nothing about the luck of the seed."
+        if runs == 1
+        else "The spread over seeds is given beside them."
+    )
+    if report.logged:
+        lines += ["", f"Intervals are over test items, paired between the runs. {seeds}"]
+    else:
+        lines += [
+            "",
+            "Intervals and tests need sample logs: evaluate with `lm_eval --log_samples`.",
+        ]
+    return "\n".join(lines)
+
+
+def _warnings(report: Report) -> str:
+    found = list(report.warnings)
+    for c in report.constants:
+        if c.share >= CONSTANT_SHARE and c.share > c.gold_share:
+            found.append(
+                f'{c.row} answers "{c.usual}" to {100 * c.share:.1f} % of {c.task} '
+                f"(right for {100 * c.gold_share:.1f} %): nearly a constant answer"
+            )
+    for row in report.rows:
+        unbeaten = [c.task for c in report.constants if c.row == row and not c.beaten]
+        if unbeaten:
+            found.append(
+                f"{row} does not clearly beat the best constant answer on {listed(unbeaten)} "
+                "(marked † below)"
+            )
+    if not found:
+        return ""
+    return "\n".join(["## Before you believe it", "", *(f"- {text}." for text in found)])
+
+
+def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
+    metric = f": {_METRICS.get(group.metric, group.metric)}" if group.metric else ""
+    parts = [f"## {group.name}{metric}", _score_table(report, group)]
+    parts += [f"![{_caption(name)}, {group.name}]({name})" for name in figures]
+    chosen = [c for c in report.comparisons if c.group == group.name]
+    for row in dict.fromkeys(c.row for c in chosen):
+        mine = [c for c in chosen if c.row == row]
+        table = f"### {row} against {mine[0].against}\n\n" + _difference_table(group, mine)
+        parts.append(table if len(mine) <= _WIDE + 1 else _folded(f"{row}: by task", table))
+    return "\n\n".join([*parts, *_readings(report, group)])
+
+
+def _caption(name: str) -> str:
+    return "Differences" if name.startswith("differences") else "Scores"
+
+
+def _score_table(report: Report, group: Group) -> str:
+    """Rows and columns like the paper's; the last row is what a constant answer scores."""
+    tasks = list(group.tasks)
+    averaged = any(report.averages(row, group) for row in report.rows)
+    header = ["Model", *group.tasks.values(), *(["Average"] if averaged else [])]
+    body = []
+    for row in report.rows:
+        marks = {c.task: "" if c.beaten else " †" for c in report.constants if c.row == row}
+        cells = [_spread(report, row, task) + marks.get(task, "") for task in tasks]
+        if averaged:
+            cells.append(_scores(report.averages(row, group), str(group.metric)))
+        if any(cell != "–" for cell in cells):
+            body.append([row, *cells])
+    constants = {c.task: c for c in report.constants if c.task in group.tasks}
+    if constants:
+        cells = [
+            f"{_percent(constants[t].score)} ({constants[t].label})" if t in constants else "–"
+            for t in tasks
+        ]
+        if averaged:
+            full = len(constants) == len(tasks)
+            scores = [constants[t].score for t in tasks] if full else []
+            mean = float(np.average(scores, weights=group.weights)) if full else None
+            cells.append("–" if mean is None else _percent(mean))
+        body.append(
+            ["*best constant answer*", *(cell if cell == "–" else f"*{cell}*" for cell in cells)]
+        )
+    if len(tasks) > _WIDE:
+        header, *body = map(list, zip(header, *body, strict=True))
+    notes = []
+    if max(len(report.scores(row, task)) for row in report.rows for task in tasks) > 1:
+        notes.append("Mean over seeds, with the lowest and the highest seed in brackets.")
+    if any(not c.beaten for c in report.constants if c.task in group.tasks):
+        notes.append(
+            "† not clearly better than always giving the same answer (95 % interval of the "
+            "difference)."
+        )
+    return "\n\n".join([_table(header, body), *([" ".join(notes)] if notes else [])])
+
+
+def _spread(report: Report, row: str, task: str) -> str:
+    metric = next(
+        r.tasks[task].metric for rs in report.rows.values() for r in rs if task in r.tasks
+    )
+    return _scores(report.scores(row, task), metric)
+
+
+def _scores(values: Sequence[float], metric: str) -> str:
+    if not values:
+        return "–"
+    text = _number(float(np.mean(values)), metric)
+    if len(values) > 1:
+        text += f" ({_number(min(values), metric)}–{_number(max(values), metric)})"
+    return text
+
+
+def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
+    row, against = comparisons[0].row, comparisons[0].against
+    columns: dict[str, Callable[[Comparison], str]] = {
+        "Task": lambda c: group.tasks[c.task] if c.task else "**Average**",
+        "Items": lambda c: f"{c.items:,}",
+        against: lambda c: _number(c.baseline, c.metric),
+        row: lambda c: _number(c.arm, c.metric),
+        "Difference": lambda c: _signed(c.value, c.metric),
+        "95 % interval": lambda c: (
+            f"{_interval(c)}{' ‡' if _few(c) else ''}" if c.difference else "–"
+        ),
+    }
+    if any(c.discordant for c in comparisons):
+        columns[f"Right only in {row} / {against}"] = lambda c: (
+            f"{c.discordant[0]} / {c.discordant[1]}" if c.discordant else "–"
+        )
+    if any(c.mcnemar is not None and c.mcnemar != c.p for c in comparisons):
+        columns["McNemar p (accuracy)"] = lambda c: _p(c.mcnemar)
+    columns |= {"p": lambda c: _p(c.p), "p (Holm)": lambda c: _p(c.holm)}
+    if any(c.seeds for c in comparisons):
+        columns["By seed"] = lambda c: _range(c.seeds, c.metric)
+    text = _table(list(columns), [[show(c) for show in columns.values()] for c in comparisons])
+    if any(_few(c) for c in comparisons):
+        text += (
+            f"\n\n‡ fewer than {FEW_DISCORDANT} items change between the two: the interval is "
+            "rough, rely on the exact test."
+        )
+    return text
+
+
+def _few(c: Comparison) -> bool:
+    return c.discordant is not None and sum(c.discordant) < FEW_DISCORDANT
+
+
+def _readings(report: Report, group: Group) -> list[str]:
+    """The other metrics of tasks that have several, and how often the usual answer is given."""
+    names = ("macro_f1", "acc", "missing", "f1_first_line")
+    usual = {(c.row, c.task): f"{c.usual}, {100 * c.share:.1f} %" for c in report.constants}
+    body = []
+    for row, runs in report.rows.items():
+        for task in group.tasks:
+            having = [run.tasks[task] for run in runs if task in run.tasks]
+            if not having or having[0].metric != "f1":
+                continue
+            values = [[r.metrics[name] for r in having if name in r.metrics] for name in names]
+            cells = [_percent(float(np.mean(v))) if v else "–" for v in values]
+            body.append(
+                [row, group.tasks[task], _percent(float(np.mean([r.score for r in having])))]
+            )
+            body[-1] += [*cells, usual.get((row, task), "–")]
+    if not body:
+        return []
+    header = ["Model", "Task", "F1", "Macro F1", "Accuracy", "Missing", "F1, first line"]
+    return [_folded("Other readings of the same answers", _table([*header, "Usual answer"], body))]
+
+
+def _paper(group: Group) -> str:
+    """The paper's rows for a group, apart from ours; empty where it has none or tasks lack."""
+    content = json.loads(files("axolotl_cft.report").joinpath("paper.json").read_text("utf-8"))
+    models = content["groups"].get(group.name)
+    if not models or group.weights is None:
+        return ""
+    body = [
+        [f"{model} {name}", *(f"{value:.2f}" for value in values)]
+        for model, rows in models.items()
+        for name, values in rows.items()
+    ]
+    return (
+        f"### For context: the paper's own numbers, {group.name}\n\n"
+        "Other models, data and evaluation code than above, without published sample logs: not a "
+        "mark to reach.\n\n"
+        + _table(["Paper's model", *group.tasks.values(), "Average"], body)
+        + f"\n\nSource: {content['source']}. {content['note']}"
+    )
+
+
+def _protocol(report: Report) -> str:
+    """Facts that all runs share once, the others by run; then the tasks."""
+    runs = [run for runs in report.rows.values() for run in runs]
+    names = list(dict.fromkeys(name for run in runs for name in run.facts))
+    shared: list[str] = []
+    differing: list[str] = []
+    for name in names:
+        values = {run.facts.get(name, "not recorded") for run in runs}
+        (shared if len(values) == 1 else differing).append(name)
+    lines = ["## How it was evaluated", ""]
+    lines += [f"- {name}: {runs[0].facts[name]}" for name in shared]
+    if differing:
+        body = [[run.label, *(run.facts[name] for name in differing)] for run in runs]
+        lines += ["", _table(["Run", *differing], body)]
+    body = []
+    for group in report.groups:
+        for task in group.tasks:
+            having = [run.tasks[task] for run in runs if task in run.tasks]
+            facts = ("metric", "count", "fewshot", "version")
+            body.append(
+                [
+                    task,
+                    *(", ".join(dict.fromkeys(str(getattr(r, f)) for r in having)) for f in facts),
+                ]
+            )
+    tasks = _table(["Task", "Headline metric", "Items", "Few-shot", "Task version"], body)
+    return "\n".join([*lines, "", tasks if len(body) <= 2 * _WIDE else _folded("Tasks", tasks)])
+
+
+def _costs(report: Report) -> str:
+    if not report.costs:
+        return ""
+    header = ["Run", "Documents", "Tokens", "Trained tokens", "Prompt share", "Epochs"]
+    header += ["Wall time", "Tokens/s", "GPU-hours"]
+    body = [[training.label, *_cost_cells(cost)] for training, cost in report.costs]
+    return (
+        "## What training cost\n\n"
+        + _table(header, body)
+        + "\n\nTokens are those fed to the model over the whole run, prompts included; wall time "
+        "is the training loop's, as the host logged it; GPU-hours are wall time times processes "
+        "(on a machine without a GPU, process-hours)."
+    )
+
+
+def _cost_cells(cost: TrainingCost) -> list[str]:
+    def shown(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)
+
+    return [
+        shown(cost.documents, ",d"),
+        shown(cost.tokens, ",.0f"),
+        shown(cost.trained_tokens, ",.0f"),
+        "–" if cost.prompt_share is None else f"{100 * cost.prompt_share:.2f} %",
+        shown(cost.epochs, ".2f"),
+        "–" if cost.seconds is None else _duration(cost.seconds),
+        shown(cost.tokens_per_second, ",.0f"),
+        shown(cost.gpu_hours, ".2f"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _contamination(record: dict[str, Any] | None) -> str:
+    start = "## Contamination\n\n"
+    if record is None:
+        return (
+            start + "Whether test items occur in the training corpus was **not checked**; "
+            "`axolotl-cft contamination CORPUS --tasks …` does."
+        )
+    items = sum(int(row.get("contaminated_items", 0)) for row in record["tasks"].values())
+    documents = record.get("contaminated_documents")
+    found = f"{items:,} test items occur in it" if items else "no test item occurs in it"
+    if items and documents is not None:
+        found += f", in {documents:,} of {record.get('documents', 0):,} documents"
+    removed = " Those documents were removed before training." if record.get("removed") else ""
+    body = [
+        [
+            task,
+            *(f"{int(row.get(key, 0)):,}" for key in ("items", "contaminated_items", "documents")),
+        ]
+        for task, row in record["tasks"].items()
+    ]
+    return (
+        start + f"Checked by exact overlap of {record.get('n', '?')} words with "
+        f"`{record.get('corpus', 'the corpus')}`: {found}.{removed}\n\n"
+        + _table(["Task", "Items", "Found in the corpus", "Documents"], body)
+    )
+
+
+def _method(report: Report) -> str:
+    if not report.comparisons:
+        return ""
+    return f"""## How to read the numbers
+
+- **Interval**: paired bootstrap over items, {statistics.DRAWS:,} resamples, each scoring all runs
+  on the same items (weighted F1 recomputed on each; an average resamples its tasks independently);
+  value ± t · bootstrap standard error. It describes these tasks' kind of items, not other tasks.
+- **p**: for accuracies of single runs the exact McNemar test, on the items that only one of the two
+  has right (near the margin it is stricter than the interval); for F1, averages and several seeds,
+  from the bootstrap above.
+- **Holm**: a task's p is corrected over the tasks of its table, an average's over all averages in
+  this report. *An improvement* or *a loss* is said only of an interval without zero, a corrected
+  p below {1 - statistics.LEVEL:.2f}, and seeds (where there are several) that leave out zero too.
+- **Seeds**: every seed's runs are scored on the same resampled items and averaged. A t interval
+  over seeds is given from {SEEDS_FOR_INTERVAL} paired seeds on; below that, only their range."""
+
+
+def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    rule = [":---", *["---:"] * (len(header) - 1)]
+    rows = [
+        [cell.replace("|", "\\|").replace("\n", " ") for cell in cells] for cells in (header, *body)
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:]))
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _number(value: float, metric: str) -> str:
+    return _percent(value) if is_percent(metric) else f"{value:.4g}"
+
+
+def _signed(value: float, metric: str) -> str:
+    text = f"{100 * value:+.2f}" if is_percent(metric) else f"{value:+.4g}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
+
+
+def _pair(low: float, high: float, metric: str) -> str:
+    return f"{_signed(low, metric)} to {_signed(high, metric)}"
+
+
+def _interval(c: Comparison) -> str:
+    assert c.difference is not None
+    return _pair(*c.difference.interval(), c.metric)
+
+
+def _range(values: Sequence[float], metric: str) -> str:
+    return _pair(min(values), max(values), metric) if values else "–"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,189 @@
+"""What there is to report on: lm-eval folders named on the command line, or a study's folder."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.report.results import Run, read_json, read_run
+from axolotl_cft.report.training import TrainingCost, read_cost
+
+STUDY_FILE = "study.json"
+CONTAMINATION_FILE = "contamination.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One evaluation to read: its row, which of the row's seeds it is, and its folder."""
+
+    name: str
+    seed: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training run to account for; `processes` and `seconds` as the study recorded them."""
+
+    label: str
+    stage: str
+    folder: Path
+    processes: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a report is made from, before any result is read.
+
+    Attributes:
+        title: heading of the report.
+        baseline: the row that all others are compared with.
+        sources: the evaluations, in the order of the rows.
+        trainings: the training runs, evaluated or not.
+        notes: a sentence for each run of a study that is not there.
+        stages: row name -> (arm, stage), for studies.
+    """
+
+    title: str
+    baseline: str
+    sources: tuple[Source, ...]
+    trainings: tuple[Training, ...] = ()
+    notes: tuple[str, ...] = ()
+    stages: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def baseline_of(self, row: str) -> str | None:
+        """The row to compare `row` with: the baseline arm at the same stage, else its first."""
+        if not self.stages:
+            return self.baseline if row != self.baseline else None
+        arm, stage = self.stages[row]
+        if arm == self.baseline:
+            return None
+        rows = [name for name, (other, _) in self.stages.items() if other == self.baseline]
+        same = [name for name in rows if self.stages[name][1] == stage]
+        return (same or rows)[0]
+
+
+def plan_folders(arguments: list[str], baseline: str | None) -> Plan:
+    """Rows from `DIR` or `NAME=DIR` arguments; a name given twice makes two seeds of one row.
+
+    Raises:
+        CFTError: two folders of one name without `NAME=`, or an unknown baseline.
+    """
+    sources: list[Source] = []
+    named: dict[str, bool] = {}
+    for argument in arguments:
+        name, equals, folder = argument.rpartition("=")
+        if not equals or Path(argument).exists():
+            name, equals, folder = Path(argument).resolve().name, "", argument
+        if not name:
+            raise CFTError(f"{argument!r}: write NAME=DIR, with a name before the equals sign")
+        if name in named and not (equals and named[name]):
+            raise CFTError(
+                f"two folders are called {name!r}: name them (cpt={folder}), or give the same "
+                "NAME= to both if they are two seeds of one model"
+            )
+        named[name] = bool(equals)
+        seed = str(1 + sum(source.name == name for source in sources))
+        sources.append(Source(name, seed, Path(folder)))
+    names = [source.name for source in sources]
+    sources = [s if names.count(s.name) > 1 else replace(s, seed="") for s in sources]
+    baseline = _known(baseline or names[0], list(named))
+    return Plan("Evaluation report", baseline, tuple(sources))
+
+
+def plan_study(folder: Path, baseline: str | None) -> Plan:
+    """Rows from the folder of `axolotl-cft study`.
+
+    Raises:
+        CFTError: `study.json` damaged, no run finished, or an unknown baseline.
+    """
+    path = folder / STUDY_FILE
+    content = read_json(path, "run the study again")
+    try:
+        runs = list(content["runs"])
+        arms = list(dict.fromkeys(str(run["arm"]) for run in runs))
+        done = [run for run in runs if run["status"] == "done"]
+    except (KeyError, TypeError) as exc:
+        raise CFTError(f"{path} is not a study's record ({exc}); run the study again") from exc
+    evaluated = [run for run in done if run.get("eval_dir")]
+    if not evaluated:
+        raise CFTError(f"no run of the study in {folder} has been evaluated; run it to its end")
+    staged = len({run.get("stage") for run in evaluated} - {None}) > 1
+    rows = {_row(run, staged): (str(run["arm"]), str(run.get("stage") or "")) for run in evaluated}
+    wanted = _known(str(baseline or content.get("baseline") or arms[0]), arms)
+    if wanted not in {arm for arm, _ in rows.values()}:
+        raise CFTError(
+            f"no run of the baseline {wanted!r} has been evaluated; finish it, or choose another "
+            "one with --baseline"
+        )
+    seeds = {_seed(run) for run in evaluated}
+    return Plan(
+        title=str(content.get("name") or folder.name),
+        baseline=wanted,
+        sources=tuple(
+            Source(
+                _row(run, staged),
+                _seed(run) if len(seeds - {""}) > 1 else "",
+                folder / run["eval_dir"],
+            )
+            for run in evaluated
+        ),
+        trainings=tuple(_training(folder, run) for run in done if run.get("train_dir")),
+        notes=tuple(_absence(run) for run in runs if run["status"] != "done"),
+        stages=rows,
+    )
+
+
+def read_runs(plan: Plan) -> list[Run]:
+    """Read the results of every source of a plan."""
+    return [read_run(source.folder, source.name, source.seed) for source in plan.sources]
+
+
+def read_costs(plan: Plan) -> list[tuple[Training, TrainingCost]]:
+    """What every training run of a plan cost."""
+    return [(t, read_cost(t.folder, t.processes, t.seconds)) for t in plan.trainings]
+
+
+def read_contamination(path: Path) -> dict[str, Any]:
+    """The record of `axolotl-cft contamination`: `tasks` maps a task to its counts."""
+    content = read_json(path, "run `axolotl-cft contamination` again")
+    if not isinstance(content.get("tasks"), dict):
+        raise CFTError(f"{path} is not a contamination record: it has no 'tasks'")
+    return content
+
+
+def _row(run: dict[str, Any], staged: bool) -> str:
+    stage = run.get("stage")
+    return f"{run['arm']} / {stage}" if staged and stage else str(run["arm"])
+
+
+def _seed(run: dict[str, Any]) -> str:
+    return "" if run.get("seed") is None else str(run["seed"])
+
+
+def _label(run: dict[str, Any]) -> str:
+    seed = f", seed {_seed(run)}" if _seed(run) else ""
+    return _row(run, staged=True) + seed
+
+
+def _training(folder: Path, run: dict[str, Any]) -> Training:
+    return Training(
+        label=_label(run),
+        stage=str(run.get("stage") or ""),
+        folder=folder / run["train_dir"],
+        processes=run.get("world_size"),
+        seconds=run.get("train_seconds"),
+    )
+
+
+def _absence(run: dict[str, Any]) -> str:
+    if run["status"] == "failed":
+        return f"{_label(run)} failed: {run.get('error') or 'no reason recorded'}"
+    return f"{_label(run)} is not finished and not in this report"
+
+
+def _known(baseline: str, names: list[str]) -> str:
+    if baseline not in names:
+        raise CFTError(f"unknown baseline {baseline!r}; there are {', '.join(names)}")
+    return baseline

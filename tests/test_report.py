@@ -1,0 +1,685 @@
+"""The report on results that the real harness wrote.
+
+A canned model answers small local copies of the benchmarks through the tasks in `eval_tasks`, and
+`lm_eval`'s own tracker writes the folders that the report reads.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.stats import binomtest, ttest_1samp
+from sklearn.metrics import f1_score
+
+from axolotl_cft.cli import main
+from axolotl_cft.cli.report import report
+from axolotl_cft.ledger import Ledger
+from axolotl_cft.report.comparison import Comparison
+
+TASKS = Path(__file__).parent.parent / "eval_tasks"
+TOPICS = "Finance;Technology;Tax & Accounting;Business & Management;Government & Controls;Industry"
+# Benchmark -> its choices and how many items have each as gold; Causal20 is 93.4 % noise.
+LABELS = {
+    "fiqa": (["negative", "positive", "neutral"], (36, 66, 18)),
+    "causal20": (["noise", "causal"], (467, 33)),
+    "multifin": (TOPICS.split(";"), (18, 9, 27, 18, 9, 9)),
+}
+SUBJECTS = "anatomy clinical_knowledge college_biology college_medicine medical_genetics"
+SUBJECTS += " professional_medicine"
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How a canned model answers: how often rightly, and what it says where it does not."""
+
+    accuracy: float
+    seed: int
+    constant: str | None = None
+    mute: float = 0.0
+    run_on: bool = False
+
+
+def write_benchmarks(folder: Path) -> None:
+    """Benchmarks in the hub's columns, with as many items as a fast test can take."""
+    rng = random.Random(7)
+    for name, (choices, counts) in LABELS.items():
+        golds = [label for label, count in enumerate(counts) for _ in range(count)]
+        rng.shuffle(golds)
+        rows = []
+        for i, gold in enumerate(golds):
+            text = f"{name} sentence {i}"
+            query = f"Which one is it?\nText: {text}\nAnswer:"
+            answer = {"answer": choices[gold], "choices": choices, "gold": gold}
+            rows.append({"id": f"{name}{i}", "query": query, "text": text, **answer})
+        write_rows(folder / name / "test.jsonl", rows)
+    for subject in SUBJECTS.split():
+        rows = [
+            {
+                "question": f"{subject} question {i}",
+                "subject": subject,
+                "choices": [f"{letter}{i}" for letter in "wxyz"],
+                "answer": rng.randrange(4),
+            }
+            for i in range(60)
+        ]
+        write_rows(folder / "mmlu" / subject / "test.jsonl", rows)
+    rows = [
+        {"id": str(i), "sent1": f"medqa case {i}", "sent2": "", "label": rng.randrange(4)}
+        | {f"ending{j}": f"{i}-{j}" for j in range(4)}
+        for i in range(150)
+    ]
+    write_rows(folder / "medqa" / "test.jsonl", rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def canned_model(skill: Skill) -> Any:
+    """An lm-eval model that knows the gold answers and errs as its skill says."""
+    from lm_eval.api.model import LM
+
+    class CannedModel(LM):
+        def _right(self, key: str) -> random.Random | None:
+            rng = random.Random(f"{skill.seed} {key}")
+            # Half of the luck is the item's: what is hard for one model is hard for others.
+            luck = (random.Random(key).random() + rng.random()) / 2
+            return None if luck < skill.accuracy else rng
+
+        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+            answers = []
+            for request in requests:
+                doc = request.doc
+                if (rng := self._right(doc["text"])) is None:
+                    answer = doc["choices"][doc["gold"]]
+                elif rng.random() < skill.mute:
+                    answer = "I cannot say."
+                else:
+                    answer = rng.choice(doc["choices"])
+                answer = skill.constant or answer
+                tail = f"\nText: more\nAnswer: {doc['choices'][0]}" if skill.run_on else ""
+                answers.append(f" {answer}{tail}")
+            return answers
+
+        def loglikelihood(
+            self, requests: list[Any], disable_tqdm: bool = False
+        ) -> list[tuple[float, bool]]:
+            found = []
+            for request in requests:
+                doc = request.doc
+                key = str(doc.get("question") or doc.get("sent1") or doc["text"])
+                gold = next(
+                    doc[k] for k in ("answer", "label", "gold") if isinstance(doc.get(k), int)
+                )
+                choice = request.idx
+                rng = self._right(key)
+                best = gold if rng is None else rng.randrange(4)
+                found.append((-1.0 if choice == best else -2.0 - choice, choice == best))
+            return found
+
+        def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
+            return [-skill.seed * len(request.args[0]) for request in requests]
+
+    return CannedModel()
+
+
+def evaluate(
+    folder: Path, skill: Skill, tasks: list[str], include: Path = TASKS, **options: Any
+) -> Path:
+    """What `lm_eval --output_path FOLDER --log_samples` does after it has parsed its options."""
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    tracker = EvaluationTracker(output_path=str(folder))
+    results = simple_evaluate(
+        model=canned_model(skill),
+        tasks=tasks,
+        task_manager=TaskManager(include_path=str(include), include_defaults=False),
+        evaluation_tracker=tracker,
+        bootstrap_iters=0,
+        model_args={"pretrained": f"canned/{folder.name}"},
+        **options,
+    )
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task in results["configs"]:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+    return folder
+
+
+GROUPS = ["cft_medical", "cft_financial", "cft_financial_mc"]
+SKILLS = {
+    "base": Skill(0.45, 1, mute=0.3),
+    "cpt": Skill(0.50, 2, mute=0.05),
+    "cft": Skill(0.62, 3),
+}
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Evaluated folders: `base`, `cpt` and `cft` on all groups, the others on one task."""
+    root = tmp_path_factory.mktemp("evaluated")
+    write_benchmarks(root / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFT_DATA_DIR", str(root / "data"))
+        # A dump of the machine's packages: seconds an evaluation, and nothing of it is read.
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", str)
+        for name, skill in SKILLS.items():
+            evaluate(root / name, skill, GROUPS)
+        for seed in range(1, 6):
+            evaluate(root / f"cpt{seed}", Skill(0.50, 10 + seed), ["cft_fiqa"])
+            evaluate(root / f"cft{seed}", Skill(0.60, 20 + seed), ["cft_fiqa"])
+        evaluate(root / "noise", Skill(0.0, 1, constant="noise"), ["cft_causal20"])
+        evaluate(root / "shots", SKILLS["cft"], ["cft_causal20"], num_fewshot=2)
+        evaluate(root / "limited", SKILLS["cft"], ["cft_fiqa"], limit=50)
+        evaluate(root / "chatty", Skill(0.7, 5, run_on=True), ["cft_fiqa"])
+        rows = [json.loads(line) for line in (root / "data/fiqa/test.jsonl").open()]
+        rows[3]["gold"], rows[3]["answer"] = (rows[3]["gold"] + 1) % 3, "changed"
+        write_rows(root / "edited data/fiqa/test.jsonl", rows)
+        patch.setenv("CFT_DATA_DIR", str(root / "edited data"))
+        evaluate(root / "edited", SKILLS["cft"], ["cft_fiqa"])
+        write_other_tasks(root / "tasks")
+        for name in ("cpt", "cft"):
+            skill, tasks = SKILLS[name], ["pair", "alone", "prose"]
+            evaluate(root / f"{name} others", skill, tasks, include=root / "tasks")
+    return root
+
+
+def write_other_tasks(folder: Path) -> None:
+    """Tasks that are none of ours: a group averaged by size, a task alone, and a perplexity."""
+    rng = random.Random(8)
+    for name, size in (("left", 40), ("right", 80), ("alone", 50), ("prose", 5)):
+        rows = [
+            {"question": f"{name} {i}", "answer": rng.randrange(4), "text": f"{name} {i} words"}
+            for i in range(size)
+        ]
+        write_rows(folder / f"{name}.jsonl", rows)
+        task: dict[str, Any] = {
+            "task": name,
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(folder / f"{name}.jsonl")}},
+            "test_split": "test",
+        }
+        if name == "prose":
+            task |= {
+                "output_type": "loglikelihood_rolling",
+                "doc_to_text": "",
+                "doc_to_target": "{{text}}",
+            }
+            metric: dict[str, Any] = {"metric": "word_perplexity"}
+        else:
+            task |= {"output_type": "multiple_choice", "doc_to_text": "{{question}}"}
+            task |= {"doc_to_target": "answer", "doc_to_choice": list("ABCD")}
+            metric = {"metric": "acc", "aggregation": "mean", "higher_is_better": True}
+        (folder / f"{name}.yaml").write_text(json.dumps(task | {"metric_list": [metric]}))
+    averaged: dict[str, Any] = {"metric": "acc", "aggregation": "mean", "weight_by_size": True}
+    group = {"group": "pair", "task": ["left", "right"], "aggregate_metric_list": [averaged]}
+    (folder / "pair.yaml").write_text(json.dumps(group))
+
+
+def run_report(*arguments: str | Path) -> str:
+    """The report's text (the last argument is its folder)."""
+    result = CliRunner().invoke(
+        report, [*map(str, arguments[:-1]), "--output-dir", str(arguments[-1])]
+    )
+    assert result.exit_code == 0, (result.output, result.exception)
+    return (Path(arguments[-1]) / "report.md").read_text()
+
+
+def refusal(output: Path, *arguments: str | Path) -> str:
+    """The one sentence with which the command refuses, having written nothing."""
+    result = CliRunner().invoke(main, ["report", *map(str, arguments), "--output-dir", str(output)])
+    assert result.exit_code == 1, (result.output, result.exception)
+    assert not output.exists()
+    message = result.output.removeprefix("Error: ").strip()
+    assert "\n" not in message
+    return message
+
+
+def table_row(text: str, heading: str, first: str) -> list[str]:
+    """The cells of the first table row that starts with `first`, below a heading."""
+    below = text[text.index(heading) :]
+    line = next(line for line in below.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def number(cell: str) -> float:
+    return float(cell.split()[0].replace("−", "-"))
+
+
+def samples(folder: Path, task: str) -> list[dict[str, Any]]:
+    (path,) = folder.glob(f"*/samples_{task}_2*.jsonl")
+    return sorted(map(json.loads, path.open()), key=lambda sample: sample["doc_id"])
+
+
+def copy(root: Path, name: str, to: Path) -> Path:
+    """A copy of an evaluated folder, to be damaged: its model's folder."""
+    shutil.copytree(root / name, to)
+    return next(path for path in to.iterdir() if path.is_dir())
+
+
+def results_file(folder: Path) -> Path:
+    return next(folder.glob("results_*.json"))
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="session")
+def three(root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report on `base`, `cpt` and `cft`."""
+    folders = [f"{name}={root / name}" for name in SKILLS]
+    return run_report(*folders, "--baseline", "cpt", "--paper", tmp_path_factory.mktemp("three"))
+
+
+def test_scores_are_the_harnesss_own(root: Path, three: str) -> None:
+    for group in GROUPS:
+        for name in SKILLS:
+            folder = next((root / name).iterdir())
+            content = json.loads(results_file(folder).read_text())
+            metric = "acc,none" if group == "cft_medical" else "f1,none"
+            shown = [number(cell) for cell in table_row(three, f"## {group}:", name)[1:]]
+            tasks = content["group_subtasks"][group]
+            scores = [content["results"][task][metric] for task in tasks]
+            assert sorted(shown[:-1]) == pytest.approx(sorted(100 * s for s in scores), abs=0.0051)
+            assert shown[-1] == pytest.approx(100 * content["groups"][group][metric], abs=0.0051)
+
+
+def test_differences_agree_with_scikit_learn_and_scipy(root: Path, three: str) -> None:
+    f1, right = {}, {}
+    for name in ("cpt", "base"):
+        pairs = [sample["f1"] for sample in samples(root / name, "cft_fiqa")]
+        gold, predicted = zip(*pairs, strict=True)
+        f1[name] = f1_score(gold, predicted, average="weighted", labels=sorted(set(gold)))
+        right[name] = np.array([s["acc"] == 1 for s in samples(root / name, "cft_medqa")])
+    row = table_row(three[three.index("## cft_financial:") :], "### base against cpt", "FiQA")
+    assert number(row[4]) == pytest.approx(100 * (f1["base"] - f1["cpt"]), abs=0.0051)
+    low, high = (number(part) for part in row[5].split(" to "))
+    assert low < number(row[4]) < high
+
+    row = table_row(three, "### base against cpt", "MedQA")
+    only = int(sum(right["base"] & ~right["cpt"])), int(sum(right["cpt"] & ~right["base"]))
+    assert row[6] == f"{only[0]} / {only[1]}"
+    assert number(row[7]) == pytest.approx(binomtest(only[0], sum(only)).pvalue, abs=0.00051)
+    assert number(row[8]) >= number(row[7])
+
+
+def test_identical_models_differ_by_nothing(root: Path, tmp_path: Path) -> None:
+    text = run_report(f"one={root / 'cft'}", f"two={root / 'cft'}", tmp_path)
+    for group in GROUPS:
+        for task in ("Average", *(["MedQA"] if group == "cft_medical" else ["FiQA"])):
+            first = "**Average**" if task == "Average" else task
+            row = table_row(text[text.index(f"## {group}:") :], "### two against one", first)
+            assert row[4:6] == ["0.00", "0.00 to 0.00 ‡" if task != "Average" else "0.00 to 0.00"]
+            assert row[-2:] == ["1.000", "1.000"]
+    assert "the two score alike on every resample" in text
+
+
+def test_the_answer_comes_first_and_claims_no_more_than_it_may(three: str) -> None:
+    said = three[: three.index("## Before you believe it")]
+    assert "**cft against cpt on cft_medical** (average accuracy of 7 tasks, 510 items): +" in said
+    assert "an improvement" in said
+    row = table_row(
+        three[three.index("## cft_financial:") :], "### base against cpt", "**Average**"
+    )
+    low, high = (number(part) for part in row[5].split(" to "))
+    (line,) = [x for x in said.splitlines() if "base against cpt on cft_financial**" in x]
+    assert ("not distinguishable from zero" in line) == (low <= 0 <= high)
+
+
+def test_the_same_input_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    for output in ("a", "b"):
+        run_report(f"cpt={root / 'cpt'}", f"cft={root / 'cft'}", "--paper", tmp_path / output)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    kinds = ("differences", "scores")
+    assert names == sorted([f"{k}_{g}.png" for k in kinds for g in GROUPS] + ["report.md"])
+    for name in names:
+        content = (tmp_path / "a" / name).read_bytes()
+        assert content == (tmp_path / "b" / name).read_bytes()
+        assert str(root).encode() not in content
+        assert b"Software" not in content
+
+
+def test_every_figure_is_linked_and_none_is_missing(three: str) -> None:
+    for group in GROUPS:
+        assert f"(differences_{group}.png)" in three
+        assert f"(scores_{group}.png)" in three
+
+
+def test_a_constant_answer_is_flagged(root: Path, tmp_path: Path) -> None:
+    text = run_report(root / "cft", root / "noise", tmp_path)
+    row = table_row(text, "## cft_causal20" if "## cft_causal20" in text else "## cft_fin", "noise")
+    assert "90.21 †" in row
+    constant = table_row(text, "## cft_financial:", "*best constant answer*")
+    assert "*90.21 (noise)*" in constant
+    assert 'noise answers "noise" to 100.0 % of cft_causal20 (right for 93.4 %)' in text
+    assert "noise does not clearly beat the best constant answer on cft_causal20" in text
+
+
+def test_unread_answers_and_run_on_text_are_flagged(three: str, root: Path, tmp_path: Path) -> None:
+    row = table_row(three, "Other readings", "base")
+    missing = np.mean([s["missing"] for s in samples(root / "base", "cft_fiqa")])
+    assert number(row[5]) == pytest.approx(100 * missing, abs=0.0051)
+    assert f"base: {100 * missing:.1f} % of the answers to cft_fiqa name no label" in three
+    text = run_report(f"cft={root / 'cft1'}", root / "chatty", tmp_path)
+    assert "chatty: cft_fiqa scores" in text and "on its first line" in text
+
+
+def test_different_prompts_are_flagged(root: Path, tmp_path: Path) -> None:
+    text = run_report(root / "noise", root / "shots", tmp_path)
+    assert "shots and noise saw different prompts on cft_causal20" in text
+    assert "| cft_causal20 | f1 | 500 | 0, 2 |" in text
+
+
+def test_seeds_are_a_spread_and_from_five_on_an_interval(root: Path, tmp_path: Path) -> None:
+    arguments = [f"{arm}={root / f'{arm}{seed}'}" for arm in ("cpt", "cft") for seed in range(1, 6)]
+    text = run_report(*arguments, tmp_path / "five")
+    scores = {
+        arm: [
+            json.loads(results_file(next((root / f"{arm}{s}").iterdir())).read_text())["results"][
+                "cft_fiqa"
+            ]["f1,none"]
+            for s in range(1, 6)
+        ]
+        for arm in ("cpt", "cft")
+    }
+    mean, low, high = (100 * f(scores["cft"]) for f in (np.mean, min, max))
+    assert f"| cft | {mean:.2f} ({low:.2f}–{high:.2f})" in text
+    differences = 100 * (np.array(scores["cft"]) - np.array(scores["cpt"]))
+    assert number(table_row(text, "### cft against cpt", "FiQA")[4]) == pytest.approx(
+        differences.mean(), abs=0.0051
+    )
+    spread = ttest_1samp(differences, 0).confidence_interval()
+    expected = f"(5 seeds; 95 % interval over seeds {spread.low:+.2f} to {spread.high:+.2f})"
+    assert expected.replace("-", "−") in text
+    text = run_report(*arguments[:2], *arguments[5:7], tmp_path / "two")
+    assert "(2 seeds)" in text and "interval over seeds" not in text.split("## How to read")[0]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "agree"),
+    [
+        ((), True),
+        ((0.1, 0.3), True),
+        ((-0.1, 0.3), False),
+        ((-0.2, -0.1), True),
+        ((0.01, 0.02, 0.3, 0.01, 0.02), False),
+        ((0.2, 0.21, 0.22, 0.23, 0.24), True),
+    ],
+)
+def test_seeds_agree_when_their_range_or_interval_leaves_out_zero(
+    seeds: tuple[float, ...], agree: bool
+) -> None:
+    comparison = Comparison(
+        group="",
+        task="",
+        row="",
+        against="",
+        metric="acc",
+        items=9,
+        arm=0.5,
+        baseline=0.4,
+        difference=None,
+        logged=True,
+        higher_is_better=True,
+        seeds=seeds,
+    )
+    assert comparison.seeds_agree == agree
+
+
+def test_without_sample_logs_there_are_scores_only(root: Path, tmp_path: Path) -> None:
+    folder = copy(root, "cft", tmp_path / "cft")
+    for path in folder.glob("samples_*"):
+        path.unlink()
+    text = run_report(f"cpt={root / 'cpt'}", tmp_path / "cft", tmp_path / "out")
+    assert "no interval, because sample logs are missing" in text
+    assert "--log_samples" in text
+    assert table_row(text, "### cft against cpt", "MedQA")[5:] == ["–"] * 3
+    assert not list((tmp_path / "out").glob("differences*"))
+
+
+def test_the_papers_numbers_stand_apart(root: Path, three: str, tmp_path: Path) -> None:
+    heading = "### For context: the paper's own numbers, cft_medical"
+    row = table_row(three, heading, "Llama 2 7B Chat (CFT)")
+    assert row[1:] == ["48.15", "48.87", "52.08", "44.22", "54.00", "46.69", "40.65", "47.81"]
+    assert "not a mark to reach" in three
+    assert "Llama 2" not in run_report(f"cft={root / 'cft'}", tmp_path)
+
+
+def test_the_papers_averages_are_means() -> None:
+    content = json.loads(files("axolotl_cft.report").joinpath("paper.json").read_text())
+    printed_otherwise = []
+    for models in content["groups"].values():
+        for model, rows in models.items():
+            for name, (*scores, mean) in rows.items():
+                if abs(np.mean(scores) - mean) > 0.0051:
+                    printed_otherwise.append((model, name, mean))
+    assert printed_otherwise == [("Llama 2 7B", "Chat", 61.48)]
+
+
+def test_other_tasks_and_groups_of_the_harness(root: Path, tmp_path: Path) -> None:
+    text = run_report(f"cpt={root / 'cpt others'}", f"cft={root / 'cft others'}", tmp_path)
+    content = json.loads(results_file(next((root / "cft others").iterdir())).read_text())
+    mean = 100 * content["groups"]["pair"]["acc,none"]
+    assert number(table_row(text, "## pair: accuracy", "cft")[-1]) == pytest.approx(
+        mean, abs=0.0051
+    )
+    assert "**cft against cpt on pair** (average accuracy of 2 tasks, 120 items)" in text
+    assert "**cft against cpt on alone** (accuracy, 50 items)" in text
+    row = table_row(text[text.index("## other tasks") :], "### cft against cpt", "prose")
+    perplexity = content["results"]["prose"]["word_perplexity,none"]
+    assert row[3] == f"{perplexity:.4g}" and row[5] == "–"
+    # A higher perplexity is no improvement, and none of it is a percentage.
+    said = next(line for line in text.splitlines() if "on prose" in line)
+    assert "(word_perplexity, lower is better, 5 items)" in said and "points" not in said
+    assert "no interval, because this metric is no mean over items" in said
+
+
+def study_folder(root: Path, tmp_path: Path) -> Path:
+    """A study's folder as `axolotl-cft study` leaves it: two stages, a failed and a pending run."""
+    study = tmp_path / "study"
+    runs = [run_record("base", None, None, "base")]
+    for arm in ("cpt", "cft"):
+        runs.append(run_record(arm, 1, "cft", None, train=True))
+        runs.append(run_record(arm, 1, "ift", arm, train=True))
+    runs.append({**run_record("negative", 1, "cft", None), "status": "failed", "error": "NaN loss"})
+    runs.append({**run_record("fixed", 1, "cft", None), "status": "pending"})
+    for run in runs:
+        if run["eval_dir"]:
+            shutil.copytree(root / run["arm"], study / run["eval_dir"])
+        if run["train_dir"]:
+            write_training(study / run["train_dir"], with_ledger=run["stage"] == "cft")
+    record = {"schema": 1, "name": "A study", "baseline": "cpt", "runs": runs}
+    (study / "study.json").write_text(json.dumps(record))
+    return study
+
+
+def run_record(
+    arm: str, seed: int | None, stage: str | None, evaluated: str | None, train: bool = False
+) -> dict[str, Any]:
+    folder = f"{arm}/{seed}/{stage}"
+    return {
+        "arm": arm,
+        "seed": seed,
+        "stage": stage,
+        "status": "done",
+        "eval_dir": f"{folder}/eval" if evaluated else None,
+        "train_dir": f"{folder}/train" if train else None,
+        "error": None,
+        "world_size": 2 if train else None,
+        "train_seconds": None,
+    }
+
+
+def write_training(folder: Path, with_ledger: bool) -> None:
+    """A host's output folder: its trainer state, its console log, and the plugin's ledger."""
+    history = [{"loss": 2.0, "step": 5, "train_runtime": 60.0, "tokens/total": 900}]
+    state = {"global_step": 10, "epoch": 2.0, "max_steps": 10, "log_history": history}
+    (folder / "checkpoint-10").mkdir(parents=True)
+    (folder / "checkpoint-10/trainer_state.json").write_text(json.dumps(state))
+    (folder / "debug.log").write_text(
+        " 10%|#| 1/10 {'loss': '2', 'train_runtime': '60', 'train_tokens_per_second': '5132'}\n"
+        "{'train_runtime': '3600', 'train_samples_per_second': '40.22', 'train_loss': '5.357'}\n"
+    )
+    if with_ledger:
+        ledger = Ledger(documents=70, used=64, rows=80, text_tokens=9_000, trained_tokens=9_064)
+        ledger.prompt_tokens, ledger.total_tokens = 936, 10_080
+        (folder / "cft_ledger.json").write_text(
+            json.dumps({"schema": 1, "train": ledger.to_dict(), "reached_trainer": {}})
+        )
+
+
+def test_a_study(root: Path, tmp_path: Path) -> None:
+    study = study_folder(root, tmp_path)
+    overlap = {"items": 120, "contaminated_items": 3, "documents": 2}
+    record = {"schema": 1, "corpus": "corpus.jsonl", "n": 13, "documents": 70, "removed": False}
+    record |= {"contaminated_documents": 2, "tasks": {"cft_fiqa": overlap}}
+    (study / "contamination.json").write_text(json.dumps(record))
+    result = CliRunner().invoke(report, [str(study)])
+    assert result.exit_code == 0, (result.output, result.exception)
+    text = (study / "report/report.md").read_text()
+    assert text.startswith("# A study\n")
+    assert "**cft against cpt on cft_medical**" in text
+    assert "**base against cpt on cft_medical**" in text
+    assert "negative / cft, seed 1 failed: NaN loss." in text
+    assert "fixed / cft, seed 1 is not finished" in text
+    assert "3 test items occur in it, in 2 of 70 documents" in text
+    # Two epochs of 10,080 tokens in 3,600 s on two processes.
+    cost = table_row(text, "## What training cost", "cft / cft, seed 1")
+    assert cost[1:] == ["64", "20,160", "18,128", "9.29 %", "2.00", "1 h 00 min", "6", "2.00"]
+    assert table_row(text, "## What training cost", "cft / ift, seed 1")[1:3] == ["–", "900"]
+
+
+def test_a_study_whose_stages_are_all_evaluated(root: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    runs = [run_record("base", None, None, "base")]
+    runs += [run_record(a, 1, s, a) for a in ("cpt", "cft") for s in ("cft", "ift")]
+    for run in runs:
+        shutil.copytree(root / run["arm"], study / run["eval_dir"])
+    (study / "study.json").write_text(json.dumps({"schema": 1, "baseline": "cpt", "runs": runs}))
+    text = run_report(study, tmp_path / "out")
+    for stage in ("cft", "ift"):
+        assert f"**cft / {stage} against cpt / {stage} on cft_medical**" in text
+    assert "**base against cpt / cft on cft_medical**" in text
+    assert "not checked" in text
+
+
+def test_a_study_says_when_losses_or_targets_went_wrong(root: Path, tmp_path: Path) -> None:
+    study = study_folder(root, tmp_path)
+    edit(
+        study / "cft/1/cft/train/cft_ledger.json",
+        lambda ledger: ledger["train"].update(targets_digest="f" * 32),
+    )
+    edit(
+        study / "cft/1/ift/train/checkpoint-10/trainer_state.json",
+        lambda state: state["log_history"].append({"loss": float("nan"), "step": 7}),
+    )
+    text = run_report(study, tmp_path / "out")
+    assert "the runs of stage cft did not all train on the same tokens" in text
+    assert "the training loss of cft / ift, seed 1 was not finite at step 7" in text
+
+
+def test_a_second_evaluation_into_a_folder_counts(root: Path, tmp_path: Path) -> None:
+    folder = copy(root, "cft1", tmp_path / "cft")
+    newer = next((root / "cft2").iterdir())
+    shutil.copytree(newer, folder, dirs_exist_ok=True)
+    text = run_report(tmp_path / "cft", tmp_path / "out")
+    assert "cft_fiqa of cft was evaluated more than once" in text
+    expected = json.loads(results_file(newer).read_text())["results"]["cft_fiqa"]["f1,none"]
+    assert table_row(text, "## cft_financial:", "cft")[1].startswith(f"{100 * expected:.2f}")
+
+
+def test_what_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    assert "does not exist" in refusal(out, tmp_path / "absent")
+    assert "holds no results_*.json" in refusal(out, tmp_path / "empty")
+    folders = [f"{name}={root / name}" for name in ("cpt", "cft")]
+    assert refusal(out, *folders, "--baseline", "cft2").startswith("unknown baseline 'cft2'; there")
+    shutil.copytree(root / "cpt", tmp_path / "x/cpt")
+    assert "two folders are called 'cpt'" in refusal(out, root / "cpt", tmp_path / "x/cpt")
+    shutil.copytree(root / "cft", tmp_path / "x/cpt", dirs_exist_ok=True)
+    assert "several models (canned__cft, canned__cpt)" in refusal(out, tmp_path / "x/cpt")
+
+
+def test_damaged_results_are_refused(root: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", copy(root, "cft1", tmp_path / "cft")
+    path = results_file(folder)
+    (log,) = folder.glob("samples_*")
+    whole, lines = path.read_text(), log.read_text()
+
+    path.write_text(whole[: len(whole) // 2])
+    assert "is not valid JSON (cut short?)" in refusal(out, tmp_path / "cft")
+    path.write_text("{}")
+    assert "is not an lm-eval results file" in refusal(out, tmp_path / "cft")
+    path.write_text(whole)
+    edit(path, lambda content: content["results"]["cft_fiqa"].update({"f1,none": float("nan")}))
+    assert "f1 of cft_fiqa is nan" in refusal(out, tmp_path / "cft")
+    path.write_text(whole)
+    edit(path, lambda content: content["results"]["cft_fiqa"].update({"f1,none": 0.5}))
+    assert "do not belong together" in refusal(out, tmp_path / "cft")
+    path.write_text(whole)
+    log.write_text(lines[:-20])
+    assert "line 120: not a logged sample (cut short?)" in refusal(out, tmp_path / "cft")
+    log.write_text("".join(lines.splitlines(keepends=True)[:70]))
+    assert "holds 70 of 120 items" in refusal(out, tmp_path / "cft")
+    log.write_text(lines + lines)
+    assert "the same doc_id twice" in refusal(out, tmp_path / "cft")
+
+
+def test_mixed_versions_are_refused(root: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", copy(root, "cft1", tmp_path / "cft")
+    edit(results_file(folder), lambda content: content.update(lm_eval_version="0.4.99"))
+    message = refusal(out, f"cpt={root / 'cpt1'}", tmp_path / "cft")
+    assert "cpt was evaluated with lm-eval" in message and "cft with 0.4.99" in message
+    shutil.copytree(next((root / "cft2").iterdir()), folder, dirs_exist_ok=True)
+    assert "mixes results of different lm-eval versions" in refusal(out, tmp_path / "cft")
+    folder = copy(root, "cft3", tmp_path / "task")
+    edit(results_file(folder), lambda content: content["versions"].update(cft_fiqa=2.0))
+    assert "has version 1.0 in cpt and 2.0 in task" in refusal(
+        out, f"cpt={root / 'cpt1'}", tmp_path / "task"
+    )
+
+
+def test_different_items_are_refused(root: Path, tmp_path: Path) -> None:
+    out, baseline = tmp_path / "out", f"cpt={root / 'cpt1'}"
+    message = refusal(out, baseline, root / "edited")
+    assert "cft_fiqa: the items of cpt and edited differ in 1 of 120 (doc_id 3)" in message
+    message = refusal(out, baseline, root / "limited")
+    assert "differ in 70 of 120 (doc_id 50, 51, 52, 53, 54, …)" in message
+    folder = copy(root, "limited", tmp_path / "unlogged")
+    next(folder.glob("samples_*")).unlink()
+    assert "in number (120 and 50)" in refusal(out, baseline, tmp_path / "unlogged")
+
+
+def test_damaged_studies_are_refused(root: Path, tmp_path: Path) -> None:
+    out, study = tmp_path / "out", study_folder(root, tmp_path)
+    path = study / "study.json"
+    whole = path.read_text()
+    assert "no run of the baseline 'negative'" in refusal(out, study, "--baseline", "negative")
+    assert "unknown baseline 'other'" in refusal(out, study, "--baseline", "other")
+    bad = tmp_path / "contamination.json"
+    bad.write_text("{}")
+    assert "is not a contamination record" in refusal(out, study, "--contamination", bad)
+    path.write_text(whole[:100])
+    assert "study.json is not valid JSON" in refusal(out, study)
+    path.write_text('{"runs": [{"arm": "cpt"}]}')
+    assert "is not a study's record" in refusal(out, study)
+    path.write_text('{"runs": []}')
+    assert "has been evaluated" in refusal(out, study)
+    path.write_text(whole)
+    (study / "cft/1/cft/train/cft_ledger.json").write_text("{")
+    assert "cft_ledger.json is not valid JSON" in refusal(out, study)
