@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import axolotl.cli  # noqa: F401  (sets up logging when imported; in a test that would undo caplog)
 import yaml
 
 

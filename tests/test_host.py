@@ -25,7 +25,16 @@ def config(tmp_path, tiny_model, corpus):
     return host_config(tmp_path, tiny_model, corpus)
 
 
-LORA = {"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_modules": ["q_proj"]}
+LORA = {
+    "adapter": "lora",
+    "lora_r": 4,
+    "lora_alpha": 8,
+    "lora_target_modules": ["q_proj"],
+    # The host's LoRA kernels patch the attention class for good; later tests share this process.
+    "lora_qkv_kernel": False,
+    "lora_o_kernel": False,
+    "lora_mlp_kernel": False,
+}
 PACKED = {
     "sample_packing": True,
     "curriculum_sampling": True,
@@ -115,8 +124,9 @@ def test_held_out_documents_are_evaluated_without_prompts(config, corpus):
     assert ledger["test"]["used"] + ledger["train"]["used"] == 16
 
 
-def test_streaming_keeps_the_mask_and_has_no_ledger(config, caplog):
-    config |= {"streaming": True}
+def test_streaming_keeps_the_mask_and_has_no_ledger(config, caplog, tmp_path):
+    prepare(config)  # starts the tokenizer's threads, which the loader's forks will not have
+    config |= {"streaming": True, "dataset_prepared_path": str(tmp_path / "other")}
     with caplog.at_level("INFO"):
         trainer = fit(config)
     row = next(iter(trainer.train_dataset))

@@ -1,0 +1,375 @@
+"""Options and progress bar that `generate` and `educate` share."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from axolotl_cft.generation.asking import Job, Meter
+    from axolotl_cft.generation.client import Client
+    from axolotl_cft.generation.journal import Journal
+    from axolotl_cft.generation.prompting import PromptPlan
+
+Command = Callable[..., None]
+
+
+class JsonObject(click.ParamType):
+    """A JSON object on the command line."""
+
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """Parse the text, or say what it should be."""
+        if isinstance(value, dict):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError as exc:
+            self.fail(f"not JSON ({exc})", param, ctx)
+        if not isinstance(parsed, dict):
+            self.fail("not a JSON object, such as '{\"temperature\": 0}'", param, ctx)
+        return parsed
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """Whom to ask, and how hard."""
+
+    model: str | None
+    base_url: str | None
+    concurrency: int
+    attempts: int
+    max_retries: int
+    timeout: float
+    max_output_tokens: int
+    request: dict[str, Any]
+
+    def client(self) -> "Client":
+        """A client for one event loop."""
+        from axolotl_cft.generation.client import Client
+
+        return Client(
+            self.named_model(),
+            self.base_url,
+            timeout=self.timeout,
+            max_retries=self.max_retries,
+            max_output_tokens=self.max_output_tokens,
+            request=self.request,
+        )
+
+    def named_model(self) -> str:
+        """The model, which only `--estimate` can do without."""
+        if not self.model:
+            raise click.UsageError("name the model with --model, or set OPENAI_MODEL")
+        return self.model
+
+
+ENDPOINT_OPTIONS = (
+    click.option("--model", envvar="OPENAI_MODEL", help="The model's name at the endpoint."),
+    click.option(
+        "--base-url",
+        envvar="OPENAI_BASE_URL",
+        help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1; default: OpenAI's.",
+    ),
+    click.option(
+        "--concurrency",
+        default=32,
+        show_default=True,
+        type=click.IntRange(1, 4096),
+        help="Requests under way at once.",
+    ),
+    click.option(
+        "--attempts",
+        default=3,
+        show_default=True,
+        type=click.IntRange(1),
+        help="How often one answer is asked for before it is rejected.",
+    ),
+    click.option(
+        "--max-retries",
+        default=8,
+        show_default=True,
+        type=click.IntRange(0),
+        help="How often one request is sent again after 429, 5xx, a timeout or a broken line.",
+    ),
+    click.option(
+        "--timeout",
+        default=120.0,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="Seconds to wait for one answer.",
+    ),
+    click.option(
+        "--max-output-tokens",
+        default=2048,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Bound on one answer, the model's reasoning included.",
+    ),
+    click.option(
+        "--request",
+        type=JsonObject(),
+        default="{}",
+        help="More fields for every request, such as '{\"temperature\": 0}'.",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptOptions:
+    """How contextual prompts are asked for."""
+
+    instruction: Path | None
+    style: str
+    seed: int
+    config: Path | None
+    tokenizer: str | None
+    prompt_budget: int | None
+    max_input_tokens: int
+
+    def plan(self) -> "PromptPlan":
+        """The plan; reads the instruction, the pool, the config and the tokenizer."""
+        from axolotl_cft.generation.budget import read_tokens
+        from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
+        from axolotl_cft.generation.prompting import PromptPlan
+        from axolotl_cft.prompts import load_pool
+
+        return PromptPlan(
+            instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),
+            strategies=load_pool("paper") if self.style == "strategies" else None,
+            seed=self.seed,
+            tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
+            max_input_tokens=self.max_input_tokens,
+        )
+
+
+PROMPT_OPTIONS = (
+    click.option(
+        "--instruction",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="File with your own instruction; {text} in it stands for the text, which else "
+        "follows it. Default: the paper's (TextAdaptCFT).",
+    ),
+    click.option(
+        "--style",
+        default="text",
+        show_default=True,
+        type=click.Choice(["text", "strategies"]),
+        help="text: led by the text alone. strategies: each text is also given one of the paper's "
+        "learning strategies, drawn by seed and text.",
+    ),
+    click.option("--seed", default=42, show_default=True, help="Seed of those draws."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Axolotl YAML whose cft.prompt_budget and tokenizer the prompts must fit.",
+    ),
+    click.option("--tokenizer", help="Tokenizer to count with (name or folder)."),
+    click.option(
+        "--prompt-budget",
+        type=click.IntRange(1),
+        help="Most tokens of a prompt with BOS and separator. Default: the config's, else 128.",
+    ),
+    click.option(
+        "--max-input-tokens",
+        default=3000,
+        show_default=True,
+        type=click.IntRange(1),
+        help="A longer text is cut at the end of a sentence, for the request alone.",
+    ),
+)
+
+
+def bundled(
+    name: str, bundle: type, options: tuple[Callable[[Command], Command], ...]
+) -> Callable[[Command], Command]:
+    """Decorator: give a command these options, and hand them over as one `bundle` named `name`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def bundling(**kwargs: Any) -> None:
+            fields = {field.name: kwargs.pop(field.name) for field in dataclasses.fields(bundle)}
+            command(**kwargs, **{name: bundle(**fields)})
+
+        decorated: Command = bundling
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def read_instruction(path: Path | None, default: str) -> str:
+    """The text of an instruction file, or the default.
+
+    Raises:
+        CFTError: the file cannot be read or is empty.
+    """
+    if path is None:
+        return default
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise CFTError(f"the instruction {path} cannot be read: {exc}") from exc
+    if not text:
+        raise CFTError(f"the instruction {path} is empty: write into it what the model shall do")
+    return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Closing:
+    """What becomes of rejected answers, and the form of the rows written."""
+
+    format_: str | None
+    fallback: str | None
+    drop_rejects: bool
+    retry_rejects: bool
+
+
+CLOSING_OPTIONS = (
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["jsonl", "parquet"]),
+        help="Of the rows written. Default: jsonl for JSON lines, parquet for all else.",
+    ),
+    click.option(
+        "--fallback",
+        type=click.Choice(["paper"]),
+        help="Give texts without a usable prompt one of this pool.",
+    ),
+    click.option("--drop-rejects", is_flag=True, help="Leave out rows without a usable answer."),
+    click.option("--retry-rejects", is_flag=True, help="Ask again what an earlier run gave up."),
+)
+
+
+def identity_of(
+    command: str, keys: Sequence[str | None], endpoint: Endpoint, plan: "PromptPlan"
+) -> dict[str, Any]:
+    """What decides a run's answers: a half-done run goes on only under the same.
+
+    The endpoint's address, and how hard it is asked, do not enter.
+    """
+    digest = hashlib.sha256("\n".join(key or "" for key in keys).encode()).hexdigest()
+    return {
+        "command": command,
+        "input": f"{len(keys)} rows, digest {digest[:16]}",
+        "model": endpoint.named_model(),
+        "request": endpoint.request,
+        **plan.identity(),
+    }
+
+
+def settle(
+    label: str,
+    keys: Iterable[str | None],
+    makers: Iterable[tuple[str | None, Callable[[], "Job"]]],
+    journal: "Journal",
+    endpoint: Endpoint,
+    retry_rejects: bool,
+) -> None:
+    """Ask, under a progress bar, what the journal does not hold yet; equal keys are asked once.
+
+    Args:
+        label: of the progress bar.
+        keys: all that are wanted; None is nothing.
+        makers: key and how to make its job, in the order to ask; read as requests become free.
+        journal: where the answers are and go.
+        endpoint: whom to ask.
+        retry_rejects: whether an answer given up earlier counts as none.
+    """
+    wanted = {key for key in keys if key is not None}
+    done = {
+        key
+        for key in wanted & journal.entries.keys()
+        if not (retry_rejects and "reject" in journal.entries[key])
+    }
+    left = wanted - done
+    if not left:
+        return
+
+    def jobs() -> Iterator["Job"]:
+        for key, make in makers:
+            if key in left:
+                left.remove(key)
+                yield make()
+
+    from axolotl_cft.generation.asking import ask_all
+
+    with _progress(label, len(wanted), len(done)) as show:
+        try:
+            ask_all(
+                jobs(),
+                journal,
+                endpoint.client,
+                concurrency=endpoint.concurrency,
+                attempts=endpoint.attempts,
+                show=show,
+            )
+        except KeyboardInterrupt:
+            raise CFTError(
+                f"stopped; {len(journal.entries)} answers are kept, and the same command goes on "
+                "from there"
+            ) from None
+
+
+@contextlib.contextmanager
+def _progress(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(label, total=total, completed=done, state="")
+
+        def show(meter: "Meter") -> None:
+            speed = meter.settled / (progress.tasks[bar].elapsed or 1.0)
+            errors = meter.retries + meter.asked_again
+            state = (
+                f"{speed:.1f}/s {meter.tokens:,} tokens {errors} errors {meter.rejected} rejected"
+            )
+            progress.update(bar, completed=done + meter.settled, state=state)
+
+        yield show
+
+
+def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:
+    """Print what a run would ask, as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="What this would ask", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for label, count in counts.items():
+        table.add_row(label, f"{count:,}")
+    console = Console()
+    console.print(table)
+    counted = f"Counted with {tokenizer}." if tokenizer else "Four characters taken as a token."
+    console.print(
+        f"{counted} Answers asked for again, and a model's reasoning, come on top.", soft_wrap=True
+    )

@@ -1,0 +1,73 @@
+"""The words of the requests, and which learning strategy a text is asked for (pure)."""
+
+import re
+from dataclasses import dataclass
+
+from axolotl_cft.generation.checks import MAX_SENTENCES
+
+TEXT_ADAPT_CFT = (
+    "Given the following text, generate a contextual prompt that encourages a reader to focus on "
+    "the main ideas and themes presented. The contextual prompt should be concise and help the "
+    "reader engage deeply with the content."
+)
+"""The paper's instruction for auto-generated prompts (TextAdaptCFT), as its authors quote it."""
+
+EDUCATE = (
+    "Below is a question with its correct answer. Write an educational passage, as a good textbook "
+    "would, that teaches the knowledge needed to answer questions of this kind: the concepts, the "
+    "mechanisms, and what tells similar cases apart. Write connected prose of three to six "
+    "paragraphs. Do not repeat the question, its wording or its case, and mention neither the "
+    "question nor an exam."
+)
+"""Our instruction for `educate`: the paper says what was made, not in which words it was asked."""
+
+_PLACEHOLDER = re.compile(r"\{(text|question|answer)\}")
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A learning strategy that a prompt is asked to follow: its name and an example prompt."""
+
+    name: str
+    example: str
+
+
+def prompt_rules(budget: int) -> str:
+    """What every request for a prompt ends with: the form that the checks demand.
+
+    `budget` is in tokens; the words asked for are half of it, so that an obedient model's answer
+    fits whatever the tokenizer.
+    """
+    return (
+        f"Answer with the prompt alone: one to three sentences (never more than {MAX_SENTENCES}), "
+        f"at most {max(8, budget // 2)} words, plain text, addressed to the reader, in the "
+        "language of the text. No heading, no list, no quotation marks, no words copied from it."
+    )
+
+
+def fill(instruction: str, **fields: str) -> str:
+    """Put fields into an instruction; those it does not name follow it, each in a tag of its name.
+
+    `{text}`, `{question}` and `{answer}` are the only placeholders, and they are replaced in one
+    pass: braces inside a field stay as they are, and nothing is evaluated.
+    """
+    named = set(_PLACEHOLDER.findall(instruction))
+    filled = _PLACEHOLDER.sub(lambda match: fields.get(match[1], match[0]), instruction.strip())
+    rest = [f"<{name}>\n{value}\n</{name}>" for name, value in fields.items() if name not in named]
+    return "\n\n".join([filled, *rest])
+
+
+def prompt_request(instruction: str, text: str, *, budget: int, strategy: Strategy | None) -> str:
+    """The user message that asks for the contextual prompt of `text`."""
+    parts = [fill(instruction, text=text)]
+    if strategy is not None:
+        parts.append(
+            f"Let the prompt follow the learning strategy named {strategy.name}. In general words "
+            f"that strategy reads: {strategy.example} Make it specific to the text."
+        )
+    return "\n\n".join([*parts, prompt_rules(budget)])
+
+
+def ask_again(request: str, complaint: str) -> str:
+    """The same request after an answer that could not be used, with the reason."""
+    return f"{request}\n\nA previous answer could not be used because {complaint}. Write another."

@@ -1,0 +1,126 @@
+"""The answers so far, in an append-only JSON-lines file that survives being killed (stdlib only).
+
+Line 1 is the run's identity; every further line is one settled answer:
+
+    {"journal": 1, "identity": {"model": "…", "input": "…", …}}
+    {"key": "prompt:9f…", "answer": "Focus on …", "attempts": 1, "tokens_in": 812, …}
+    {"key": "prompt:02…", "reject": "it is a refusal", "answer": "I'm sorry …", "attempts": 3, …}
+
+A line counts once it is complete: what a kill left of a last line is cut off on opening. Of
+several lines with one key the last holds.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """Settled answers of one run, durable on return from `append`.
+
+    Attributes:
+        path: the file.
+        entries: key -> the entry that holds.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Open or begin a journal and lock it against a second process.
+
+        Raises:
+            CFTError: it belongs to a run with another input or other options (each named), is in
+                use, damaged, or cannot be written.
+        """
+        self.path = path
+        self.entries: dict[str, Entry] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except OSError as exc:
+            raise CFTError(f"cannot write {path}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._open(identity)
+        except BlockingIOError as exc:
+            os.close(self._file)
+            raise CFTError(f"{path.parent} is in use by another run; wait for it to end") from exc
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _open(self, identity: Mapping[str, Any]) -> None:
+        content = self.path.read_bytes()
+        complete = content.rfind(b"\n") + 1
+        if complete < len(content):
+            os.ftruncate(self._file, complete)
+        lines = content[:complete].splitlines()
+        if not lines:
+            self._write([{"journal": 1, "identity": dict(identity)}])
+            _sync_folder(self.path.parent)
+            return
+        try:
+            header, *entries = [json.loads(line) for line in lines]
+            began = header["identity"]
+            self.entries = {entry["key"]: entry for entry in entries}
+        except (ValueError, KeyError, TypeError) as exc:
+            raise CFTError(
+                f"{self.path} is damaged and cannot be continued: use another --output-dir"
+            ) from exc
+        self._refuse_others(began, identity)
+
+    def _refuse_others(self, began: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        # Through JSON, so that a tuple equals the list it was written as.
+        now = json.loads(json.dumps(dict(identity)))
+        changed = [
+            f"{name} (then {_short(began.get(name))}, now {_short(now.get(name))})"
+            for name in {**began, **now}
+            if began.get(name) != now.get(name)
+        ]
+        if changed:
+            raise CFTError(
+                f"{self.path.parent} holds {len(self.entries)} answers of a run that differs in "
+                f"{'; '.join(changed)}: restore that to go on with it, or use another --output-dir"
+            )
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Store entries with one write; on return they are on the disk.
+
+        Raises:
+            CFTError: the disk is full, or the file cannot be written for another reason.
+        """
+        self._write(entries)
+        self.entries.update((entry["key"], entry) for entry in entries)
+
+    def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        rest = memoryview(data.encode("utf-8", "backslashreplace"))
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as exc:
+            raise CFTError(f"cannot write {self.path}: {exc.strerror}") from exc
+
+    def close(self) -> None:
+        """Close the file and give the lock back."""
+        os.close(self._file)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name durable too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,124 @@
+"""How a run ends: the rows, the rejects file, and the ledger `generation.json`."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import digest_file, write_atomic
+from axolotl_cft.generation.journal import Entry
+from axolotl_cft.generation.rows import Corpus, write_rows
+
+LEDGER = "generation.json"
+REJECTS = "rejects.jsonl"
+
+
+def count_answers(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Counts over journal entries, under the ledger's names (docs/generate.md)."""
+    entries = list(entries)
+    rejected = sum("reject" in entry for entry in entries)
+    return {
+        "accepted": len(entries) - rejected,
+        "rejected": rejected,
+        "asked_again": sum(entry["attempts"] - 1 for entry in entries),
+        "cut_texts": sum("cut" in entry for entry in entries),
+        "tokens_in": sum(entry["tokens_in"] for entry in entries),
+        "tokens_out": sum(entry["tokens_out"] for entry in entries),
+        "retries": sum(entry["retries"] for entry in entries),
+        "answered_by": dict(sorted(Counter(entry["by"] for entry in entries).items())),
+    }
+
+
+def write_rejects(path: Path, keys: Sequence[str | None], entries: Mapping[str, Entry]) -> int:
+    """List the answers that were given up, each with its rows (from 0), reason and last answer.
+
+    Args:
+        path: the file; removed where nothing was rejected.
+        keys: each row's key, None for a row that needs no answer.
+        entries: the journal's.
+
+    Returns:
+        The number of rows without a usable answer.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        if key is not None and "reject" in entries.get(key, ()):
+            rows.setdefault(key, []).append(row)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return 0
+    lines = [
+        {
+            "rows": rows[key],
+            "reason": entries[key]["reject"],
+            "attempts": entries[key]["attempts"],
+            "answer": entries[key]["answer"],
+            "key": key,
+        }
+        for key in rows
+    ]
+    write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return sum(map(len, rows.values()))
+
+
+def finish(
+    corpus: Corpus,
+    path: Path,
+    columns: Mapping[str, Sequence[str | None]],
+    keys: Sequence[str | None],
+    keep: Sequence[bool],
+    entries: Mapping[str, Entry],
+    *,
+    drop_rejects: bool,
+    described: Mapping[str, Any],
+) -> str:
+    """Write rejects, rows and ledger.
+
+    Args:
+        corpus: the rows that came in.
+        path: the rows that go out, beside which the other two files stand.
+        columns: the new columns; a row with a key and without a value in one of them is unusable.
+        keys: for each row, the key of the answer that decides about it; None where it needs none.
+        keep: for each row, whether it is wanted at all.
+        entries: the journal's.
+        drop_rejects: leave unusable rows out; otherwise one of them prevents the writing.
+        described: the run, for the ledger.
+
+    Returns:
+        A sentence about what was written.
+
+    Raises:
+        CFTError: rows are unusable and must not be dropped.
+    """
+    rejected = write_rejects(path.parent / REJECTS, keys, entries)
+    values = zip(*columns.values(), strict=True)
+    unusable = [key is not None and None in row for key, row in zip(keys, values, strict=True)]
+    ledger = {
+        **described,
+        "rows_in": len(keys),
+        "rows_rejected": rejected,
+        "rows_dropped": len(keys) - sum(keep) + sum(unusable),
+        "answers": count_answers(entries.values()),
+        "output": None,
+    }
+    if any(unusable) and not drop_rejects:
+        _write_ledger(path.parent / LEDGER, ledger)
+        raise CFTError(
+            f"{sum(unusable)} of {len(keys)} rows got no usable answer, so {path} was not written "
+            f"({path.parent / REJECTS} gives the reasons): --fallback paper gives them a prompt of "
+            "the paper's pool where only a prompt is missing, --retry-rejects asks again, "
+            "--drop-rejects leaves them out"
+        )
+    kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
+    write_rows(corpus, path, columns, kept)
+    _write_ledger(path.parent / LEDGER, ledger | {"output": path.name, "sha256": digest_file(path)})
+    dropped = f", {len(keys) - sum(kept):,} left out" if not all(kept) else ""
+    stand_ins = rejected - sum(unusable)
+    from_pool = f", {stand_ins:,} with a prompt of the pool" if stand_ins else ""
+    return f"{sum(kept):,} rows written{from_pool}{dropped}: {path}"
+
+
+def _write_ledger(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomic(path, json.dumps(dict(content), indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,211 @@
+"""The rows of a corpus with more columns: JSONL or Parquet out, in the order they came in.
+
+Reading is `axolotl_cft.corpora`'s, a block of rows at a time. Writing streams too, but for lines or
+text files into Parquet: there only the whole corpus tells the columns and their types.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from axolotl_cft.corpora import Block, Part
+from axolotl_cft.errors import CFTError
+from axolotl_cft.sampling import text_key
+
+Row = dict[str, Any]
+
+
+class Corpus:
+    """A corpus that is read more than once, and must be the same each time.
+
+    Args:
+        name: as the user gave it.
+        parts: from `corpora.open_corpus`.
+    """
+
+    def __init__(self, name: str, parts: Sequence[Part]) -> None:
+        self.name = name
+        self.parts = parts
+        self._rows: int | None = None
+        self._digest = b""
+
+    @property
+    def format(self) -> str:
+        """What its rows are written as: "jsonl" if all of it is JSON lines, else "parquet"."""
+        lines = all(part.name.endswith((".jsonl", ".jsonl.gz")) for part in self.parts)
+        return "jsonl" if lines else "parquet"
+
+    def blocks(self) -> Iterator[Block]:
+        """Its blocks, in order.
+
+        Raises:
+            CFTError: the texts are not those of the first complete reading.
+        """
+        rows, digest = 0, hashlib.blake2b(digest_size=16)
+        for block in (block for part in self.parts for block in part.blocks()):
+            rows += len(block.texts)
+            for text in block.texts:
+                digest.update(text_key(text))
+            if self._rows is not None and rows > self._rows:
+                break
+            yield block
+        if self._rows is None:
+            self._rows, self._digest = rows, digest.digest()
+        elif (rows, digest.digest()) != (self._rows, self._digest):
+            raise CFTError(f"{self.name} changed while it was read: restore it and run this again")
+
+    def texts(self) -> Iterator[str]:
+        """The documents' texts, in order; a null is the empty text."""
+        for block in self.blocks():
+            yield from block.texts
+
+    def named_rows(self) -> Iterator[tuple[str, Row]]:
+        """Every row and what to call it in messages ("items.jsonl:12"), in order."""
+        for block in self.blocks():
+            yield from zip(block.names, _rows(block), strict=True)
+
+    def refuse_columns(self, new: Sequence[str]) -> None:
+        """Refuse a column that is to be added and is there already, before any work is done.
+
+        Raises:
+            CFTError: names the row and the column.
+        """
+        for name, row in itertools.islice(self.named_rows(), 1):
+            _refuse(name, row, new)
+
+
+def _refuse(name: str, row: Row, new: Sequence[str] | Mapping[str, Any]) -> None:
+    for column in new:
+        if column in row:
+            raise CFTError(f"{name} has a column '{column}' already: rename it or drop it first")
+
+
+def write_rows(
+    corpus: Corpus,
+    path: Path,
+    columns: Mapping[str, Sequence[str | None]],
+    keep: Sequence[bool],
+) -> None:
+    """Write the rows of a corpus with more columns; the file appears whole or not at all.
+
+    Args:
+        corpus: the rows.
+        path: `.parquet` for Parquet, anything else for JSON lines.
+        columns: name -> one value for each row of the corpus.
+        keep: for each row of the corpus, whether it is written.
+
+    Raises:
+        CFTError: the corpus changed, a row has one of the columns already, or the rows have no
+            form in this format.
+    """
+    write = _write_parquet if path.suffix == ".parquet" else _write_lines
+    with _whole_or_absent(path) as file:
+        write(corpus, file, columns, keep)
+
+
+def _write_lines(
+    corpus: Corpus,
+    file: IO[bytes],
+    columns: Mapping[str, Sequence[str | None]],
+    keep: Sequence[bool],
+) -> None:
+    for index, (name, row) in enumerate(corpus.named_rows()):
+        _refuse(name, row, columns)
+        if not keep[index]:
+            continue
+        added = {column: values[index] for column, values in columns.items()}
+        try:
+            line = json.dumps(row | added, ensure_ascii=False)
+        except TypeError as exc:
+            raise CFTError(f"{name} has no JSON form ({exc}): use --format parquet") from exc
+        # A lone surrogate has no UTF-8 form, but JSON's own escape has.
+        file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _write_parquet(
+    corpus: Corpus,
+    file: IO[bytes],
+    columns: Mapping[str, Sequence[str | None]],
+    keep: Sequence[bool],
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        tables = _extended(corpus, columns, keep)
+        if any(not part.name.endswith(".parquet") for part in corpus.parts):
+            tables = iter([pa.concat_tables(tables, promote_options="permissive")])
+        first = next(tables)
+        with pq.ParquetWriter(file, first.schema) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+    except (pa.ArrowException, ValueError) as exc:
+        if isinstance(exc, CFTError):
+            raise
+        raise CFTError(f"the rows have no common columns ({exc}): use --format jsonl") from exc
+
+
+def _extended(
+    corpus: Corpus, columns: Mapping[str, Sequence[str | None]], keep: Sequence[bool]
+) -> Iterator[Any]:
+    """The rows kept, as Arrow tables with the new columns."""
+    import pyarrow as pa
+
+    begin = 0
+    for block in corpus.blocks():
+        end = begin + len(block.texts)
+        table = _table(block)
+        _refuse(
+            block.names[0] if block.names else "the corpus",
+            dict.fromkeys(table.column_names),
+            columns,
+        )
+        for name, values in columns.items():
+            table = table.append_column(name, pa.array(values[begin:end], pa.string()))
+        yield table.filter(pa.array(keep[begin:end], pa.bool_()))
+        begin = end
+
+
+def _table(block: Block) -> Any:
+    import pyarrow as pa
+
+    if _is_tabular(block):
+        content = block.content
+        return content if isinstance(content, pa.Table) else pa.Table.from_batches([content])
+    rows = pa.array(list(_rows(block)), None if block.texts else pa.struct([]))
+    return pa.Table.from_struct_array(rows)
+
+
+def _rows(block: Block) -> Iterator[Row]:
+    if _is_tabular(block):
+        yield from block.content.to_pylist()
+    elif block.content is None:  # a text file
+        yield from ({"text": text} for text in block.texts)
+    else:
+        yield from map(json.loads, block.content)
+
+
+def _is_tabular(block: Block) -> bool:
+    return hasattr(block.content, "schema")
+
+
+@contextlib.contextmanager
+def _whole_or_absent(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes its name only when the block ends well."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as exc:
+        raise CFTError(f"cannot write {path}: {exc.strerror or exc}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)

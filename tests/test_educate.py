@@ -1,0 +1,211 @@
+"""`axolotl-cft educate`: items in, texts and prompts out, and no test item ever."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from conftest import write_jsonl
+from loopback_llm import GOOD, REFUSING, Loopback, passage_for, prompt_for, serve
+
+from axolotl_cft.cli import main
+from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.chat_rows import SERVICES, chat_jsonl
+from axolotl_cft.generation.items import Item, named_test, read_item
+
+
+def question(index: int) -> str:
+    return (
+        f"A patient numbered {index} comes to the clinic with a cough that began {index + 2} days "
+        f"ago after travel number {index} by ship. Which drug is best for case {index}?"
+    )
+
+
+def medqa(indices: range) -> list[dict]:
+    return [
+        {
+            "id": f"q{i}",
+            "sent1": question(i),
+            "sent2": "",
+            **{f"ending{n}": f"Drug {n}" for n in range(4)},
+            "label": i % 4,
+        }
+        for i in indices
+    ]
+
+
+@pytest.fixture
+def benchmarks(tmp_path) -> Path:
+    """A data directory whose MedQA test split holds questions 100 to 104."""
+    folder = tmp_path / "benchmarks"
+    (folder / "medqa").mkdir(parents=True)
+    write_jsonl(folder / "medqa" / "test.jsonl", medqa(range(100, 105)))
+    return folder
+
+
+@pytest.fixture
+def educate(tmp_path, benchmarks):
+    def run(server: Loopback, items: Path | str, *more: object) -> Result:
+        arguments = [items, "--model", "m", "--base-url", server.url, "--tasks", "cft_medqa"]
+        arguments += ["--data-dir", benchmarks, "--output-dir", tmp_path / "out", *more]
+        return CliRunner().invoke(main, ["educate", *map(str, arguments)])
+
+    return run
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.open(encoding="utf-8")]
+
+
+def test_items_become_texts_with_prompts_in_order(tmp_path, educate):
+    items = write_jsonl(tmp_path / "train.jsonl", medqa(range(40)))
+    with serve(Loopback(latency=0.01)) as server:
+        result = educate(server, items, "--export", "chat-jsonl")
+        assert result.exit_code == 0, result.output
+        asked = sum(server.asked.values())
+        assert educate(server, items).exit_code == 0  # again: all is there
+        assert sum(server.asked.values()) == asked == 80
+    rows = rows_of(tmp_path / "out" / "corpus.jsonl")
+    assert [row["id"] for row in rows] == [f"q{i}" for i in range(40)]
+    for index, row in enumerate(rows):
+        assert row["text"] == passage_for(question(index)).strip()
+        assert row["contextual_prompt"] == prompt_for(row["text"])
+    first = server.requests[0]["messages"][0]["content"]
+    assert question(0) in first and "Drug 0" in first and "Drug 1" not in first
+    ledger = json.loads((tmp_path / "out" / "generation.json").read_text())
+    assert ledger["rows_in"] == 40 and ledger["answers"]["accepted"] == 80
+    assert ledger["guard"]["allow_test_split"] is False
+
+    openai = rows_of(tmp_path / "out" / "chat.openai.jsonl")
+    gemini = rows_of(tmp_path / "out" / "chat.gemini.jsonl")
+    assert len(openai) == len(gemini) == 40
+    assert openai[3] == {
+        "messages": [
+            {"role": "user", "content": rows[3]["contextual_prompt"]},
+            {"role": "assistant", "content": rows[3]["text"]},
+        ]
+    }
+    assert gemini[3] == {
+        "contents": [
+            {"role": "user", "parts": [{"text": rows[3]["contextual_prompt"]}]},
+            {"role": "model", "parts": [{"text": rows[3]["text"]}]},
+        ]
+    }
+
+
+def test_a_test_split_is_refused_by_name_before_it_is_read(tmp_path, educate, benchmarks):
+    with serve(Loopback()) as server:
+        by_file = educate(server, benchmarks / "medqa" / "test.jsonl")
+        by_split = educate(server, "GBaker/MedQA-USMLE-4-options-hf", "--split", "test[:10]")
+    assert by_file.exit_code == 1 and "'test.jsonl' is a test split by its name" in by_file.output
+    assert by_split.exit_code == 1 and "'test[:10]' is a test split by its name" in by_split.output
+    assert "--allow-test-split" in by_file.output and not server.requests
+
+
+def test_items_in_the_evaluation_sets_are_refused_dropped_or_allowed(tmp_path, educate):
+    renamed = write_jsonl(tmp_path / "renamed.jsonl", medqa(range(98, 103)))
+    out = tmp_path / "out"
+    with serve(Loopback()) as server:
+        refused = educate(server, renamed)
+        assert refused.exit_code == 1
+        assert "3 of 5 items overlap with the evaluation sets" in refused.output
+        assert "item 0 of cft_medqa" in refused.output
+        assert [hit["place"] for hit in rows_of(out / "overlaps.jsonl")] == [
+            "renamed.jsonl:3",
+            "renamed.jsonl:4",
+            "renamed.jsonl:5",
+        ]
+        assert not server.requests
+
+        dropped = educate(server, renamed, "--drop-overlapping")
+        assert dropped.exit_code == 0, dropped.output
+        assert [row["id"] for row in rows_of(out / "corpus.jsonl")] == ["q98", "q99"]
+        assert not {question(i) for i in range(100, 103)} & set(server.asked)
+        assert json.loads((out / "generation.json").read_text())["rows_dropped"] == 3
+
+        allowed = educate(server, renamed, "--allow-test-split", "--output-dir", tmp_path / "all")
+        assert allowed.exit_code == 0 and "nothing keeps test items out" in allowed.output
+        assert len(rows_of(tmp_path / "all" / "corpus.jsonl")) == 5
+
+
+def test_without_the_evaluation_sets_nothing_is_built(tmp_path, educate):
+    items = write_jsonl(tmp_path / "train.jsonl", medqa(range(3)))
+    with serve(Loopback()) as server:
+        result = educate(server, items, "--data-dir", tmp_path / "nowhere")
+    assert result.exit_code == 1 and "medqa" in result.output and not server.requests
+
+
+def test_rejected_texts_stop_the_writing_or_are_dropped(tmp_path, educate):
+    items = write_jsonl(tmp_path / "train.jsonl", medqa(range(4)))
+    bad = {question(1), passage_for(question(2)).strip()}
+
+    with serve(Loopback(behave=lambda text, n: REFUSING if text in bad else GOOD)) as server:
+        refused = educate(server, items, "--fallback", "paper")
+        assert refused.exit_code == 1 and "1 of 4 rows got no usable answer" in refused.output
+        rejects = rows_of(tmp_path / "out" / "rejects.jsonl")
+        assert [(reject["rows"], reject["key"][:4]) for reject in rejects] == [
+            ([1], "text"),
+            ([2], "prom"),
+        ]
+        dropped = educate(server, items, "--fallback", "paper", "--drop-rejects")
+        assert dropped.exit_code == 0, dropped.output
+    rows = rows_of(tmp_path / "out" / "corpus.jsonl")
+    assert [row["id"] for row in rows] == ["q0", "q2", "q3"]
+    assert all(row["contextual_prompt"] for row in rows)
+
+
+def test_other_columns_need_a_mapping(tmp_path, educate):
+    rows = [{"q": question(i), "solution": "Rest."} for i in range(3)]
+    items = write_jsonl(tmp_path / "quiz.jsonl", rows)
+    with serve(Loopback()) as server:
+        unmapped = educate(server, items)
+        assert unmapped.exit_code == 1 and "'sent1'" in unmapped.output
+        half = educate(server, items, "--question-field", "q")
+        assert half.exit_code == 1 and "--answer-field" in half.output
+        mapped = educate(
+            server, items, "--question-field", "q", "--answer-field", "solution",
+            "--format", "parquet",
+        )  # fmt: skip
+        assert mapped.exit_code == 0, mapped.output
+        estimate = educate(
+            server, items, "--question-field", "q", "--answer-field", "solution", "--estimate"
+        )
+        assert estimate.exit_code == 0 and " 6 " in estimate.output
+    table = pq.read_table(tmp_path / "out" / "corpus.parquet")
+    assert table.column_names == ["q", "solution", "text", "contextual_prompt"]
+    assert "Rest." in server.requests[0]["messages"][0]["content"]
+
+
+def test_medqa_rows_are_read_with_their_answer():
+    [row] = medqa(range(6, 7))
+    assert read_item(row, "x:1", "sent1", None) == Item(question(6), "Drug 2")
+    row |= {"sent2": "Which one?", "label": "3"}
+    assert read_item(row, "x:1", "sent1", None) == Item(f"{question(6)} Which one?", "Drug 3")
+    for broken in ({**row, "label": 7}, {**row, "sent1": None}, {**row, "ending3": " "}):
+        with pytest.raises(CFTError, match="x:1"):
+            read_item(broken, "x:1", "sent1", None)
+
+
+def test_names_that_say_test():
+    test = [
+        "test",
+        "test[:50%]",
+        "train+test",
+        "medqa_test.jsonl",
+        "US/test.jsonl",
+        "Test-1.parquet",
+    ]
+    assert all(map(named_test, test))
+    assert not any(map(named_test, ["train", "validation", "contest.jsonl", "latest", "attest"]))
+
+
+def test_chat_export_checks_the_limits():
+    openai, gemini = SERVICES
+    pairs = [("Think about it.", "A text. " * 100)] * 12
+    assert chat_jsonl(openai, pairs, len).count("\n") == 12
+    with pytest.raises(CFTError, match="row 1 of the chat export has about 70000 tokens"):
+        chat_jsonl(openai, pairs, lambda text: 35_000)
+    chat_jsonl(gemini, pairs, lambda text: 35_000)
+    with pytest.raises(CFTError, match="openai tunes on 10 rows or more"):
+        chat_jsonl(openai, pairs[:9], len)

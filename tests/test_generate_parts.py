@@ -1,0 +1,295 @@
+"""The pure parts of `generate`: answer checks, cutting, token counts, requests, the journal."""
+
+import asyncio
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.asking import _Commits
+from axolotl_cft.generation.budget import Tokens, read_tokens
+from axolotl_cft.generation.checks import Reply, judge_prompt, judge_text, strip_wrapping
+from axolotl_cft.generation.cutting import count_sentences, cut_at_sentence, sentence_ends
+from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
+from axolotl_cft.generation.journal import Journal
+from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
+from axolotl_cft.prompts import load_pool
+
+TEXT = (
+    "Insulin lets cells take up glucose from the blood, and without it the blood sugar rises "
+    "until the kidneys can no longer hold it back."
+)
+GOOD = "Follow how insulin moves glucose. Ask what would break at each step if it were missing."
+
+
+def judge(answer: str, finish: str = "stop", budget: int = 128):
+    return judge_prompt(
+        Reply(answer, finish),
+        instruction=f"{TEXT_ADAPT_CFT}\n\n{prompt_rules(budget)}",
+        text=TEXT,
+        count=Tokens().of_prompt,
+        budget=budget,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        GOOD,
+        f'"{GOOD}"',
+        f"**{GOOD}**",
+        f"Contextual Prompt: {GOOD}",
+        f"**Contextual prompt:** {GOOD}",
+        f"Sure! Here is a contextual prompt for the text:\n\n{GOOD}",
+        f"Here's the prompt: “{GOOD}”",
+        f"<think>The user wants a prompt. I can't help but overthink.</think>\n{GOOD}",
+        GOOD.replace(". ", ".\n"),
+    ],
+)
+def test_wrapping_is_taken_off_a_good_answer(answer):
+    assert judge(answer).answer == GOOD
+    assert judge(answer).complaint is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Focus on the main ideas and themes presented, and on why sugar rises.",
+        "Given the following text, consider what insulin does. What cannot happen without it?",
+        "What is it that cells cannot do alone? I invite you to trace the path of glucose.",
+        "Beachten Sie, wie Insulin den Zucker senkt. Was geschieht ohne es?",
+        "阅读时请思考胰岛素如何调节血糖。缺少它会发生什么?",
+        '"Uptake" and "release" are opposites here: weigh them as you read.',
+        "Suppose a patient says “I'm sorry, I can't eat sugar”. What would you explain?",
+    ],
+)
+def test_unusual_but_good_answers_pass(answer):
+    assert judge(answer).complaint is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "finish", "reason"),
+    [
+        ("", "stop", "empty"),
+        (" \n\t", "stop", "empty"),
+        ("...", "stop", "empty"),
+        ("<think>Let me see what the", "length", "inside its reasoning"),
+        ("", "length", "inside its reasoning"),
+        ("Follow how insulin moves glu", "length", "cut off"),
+        ("I'm sorry, but I can't help with that.", "stop", "refusal"),
+        ("I’m sorry, but I can’t assist with that request.", "stop", "refusal"),
+        ("Sorry, but I am unable to do that.", "stop", "refusal"),
+        ("As an AI language model, I do not have opinions.", "stop", "refusal"),
+        ("I cannot provide medical advice.", "stop", "refusal"),
+        ("I won't create content of this kind.", "stop", "refusal"),
+        ("I understand your wish, but I cannot help with that.", "stop", "refusal"),
+        ("Unfortunately, I can't create a prompt for this text.", "stop", "refusal"),
+        ("This goes against my content policy.", "stop", "refusal"),
+        (GOOD, "content_filter", "refused or filtered"),
+        (GOOD, "refusal", "refused or filtered"),
+        ("- Look at insulin\n- Look at glucose", "stop", "list"),
+        ("1. Look at insulin.\n2. Look at glucose.", "stop", "list"),
+        ("Look. " * 6, "stop", "6 sentences"),
+        (TEXT_ADAPT_CFT, "stop", "repeats the instruction"),
+        ("This contextual prompt asks you to think about insulin.", "stop", "instruction"),
+        ("Read <text> closely.", "stop", "instruction"),
+        (prompt_rules(128), "stop", "repeats the instruction"),
+        (TEXT, "stop", "consecutive words of the text"),
+        ("Think: " + " ".join(TEXT.split()[3:16]), "stop", "consecutive words of the text"),
+        ("Consider everything about insulin " * 20, "stop", "too long"),
+    ],
+)
+def test_bad_answers_are_named(answer, finish, reason):
+    complaint = judge(answer, finish).complaint
+    assert complaint is not None and reason in complaint
+
+
+def test_the_budget_is_a_bound_that_may_just_be_met():
+    needed = Tokens().of_prompt(GOOD)
+    assert judge(GOOD, budget=needed).complaint is None
+    assert "too long" in str(judge(GOOD, budget=needed - 1).complaint)
+
+
+def test_the_papers_own_prompts_would_be_accepted():
+    for prompt in load_pool("paper").prompts:
+        assert judge(prompt.text).complaint is None, prompt.id
+
+
+def test_educational_texts_keep_paragraphs_and_must_teach():
+    question = "A man drinks a lot and loses weight. " + "Which of these hormones is missing? " * 3
+    passage = "Insulin is a hormone.\n\n" + "It lets cells take up glucose from blood. " * 10
+
+    def complaint(answer: str):
+        return judge_text(
+            Reply(answer), instruction="Write a passage.", question=question
+        ).complaint
+
+    assert strip_wrapping(passage) == passage.strip()
+    assert complaint(passage) is None
+    assert "too short" in str(complaint("Insulin is a hormone."))
+    assert "of the question" in str(complaint(passage + question))
+    assert "refusal" in str(complaint("I'm sorry, but I can't write that. " + passage))
+
+
+def test_sentence_ends_are_not_fooled_by_abbreviations():
+    text = 'Dr. A. Smith et al. saw it (Fig. 2). "Is it so?" he asked. It is, e.g. here. End'
+    ends = [text[:end] for end in sentence_ends(text)]
+    assert [end.rsplit(" ", 1)[-1] for end in ends] == ["2).", "asked.", "here."]
+    assert count_sentences(text) == 4
+    assert count_sentences("血糖上升\u3002为什么\uff1f因为缺少胰岛素\uff01") == 3
+    assert count_sentences("3.5 mg is enough. It works...") == 2
+
+
+def test_a_cut_falls_after_a_sentence_else_before_a_word():
+    text = "One is first. Two is second. Three is third."
+    assert cut_at_sentence(text, 100) == text
+    assert cut_at_sentence(text, 30) == "One is first. Two is second."
+    assert cut_at_sentence(text, 13) == "One is first."
+    assert cut_at_sentence(text, 12) == "One is"
+    assert cut_at_sentence("Heading\n\nBody without stops goes on", 20) == "Heading"
+    assert cut_at_sentence("x" * 50, 20) == "x" * 20
+
+
+@given(st.text(alphabet="ab.!? \n\u3002", max_size=80), st.integers(1, 90))
+def test_a_cut_is_a_prefix_within_the_limit(text, limit):
+    cut = cut_at_sentence(text, limit)
+    assert text.startswith(cut) and len(cut) <= max(limit, 0)
+    assert bool(cut.strip()) or not text[:limit].strip() or len(text) > limit
+    if len(text) <= limit:
+        assert cut == text
+
+
+def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
+    from axolotl_cft.config import CFTConfig, make_plan
+    from axolotl_cft.encoder import DocumentEncoder
+
+    def is_cut(prompt_format: str, budget: int) -> bool:
+        options = CFTConfig(
+            prompts={"column": "p"}, prompt_budget=budget, format=prompt_format, seed=1
+        )
+        dataset = {"path": "corpus.jsonl", "type": "cft"}
+        plan = make_plan("datasets[0]", "train", dataset, options, None)
+        return DocumentEncoder(any_tokenizer, plan, 512)._encode_prompt("p", GOOD).truncated
+
+    for prompt_format in ("plain", "chat"):
+        if prompt_format == "chat" and not any_tokenizer.chat_template:
+            continue
+        tokens = Tokens(chat=prompt_format == "chat", tokenizer=any_tokenizer)
+        needed = tokens.of_prompt(GOOD)
+        extra_eos = any_tokenizer("a")["input_ids"][-1] == any_tokenizer.eos_token_id
+        assert not is_cut(prompt_format, needed)
+        assert is_cut(prompt_format, needed - 1 - extra_eos)
+
+
+def test_prefix_holds_at_most_the_limit(any_tokenizer):
+    text = TEXT * 20
+    for tokens in (Tokens(), Tokens(tokenizer=any_tokenizer)):
+        prefix = text[: tokens.prefix(text, 100)]
+        assert 80 <= tokens.of_text(prefix) <= 101
+        assert tokens.prefix("short", 100) == 5
+
+
+def test_budget_and_tokenizer_come_from_an_axolotl_config(tmp_path, sentencepiece_tokenizer):
+    model = tmp_path / "model"
+    sentencepiece_tokenizer.save_pretrained(model)
+    config = tmp_path / "config.yml"
+    config.write_text(f"base_model: {model}\ncft: {{prompt_budget: 77, separator: ' '}}\n")
+    tokens = read_tokens(config, None, None)
+    assert (tokens.budget, tokens.separator, tokens.name) == (77, " ", str(model))
+    assert read_tokens(config, None, 50).budget == 50
+    assert read_tokens(None, None, None).budget == 128
+    config.write_text("cft: {}\n")
+    with pytest.raises(CFTError, match="names no base_model"):
+        read_tokens(config, None, None)
+    with pytest.raises(CFTError, match="cannot be loaded"):
+        read_tokens(None, str(tmp_path), None)
+
+
+def test_fields_are_filled_in_one_pass_and_nothing_is_evaluated():
+    filled = fill("Q: {question} A: {answer} {other}", question="{answer}", answer="{0.__class__}")
+    assert filled == "Q: {answer} A: {0.__class__} {other}"
+    assert fill("Go.", text="{x}") == "Go.\n\n<text>\n{x}\n</text>"
+
+
+def test_strategies_and_stand_ins_depend_on_seed_and_text_alone():
+    pool = load_pool("paper")
+    keys = [prompt_key(f"text {i}") for i in range(300)]
+    drawn = [draw_prompt(pool, 1, key).id for key in keys]
+    assert drawn == [draw_prompt(pool, 1, key).id for key in keys]
+    assert set(drawn) == {prompt.id for prompt in pool.prompts}
+    assert drawn != [draw_prompt(pool, 2, key).id for key in keys]
+
+    plan = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000)
+    request = plan.job("text 0").request
+    assert draw_prompt(pool, 1, keys[0]).strategy in request and "text 0" in request
+    entries = {keys[0]: {"answer": "A."}, keys[1]: {"answer": "bad", "reject": "it is bad"}}
+    rows = [keys[1], None, keys[0]]
+    assert resolve_answers(rows, entries, None, 1) == [None, None, "A."]
+    stand_in = draw_prompt(pool, 1, keys[1]).text
+    assert resolve_answers(rows, entries, pool, 1) == [stand_in, None, "A."]
+
+
+def test_long_texts_are_cut_for_the_request_alone():
+    plan = PromptPlan(TEXT_ADAPT_CFT, None, 1, Tokens(), 50)
+    text = "A sentence of some words. " * 40
+    job = plan.job(text)
+    assert job.cut and job.key == prompt_key(text)
+    assert "words.\n</text>" in job.request
+    assert not plan.job("A short text. ").cut
+
+
+def entry(key: str) -> dict:
+    return {"key": key, "answer": f"answer to {key}\n“ü”"}
+
+
+def test_a_journal_survives_a_torn_last_line(tmp_path):
+    path = tmp_path / "run" / "journal.jsonl"
+    journal = Journal(path, {"model": "m"})
+    journal.append([entry("a"), entry("b")])
+    journal.close()
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        journal = Journal(path, {"model": "m"})
+        complete = whole[:cut].count(b"\n")
+        assert list(journal.entries) == ["a", "b"][: max(0, complete - 1)]
+        journal.append([entry("c")])
+        journal.close()
+        journal = Journal(path, {"model": "m"})
+        assert journal.entries["c"] == entry("c")
+        journal.close()
+
+
+def test_a_journal_names_what_changed(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, {"model": "m", "input": "3 rows", "seed": 1})
+    with pytest.raises(CFTError, match="in use by another run"):
+        Journal(path, {"model": "m", "input": "3 rows", "seed": 1})
+    journal.close()
+    with pytest.raises(CFTError) as caught:
+        Journal(path, {"model": "n", "input": "4 rows", "seed": 1})
+    assert 'model (then "m", now "n")' in str(caught.value)
+    assert 'input (then "3 rows", now "4 rows")' in str(caught.value)
+    assert "seed" not in str(caught.value)
+    path.write_text('{"journal": 1, "identity": {}}\nnonsense\n{"key": "a"}\n')
+    with pytest.raises(CFTError, match="damaged"):
+        Journal(path, {})
+
+
+def test_answers_that_arrive_together_share_a_write(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.jsonl", {})
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+
+    async def all_at_once() -> None:
+        commits = _Commits(journal)
+        await asyncio.gather(*(commits.commit(entry(str(i))) for i in range(64)))
+
+    asyncio.run(all_at_once())
+    journal.close()
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").open()]
+    assert {line["key"] for line in lines[1:]} == {str(i) for i in range(64)}
+    assert len(synced) < 10
