@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from axolotl_cft.encoding import ENCODING_VERSION
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import PromptPool, load_pool
+from axolotl_cft.hooks import load_function
+from axolotl_cft.prompts import PromptFunction, PromptPool, load_pool
 
 DEFAULT_SEED = 42
 """Used, with a warning, when neither `cft.seed` nor the host's `seed` is set."""
@@ -30,23 +31,38 @@ class ColumnPrompts(BaseModel):
     column: str = Field(min_length=1)
 
 
+class FunctionPrompts(BaseModel):
+    """`prompts: {function: NAME}`: an installed package's function gives every row its prompt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    function: str = Field(min_length=1)
+
+
 class DatasetOptions(BaseModel):
     """Options that a single dataset may override (`datasets[i].cft`)."""
 
     model_config = ConfigDict(extra="forbid")
 
-    prompts: str | ColumnPrompts = Field(
+    prompts: str | ColumnPrompts | FunctionPrompts = Field(
         default="paper",
-        description="A built-in pool (paper, negative, fixed), the path of a pool file, "
-        "{column: NAME} for a prompt in each row, or none for CPT on the same chunks.",
+        description="A pool by name (paper, negative, fixed, or an installed package's), the path "
+        "of a pool file, {column: NAME} for a prompt in each row, {function: NAME} for an "
+        "installed package's function, or none for CPT on the same chunks.",
     )
     format: Literal["plain", "chat"] = Field(
         default="plain",
         description="plain: prompt, separator, text. chat: the prompt as the user turn of the "
         "tokenizer's chat template, the text where the reply would begin.",
     )
+    place: Literal["user", "system"] = Field(
+        default="user",
+        description="`type: cft.chat` only. user: before the first user message, which every "
+        "template can show. system: before the system message, or as one where there is none.",
+    )
     separator: str = Field(
-        default="\n\n", description="Between prompt and text (plain format); bears no loss."
+        default="\n\n",
+        description="Between prompt and text (plain format), or prompt and message; bears no loss.",
     )
     prompt_budget: int = Field(
         default=128,
@@ -72,8 +88,8 @@ class DatasetOptions(BaseModel):
     def _prompts_named(cls, value: Any) -> Any:
         if value is None or value == "":
             raise ValueError(
-                "is empty; name a pool (paper, negative, fixed), a pool file or {column: NAME}, "
-                "or write `prompts: none` for CPT"
+                "is empty; name a pool (paper, negative, fixed), a pool file, {column: NAME} or "
+                "{function: NAME}, or write `prompts: none` for CPT"
             )
         return value
 
@@ -104,8 +120,9 @@ class Plan:
         part: which documents it takes once `holdout` is above 0.
         options: the resolved options; `options.seed` is set.
         holdout: share of documents that belong to the test part.
-        pool: the loaded pool, None for column prompts and for none.
+        pool: the loaded pool, None for prompts from elsewhere and for none.
         stamp: identity of the result: equal stamps mean equal rows.
+        function: the loaded function of `{function: NAME}`, else None.
     """
 
     path: str
@@ -114,21 +131,29 @@ class Plan:
     holdout: float
     pool: PromptPool | None
     stamp: str
+    function: PromptFunction | None = None
 
     @property
     def prompts_name(self) -> str:
         """`cft.prompts` as one word for tables."""
         prompts = self.options.prompts
-        return prompts if isinstance(prompts, str) else f"column {prompts.column}"
+        if isinstance(prompts, str):
+            return prompts
+        return " ".join(str(part) for pair in prompts.model_dump().items() for part in pair)
+
+
+def is_chat_type(type_: Any) -> bool:
+    """Whether a dataset's `type` names the strategy for conversations."""
+    return type_ in {"cft.chat", "axolotl_cft.chat"}
 
 
 def is_cft_type(type_: Any) -> bool:
-    """Whether a dataset's `type` names this package's strategy."""
-    return type_ in {"cft", "axolotl_cft.strategy"}
+    """Whether a dataset's `type` names one of this package's strategies."""
+    return type_ in {"cft", "axolotl_cft.strategy"} or is_chat_type(type_)
 
 
 def cft_datasets(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Part, Any]]:
-    """Yield (place in the config, part, dataset config) for every `type: cft` dataset."""
+    """Yield (place in the config, part, dataset config) for every `cft` or `cft.chat` dataset."""
     parts: tuple[tuple[str, Part], ...] = (("datasets", "train"), ("test_datasets", "test"))
     for key, part in parts:
         for index, dataset in enumerate(cfg.get(key) or []):
@@ -143,6 +168,18 @@ def parse_options(cfg: Mapping[str, Any]) -> CFTConfig:
         CFTError: the first wrong option, by name.
     """
     return _validate(CFTConfig, cfg.get("cft"), "cft")
+
+
+def check_reach(top: CFTConfig, cfg: Mapping[str, Any]) -> None:
+    """Refuse an option of the `cft:` block that no dataset would see.
+
+    Raises:
+        CFTError: `place` without a conversation, or `format` without a document.
+    """
+    chats = {is_chat_type(dataset.get("type")) for _, _, dataset in cft_datasets(cfg)}
+    for option, wants_chat, type_ in (("place", True, "cft.chat"), ("format", False, "cft")):
+        if chats and option in top.model_fields_set and wants_chat not in chats:
+            raise CFTError(f"cft.{option}: no dataset has `type: {type_}`; remove the option")
 
 
 def make_plan(
@@ -169,21 +206,28 @@ def make_plan(
     overrides = dict(dataset.get("cft") or {})
     if "holdout" in overrides:
         raise CFTError(f"{place}.cft.holdout: set it in the top-level cft block; it splits all")
+    foreign = "format" if is_chat_type(dataset.get("type")) else "place"
+    if foreign in overrides:
+        raise CFTError(f"{place}.cft.{foreign}: `type: {dataset.get('type')}` has no such option")
     options = _validate(DatasetOptions, base | overrides, f"{place}.cft")
     if options.seed is None:
         options = options.model_copy(
             update={"seed": DEFAULT_SEED if host_seed is None else host_seed}
         )
-    pool = None
-    if isinstance(options.prompts, str) and options.prompts != "none":
+    pool = function = None
+    if isinstance(options.prompts, FunctionPrompts):
+        function = load_function(options.prompts.function)
+    elif isinstance(options.prompts, str) and options.prompts != "none":
         pool = load_pool(options.prompts)
     _check_views(place, options, pool)
     path = str(dataset.get("path"))
-    stamp = _stamp(part, dataset, options, top.holdout, pool)
-    return Plan(path, part, options, top.holdout, pool, stamp)
+    stamp = _stamp(part, dataset, options, top.holdout, pool or function)
+    return Plan(path, part, options, top.holdout, pool, stamp, function)
 
 
 def _check_views(place: str, options: DatasetOptions, pool: PromptPool | None) -> None:
+    if isinstance(options.prompts, FunctionPrompts):
+        return  # it is told the view
     if options.views > 1 and (pool is None or len(pool.prompts) == 1):
         shown = options.prompts if isinstance(options.prompts, str) else "{column: …}"
         raise CFTError(
@@ -197,13 +241,15 @@ def _stamp(
     dataset: Mapping[str, Any],
     options: DatasetOptions,
     holdout: float,
-    pool: PromptPool | None,
+    source: PromptPool | PromptFunction | None,
 ) -> str:
     described = options.model_dump()
-    if pool is not None:
-        described["prompts"] = pool.fingerprint  # content, not the file's name
+    if source is not None:
+        # Content, not the name: a pool may be edited in place, a package upgraded.
+        described["prompts"] = [type(source).__name__, source.fingerprint]
     content = {
         "encoding": ENCODING_VERSION,
+        "chat": is_chat_type(dataset.get("type")),
         "part": part if holdout else "all",
         "holdout": holdout,
         "options": described,
@@ -245,8 +291,8 @@ def _explain(exc: ValidationError, place: str, known: list[str]) -> str:
         return f"{place}.{field}: no such option; known options: {', '.join(known)}"
     if field == "prompts" and error["type"] != "value_error":
         return (
-            f"{place}.prompts: expected a pool's name, a pool file, {{column: NAME}} or none, "
-            f"got {error['input']!r}"
+            f"{place}.prompts: expected a pool's name, a pool file, {{column: NAME}}, "
+            f"{{function: NAME}} or none, got {error['input']!r}"
         )
     message = error["msg"].removeprefix("Value error, ")
     got = "" if error["input"] is None else f", got {error['input']!r}"

@@ -49,6 +49,9 @@ class DocumentEncoder:
         self.tokenizer = tokenizer
         self.plan = plan
         self.ledger = Ledger()
+        # Off for streams: they are encoded in forked workers of the data loader, where threads
+        # that the parent process started no longer exist and waiting for them would never end.
+        self.threads = True
         self.choose = PromptChooser(plan)
         self.frame = _frame(tokenizer, plan.options.prompt_budget, sequence_len)
         self._is_special = _special_table(tokenizer)
@@ -72,15 +75,15 @@ class DocumentEncoder:
                 f"cft.prompt_budget: {budget} has no room for a prompt beside the {around} tokens "
                 "of BOS, separator or chat template; raise it"
             )
-        if pool is None or pool.columns:
-            return
         needed = {
-            p.id: self._encode_prompt(p.id, p.fill({}), cut=False).ids.size for p in pool.prompts
+            prompt.id: self._encode_prompt(prompt.id, prompt.fill({}), cut=False).ids.size
+            for prompt in (pool.prompts if pool is not None else ())
+            if not prompt.columns
         }
-        worst = max(needed, key=needed.__getitem__)
-        if needed[worst] > budget:
+        worst = max(needed, key=needed.__getitem__, default="")
+        if pool is not None and needed.get(worst, 0) > budget:
             raise CFTError(
-                f"{pool.origin or pool.name}: prompt '{worst}' takes {needed[worst]} tokens with "
+                f"pool {pool.name}: prompt '{worst}' takes {needed[worst]} tokens with "
                 f"what surrounds it, more than cft.prompt_budget: {budget}; set it to at least "
                 f"{needed[worst]}"
             )
@@ -103,7 +106,7 @@ class DocumentEncoder:
         rows: RowBuffer,
     ) -> None:
         """`encode` for a series of slices: one is tokenized while the one before becomes rows."""
-        with _tokenizer_threads(), ThreadPoolExecutor(max_workers=1) as ahead:
+        with _tokenizer_threads(self.threads), ThreadPoolExecutor(max_workers=1) as ahead:
             finish: Callable[[], None] | None = None
             for texts, values in parts:
                 chosen = list(self._select(texts))
@@ -265,13 +268,13 @@ def _fast_encoder(tokenizer: Any) -> Callable[[list[Any]], list[list[int]]]:
 
 
 @contextmanager
-def _tokenizer_threads() -> Iterator[None]:
+def _tokenizer_threads(wanted: bool) -> Iterator[None]:
     """Let the tokenizer use its threads; the host switches them off for the sake of its forks.
 
     `tokenizers` reads the variable at each call, so restoring it keeps those forks safe.
     """
     before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if wanted else "false"
     try:
         yield
     finally:

@@ -30,6 +30,12 @@ class Ledger:
         total_tokens: length of all rows.
         prompts_truncated: rows whose prompt was cut to fit `prompt_budget`.
         special_tokens_in_text: special-token ids that the texts themselves contain.
+        fits_only_without_prompt: conversations that leave less than `prompt_budget` free in a
+            row, and go without a prompt in every arm.
+        longer_than_row: conversations longer than `sequence_len` by themselves; what becomes of
+            them is the host's choice (`excess_length_strategy`).
+        prompts_not_placed: rows whose prompt the chat template shows nowhere, or not without
+            changing a target; kept without it.
         prompt_counts: rows by prompt id.
         targets_digest: order-free digest of the chunks' targets, views not counted twice. Arms
             that train on the same tokens in the same chunks share it.
@@ -46,6 +52,9 @@ class Ledger:
     total_tokens: int = 0
     prompts_truncated: int = 0
     special_tokens_in_text: int = 0
+    fits_only_without_prompt: int = 0
+    longer_than_row: int = 0
+    prompts_not_placed: int = 0
     prompt_counts: Counter[str] = field(default_factory=Counter)
     targets_digest: int = 0
 
@@ -100,5 +109,20 @@ class Ledger:
             lines.append(
                 f"special tokens   {self.special_tokens_in_text:,} inside the texts, "
                 "kept as the tokenizer makes them"
+            )
+        if self.fits_only_without_prompt:
+            lines.append(
+                f"without prompt   {self.fits_only_without_prompt:,} conversations, which leave "
+                "less than prompt_budget free"
+            )
+        if self.longer_than_row:
+            lines.append(
+                f"too long         {self.longer_than_row:,} conversations exceed sequence_len; "
+                "see the host's excess_length_strategy"
+            )
+        if self.prompts_not_placed:
+            lines.append(
+                f"not placed       {self.prompts_not_placed:,} rows go without their prompt, "
+                "which the template shows nowhere or only by changing a target"
             )
         return lines

@@ -22,11 +22,12 @@ from packaging.version import Version
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
-from axolotl_cft import strategy
+from axolotl_cft import chat, strategy
 from axolotl_cft.config import (
     DEFAULT_SEED,
     STAMP_PREFIX,
     cft_datasets,
+    check_reach,
     is_cft_type,
     make_plan,
     parse_options,
@@ -58,9 +59,11 @@ class CFTPlugin(BasePlugin):
             CFTError: anything about the config that cannot work, before a model is loaded.
         """
         sys.modules["axolotl.prompt_strategies.cft"] = strategy
+        sys.modules["axolotl.prompt_strategies.cft.chat"] = chat
         _check_host_version()
         _check_raw(cfg)
         options = parse_options(cfg)
+        check_reach(options, cfg)
         for place, part, dataset in cft_datasets(cfg):
             _check_dataset(place, dataset)
             plan = make_plan(place, part, dataset, options, cfg.get("seed"))

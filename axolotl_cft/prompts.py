@@ -6,8 +6,8 @@ A pool is a YAML file (schema in docs/pools.md); the built-in ones are in `axolo
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class PromptPool:
         prompts: at least one, with distinct ids.
         defaults: values for `{column}` where a row has none.
         origin: the file or package it came from, for messages.
+        package: the installed package that provides it, empty for a file of one's own.
     """
 
     name: str
@@ -77,6 +78,7 @@ class PromptPool:
     prompts: tuple[Prompt, ...]
     defaults: Mapping[str, str]
     origin: str = ""
+    package: str = ""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -94,27 +96,72 @@ class PromptPool:
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True)
+class PromptFunction:
+    """A source of prompts in code: `cft.prompts: {function: NAME}`. Packages provide it by a hook.
+
+    Attributes:
+        function: `function(row, seed, chunk, view)` gives the prompt, or None for none. `row`
+            maps column names to values; the answer may depend on the arguments only, so that a
+            run can be repeated.
+        fingerprint: changed by its author whenever the same arguments would give another prompt;
+            part of a prepared dataset's identity.
+        columns: the columns that it reads, all of them needed; None for whatever the row has.
+        package: the installed package that provides it, filled in where it is loaded.
+    """
+
+    function: Callable[[Mapping[str, Any], int, int, int], str | None]
+    fingerprint: str
+    columns: frozenset[str] | None = None
+    package: str = ""
+
+
 def builtin_pools() -> dict[str, Path]:
     """Names and files of the pools that this package brings."""
     return {path.stem: path for path in sorted(BUILTIN_DIR.glob("*.yaml"))}
 
 
 def load_pool(name: str) -> PromptPool:
-    """Load a built-in pool by name or a pool file by path.
+    """Load a pool of an installed package (ours included) by name, or a pool file by path.
 
     Raises:
-        CFTError: no such pool or file, or a malformed one (names file and line).
+        CFTError: no such pool or file, a malformed one (names file and line), or a package that
+            fails.
     """
-    builtin = builtin_pools()
-    if name in builtin:
-        return read_pool(builtin[name])
+    from axolotl_cft.hooks import pool_sources
+
+    sources = pool_sources()
+    if name in sources:
+        return _provided_pool(name, *sources[name])
     path = Path(name).expanduser()
     if path.is_file():
         return read_pool(path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
-    known = ", ".join(builtin)
+    known = ", ".join(sorted(sources))
     raise CFTError(f"unknown prompt pool '{name}': use one of {known}, or the path of a pool file")
+
+
+def all_pools() -> dict[str, PromptPool]:
+    """Every pool that an installed package provides, ours first; `package` says which.
+
+    Raises:
+        CFTError: a malformed pool, or a package that fails.
+    """
+    from axolotl_cft.hooks import pool_sources
+
+    return {name: _provided_pool(name, *source) for name, source in pool_sources().items()}
+
+
+def _provided_pool(name: str, package: str, source: Any) -> PromptPool:
+    """A pool as a package provides it: an object, plain data or a file."""
+    if isinstance(source, PromptPool):
+        pool = source
+    elif isinstance(source, Mapping):
+        pool = parse_pool({"name": name, **source}, origin=f"pool '{name}' of package {package}")
+    else:
+        pool = read_pool(Path(source))
+    return replace(pool, name=name, package=package)
 
 
 def read_pool(path: Path) -> PromptPool:

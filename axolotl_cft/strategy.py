@@ -6,6 +6,7 @@ calls `CFTStrategy.wrap_dataset`; texts come from an Arrow table and rows go bac
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset, Features, IterableDataset, Value
 from datasets import List as ListFeature
 
-from axolotl_cft.config import STAMP_PREFIX, ColumnPrompts, Plan
+from axolotl_cft.choice import PromptChooser
+from axolotl_cft.config import STAMP_PREFIX, Plan
 from axolotl_cft.encoder import DocumentEncoder
 from axolotl_cft.encoding import RowBuffer
 from axolotl_cft.errors import CFTError
@@ -58,6 +60,27 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
     Raises:
         CFTError: the plugin was not registered for this config, or a prompt does not fit.
     """
+    task = find_task(tokenizer, cfg, ds_cfg)
+    encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len)
+    return CFTStrategy(encoder, ds_cfg.get("field") or "text", task.label, task.ledger_file)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One dataset to prepare: its plan, most tokens in a row, its name and place in the ledger."""
+
+    plan: Plan
+    sequence_len: int
+    label: str
+    ledger_file: Path | None
+
+
+def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
+    """What the plugin planned for the dataset of `load`'s arguments.
+
+    Raises:
+        CFTError: the plugin was not registered for this config.
+    """
     stamp = (ds_cfg or {}).get("conversation") or ""
     plan = PLANS.get(stamp)
     if plan is None:
@@ -68,13 +91,103 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
     sequence_len = cfg.sequence_len
     if plan.part == "test" and cfg.eval_sequence_len:
         sequence_len = cfg.eval_sequence_len
-    encoder = DocumentEncoder(tokenizer, plan, sequence_len)
     ledger_file = _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
-    label = _label(plan.path, ds_cfg)
-    return CFTStrategy(encoder, ds_cfg.get("field") or "text", label, ledger_file)
+    return Task(plan, sequence_len, _label(plan.path, ds_cfg), ledger_file)
 
 
-class CFTStrategy(DatasetWrappingStrategy):
+class PreparingStrategy(DatasetWrappingStrategy):
+    """What `cft` and `cft.chat` share: columns are checked before, and the ledger is kept after.
+
+    Args:
+        choose: chooses the prompts.
+        field: column that holds the documents.
+        field_option: the dataset option that names it.
+        label: what to call the dataset in the ledger.
+        ledger_file: where to keep the ledger, None for nowhere.
+    """
+
+    def __init__(
+        self,
+        choose: PromptChooser,
+        field: str,
+        field_option: str,
+        label: str,
+        ledger_file: Path | None,
+    ):
+        self.plan = choose.plan
+        self.choose = choose
+        self.field = field
+        self.field_option = field_option
+        self.label = label or self.plan.path
+        self.ledger_file = ledger_file
+
+    def finish(self, encoded: Dataset, ledger: Ledger) -> Dataset:
+        """Give the rows their stamp and ledger, and publish the ledger.
+
+        Both ride in `info.description`, which survives what the host does to a dataset later.
+
+        Raises:
+            CFTError: there are no rows.
+        """
+        self.check_result(len(encoded), ledger)
+        entry = describe(self.plan, self.label, ledger)
+        encoded.info.description = STAMP_PREFIX + json.dumps(entry)
+        heading = f"cft: {self.label}, {entry['part']} part, prompts: {entry['prompts']}"
+        LOG.info("\n  ".join([heading, *ledger.lines()]))
+        self._keep(entry)
+        return encoded
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        """Write the ledger beside the prepared folder (inside it would break it)."""
+        if self.ledger_file is None:
+            return
+        entries = []
+        if self.ledger_file.exists():
+            entries = json.loads(self.ledger_file.read_text(encoding="utf-8"))["datasets"]
+        same = (entry["stamp"], entry["path"])
+        entries = [e for e in entries if (e["stamp"], e["path"]) != same] + [entry]
+        content = json.dumps({"schema": 1, "datasets": entries}, indent=2)
+        write_atomic(self.ledger_file, content + "\n")
+
+    def checked_columns(self, dataset: Dataset | IterableDataset) -> list[str]:
+        """The dataset's columns, among them the documents and what every prompt needs.
+
+        Raises:
+            CFTError: one is missing; names it and the mend.
+        """
+        # A stream may not know its columns before its first row is read.
+        columns = dataset.column_names or list(next(iter(dataset), {}))
+        if self.field not in columns:
+            raise CFTError(
+                f"dataset {self.plan.path} has no column '{self.field}'; set "
+                f"`{self.field_option}` to one of {', '.join(columns)}"
+            )
+        self.choose.check_columns(columns)
+        return columns
+
+    def check_result(self, rows: int, ledger: Ledger) -> None:
+        """Check that something is left to train.
+
+        Raises:
+            CFTError: there are no rows; says where the documents went.
+        """
+        if rows:
+            return
+        plan = self.plan
+        if plan.part == "test" and plan.holdout:
+            raise CFTError(
+                f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
+                f"held-out part; raise cft.holdout (now {plan.holdout}) or, for a test file of "
+                "its own, set it to 0"
+            )
+        raise CFTError(
+            f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "
+            f"{ledger.empty} empty, {ledger.held_out} held out; check `path`, "
+            f"`{self.field_option}: {self.field}` and cft.holdout"
+        )
+
+
+class CFTStrategy(PreparingStrategy):
     """Encodes a dataset of raw documents.
 
     Args:
@@ -91,10 +204,8 @@ class CFTStrategy(DatasetWrappingStrategy):
         label: str = "",
         ledger_file: Path | None = None,
     ):
+        super().__init__(encoder.choose, field, "field", label, ledger_file)
         self.encoder = encoder
-        self.field = field
-        self.label = label or encoder.plan.path
-        self.ledger_file = ledger_file
 
     def wrap_dataset(
         self,
@@ -106,17 +217,15 @@ class CFTStrategy(DatasetWrappingStrategy):
         """Encode `dataset` (axolotl/utils/data/wrappers.py::_handle_loaded_strategy).
 
         One process writes; the tokenizer's own threads do the work (`process_count` is not
-        needed, and its forks would switch those threads off). The result carries the stamp and
-        the ledger in `info.description`, which survives what the host does to it later.
+        needed, and its forks would switch those threads off).
 
         Raises:
             CFTError: the text column or a prompt column is missing, or nothing is left to train.
         """
-        columns = dataset.column_names
-        if columns is not None:
-            self._check_columns(columns)
+        columns = self.checked_columns(dataset)
         if isinstance(dataset, IterableDataset):
             LOG.info("cft: a streaming dataset has no ledger and no stamp")
+            self.encoder.threads = False
             return dataset.map(
                 self._encode_lists, batched=True, remove_columns=columns, features=FEATURES
             )
@@ -132,63 +241,16 @@ class CFTStrategy(DatasetWrappingStrategy):
             # The prepared folder is the cache. A map cache beside it would not see code changes,
             # and a hit would leave the ledger empty.
             load_from_cache_file=False,
-            desc=f"Contextual fine-tuning ({self.encoder.plan.prompts_name})",
+            desc=f"Contextual fine-tuning ({self.plan.prompts_name})",
         )
-        self._check_result(len(encoded))
-        encoded = encoded.with_format(None)
-        entry = describe(self.encoder.plan, self.label, self.encoder.ledger)
-        encoded.info.description = STAMP_PREFIX + json.dumps(entry)
-        self._publish(entry)
-        return encoded
-
-    def _publish(self, entry: dict[str, Any]) -> None:
-        """Print the ledger and keep it beside the prepared folder (inside it would break it)."""
-        heading = f"cft: {self.label}, {entry['part']} part, prompts: {entry['prompts']}"
-        LOG.info("\n  ".join([heading, *self.encoder.ledger.lines()]))
-        if self.ledger_file is None:
-            return
-        entries = []
-        if self.ledger_file.exists():
-            entries = json.loads(self.ledger_file.read_text(encoding="utf-8"))["datasets"]
-        same = (entry["stamp"], entry["path"])
-        entries = [e for e in entries if (e["stamp"], e["path"]) != same] + [entry]
-        content = json.dumps({"schema": 1, "datasets": entries}, indent=2)
-        write_atomic(self.ledger_file, content + "\n")
-
-    def _check_columns(self, columns: Sequence[str]) -> None:
-        path, wanted = self.encoder.plan.path, {self.field: "field"}
-        prompts = self.encoder.plan.options.prompts
-        if isinstance(prompts, ColumnPrompts):
-            wanted[prompts.column] = "cft.prompts.column"
-        for column, option in wanted.items():
-            if column not in columns:
-                raise CFTError(
-                    f"dataset {path} has no column '{column}'; set `{option}` to one of "
-                    f"{', '.join(columns)}"
-                )
+        return self.finish(encoded.with_format(None), self.encoder.ledger)
 
     def _check_text(self, type_: pa.DataType) -> None:
         if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
             raise CFTError(
-                f"dataset {self.encoder.plan.path}: column '{self.field}' holds {type_}, not text; "
+                f"dataset {self.plan.path}: column '{self.field}' holds {type_}, not text; "
                 "name the text column in `field`"
             )
-
-    def _check_result(self, rows: int) -> None:
-        if rows:
-            return
-        ledger, plan = self.encoder.ledger, self.encoder.plan
-        if plan.part == "test" and plan.holdout:
-            raise CFTError(
-                f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
-                f"held-out part; raise cft.holdout (now {plan.holdout}) or, for a test file of "
-                "its own, set it to 0"
-            )
-        raise CFTError(
-            f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "
-            f"{ledger.empty} empty, {ledger.held_out} held out; check `path`, `field: "
-            f"{self.field}` and cft.holdout"
-        )
 
     def _encode_table(self, table: pa.Table) -> pa.Table:
         """An Arrow table of documents to an Arrow table of rows."""
@@ -204,12 +266,12 @@ class CFTStrategy(DatasetWrappingStrategy):
 
     def _values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
         """Of each document, the columns that prompts refer to."""
-        present = sorted(self.encoder.choose.columns.intersection(table.column_names))
+        wanted = self.choose.columns
+        present = [name for name in table.column_names if wanted is None or name in wanted]
         return table.select(present).to_pylist() if present else [{}] * len(table)
 
     def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """A batch of a streaming dataset; its columns may be known only now."""
-        self._check_columns(list(batch))
+        """A batch of a streaming dataset."""
         return _to_arrow_dict(self._encode_table(pa.table(dict(batch))))
 
 
