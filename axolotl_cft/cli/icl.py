@@ -1,0 +1,196 @@
+"""`axolotl-cft icl`: run and plot the paper's synthetic experiments."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.icl.presets import PRESETS, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from rich.progress import Progress, TaskID
+
+    from axolotl_cft.icl.training import Job, OnProgress
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def icl() -> None:
+    """The paper's synthetic experiments: why context helps.
+
+    A small transformer first learns in-context linear regression. It is then trained on a
+    function g built from the f it knows: with f's values in its context (CFT), without (CPT),
+    with noise there (NEG-CFT), or with another function's values (a control of ours).
+    """
+
+
+@icl.command(
+    epilog="""Example: `axolotl-cft icl run --preset quick --output-dir icl-quick`, interrupted and
+    given again, goes on from its checkpoints to the very same curves. Any setting can be
+    changed: `--set finetune_steps=3000 --set seeds=0,1,2,3,4`; config.json in the output
+    folder lists them all."""
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="quick",
+    show_default=True,
+    help="quick: d=2, 5 points, 3 layers, three seeds, minutes on two CPU cores. "
+    "paper: d=20, 41 points, 12 layers, 50,000 steps an arm, one seed, for a GPU.",
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Gets config.json, curves.csv, summary.json, figures and checkpoints/.",
+)
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: the GPU where there is one. bf16 and compilation are used on a GPU only.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that train at the same time.  [default: one a CPU core; on a GPU one]",
+)
+def run(
+    preset: str, output_dir: Path, changes: tuple[str, ...], device: str, workers: int | None
+) -> None:
+    """Train every arm and write curves, summary and figures to one folder."""
+    settings = PRESETS[preset].changed(changes)
+    import torch
+
+    from axolotl_cft.icl.plots import plot as draw
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise CFTError("--device cuda: PyTorch sees no GPU here; use --device cpu")
+    if workers is None:
+        workers = 1 if device == "cuda" else _cores()
+    try:
+        summary = _run_with_bars(settings, output_dir, torch.device(device), workers)
+    except KeyboardInterrupt:
+        raise CFTError(
+            "interrupted; the same command continues from the last checkpoints"
+        ) from None
+    _print_summary(settings, summary)
+    for path in [
+        output_dir / "curves.csv",
+        output_dir / "summary.json",
+        *draw(output_dir, output_dir),
+    ]:
+        click.echo(path)
+
+
+@icl.command(epilog="Example: `axolotl-cft icl plot icl-quick --output-dir figures`")
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--output-dir", type=click.Path(path_type=Path), help="[default: RUN_DIR]")
+def plot(run_dir: Path, output_dir: Path | None) -> None:
+    """Draw the figures of the finished run in RUN_DIR again.
+
+    Lines are medians over seeds and bands their range; over a run of the paper's sizes the
+    published curves are drawn dotted.
+    """
+    from axolotl_cft.icl.plots import plot as draw
+
+    for path in draw(run_dir, output_dir or run_dir):
+        click.echo(path)
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells; else all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _run_with_bars(
+    settings: Settings, folder: Path, device: torch.device, workers: int
+) -> dict[str, Any]:
+    """Run with a bar for the whole and one for each job under way."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from axolotl_cft.icl.experiment import run as run_experiment
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, speed_estimate_period=120) as progress:
+        return run_experiment(settings, folder, device, workers, _bars(progress, settings))
+
+
+def _bars(progress: Progress, settings: Settings) -> OnProgress:
+    """A callback that keeps the bars: the whole run first, then the jobs in hand."""
+    from axolotl_cft.icl.experiment import arms
+    from axolotl_cft.icl.training import Job
+
+    jobs = [job for seed in settings.seeds for job in (Job(seed), *arms(settings, seed))]
+    # Tokens, not steps: a step of CPT reads half of what a step of CFT reads.
+    cost = {job: 1 if job.method == "cpt" else 2 for job in jobs}
+    total = sum(job.steps(settings) * cost[job] for job in jobs)
+    whole = progress.add_task("all jobs", total=total, loss="")
+    done = dict.fromkeys(jobs, 0)
+    bars: dict[Job, TaskID] = {}
+
+    def report(job: Job, step: int, loss: float) -> None:
+        if job not in bars:
+            bars[job] = progress.add_task(job.name, total=job.steps(settings), loss="")
+        progress.update(bars[job], completed=step, loss=f"excess loss {loss:.3g}")
+        done[job] = step * cost[job]
+        progress.update(whole, completed=sum(done.values()))
+        if step == job.steps(settings):
+            progress.update(bars[job], visible=False)
+
+    return report
+
+
+def _print_summary(settings: Settings, summary: dict[str, Any]) -> None:
+    """One table a task: medians over seeds, with their range in parentheses."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for task, result in summary["tasks"].items():
+        table = Table(title=f"{task}, step {settings.finetune_steps}: median (range) of the seeds")
+        for column in ("method", "excess loss", "curve mean", "inner product"):
+            table.add_column(column)
+        for method, numbers in result["methods"].items():
+            table.add_row(
+                method,
+                _with_range(numbers["final_excess_loss"]),
+                f"{numbers['auc_excess_loss']['median']:.3g}",
+                _with_range(numbers["final_inner_product"]),
+            )
+        for name, numbers in result["baselines"].items():
+            table.add_row(f"{name.replace('_', ' ')} on g", _with_range(numbers))
+        console.print(table)
+    table = Table("predictor", "excess loss", title=f"stage 1, step {settings.pretrain_steps}")
+    for name, numbers in summary["stage1"]["excess_loss"].items():
+        table.add_row(name.replace("_", " "), _with_range(numbers))
+    console.print(table)
+
+
+def _with_range(numbers: dict[str, Any]) -> str:
+    values = numbers["per_seed"].values()
+    return f"{numbers['median']:.3g} ({min(values):.3g}–{max(values):.3g})"

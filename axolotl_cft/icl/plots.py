@@ -1,0 +1,123 @@
+"""The paper's two figures from a finished run, and stage 1 beside least squares."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.icl.presets import CONTROLS, TASKS, Settings
+
+LABELS = {
+    "cft": "CFT",
+    "cpt": "CPT",
+    "neg_cft": "NEG-CFT",
+    "wrong_cft": "CFT, another function's values (our control)",
+}
+COLORS = {"cft": "C0", "cpt": "C1", "neg_cft": "C2", "wrong_cft": "C4"}
+TITLES = {"polynomial": "Polynomial: f + f²", "multiple_linear": "Multiple linear: f + w₂ᵀx"}
+AXES = {"excess_loss": "excess loss", "inner_product": "gradient inner product"}
+
+# task, method, column -> step -> one value a seed
+Curves = dict[tuple[str, str, str], dict[int, list[float]]]
+
+
+def plot(run: Path, folder: Path) -> list[Path]:
+    """Draw `excess_loss.png`, `inner_product.png` and `stage1.png` of a finished run.
+
+    Lines are medians over seeds, bands their range. The published curves (arXiv 2503.09032) are
+    laid over a run of the paper's sizes and no other.
+
+    Raises:
+        CFTError: `run` holds no finished run, or `folder` cannot be written.
+    """
+    try:
+        curves = _read((run / "curves.csv").read_text().splitlines())
+        summary = json.loads((run / "summary.json").read_text())
+        config = json.loads((run / "config.json").read_text())["settings"]
+        del config["device"]
+        published = _published() if Settings(**config).matches_paper else {}
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise CFTError(f"{run} holds no finished run: give the --output-dir of `icl run`") from exc
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [_plot_curves(column, curves, published, summary, folder) for column in AXES]
+        return [*paths, _plot_stage1(summary["stage1"], folder)]
+    except OSError as exc:
+        raise CFTError(f"cannot write figures to {folder}: {exc.strerror or exc}") from exc
+
+
+def _read(lines: Iterable[str]) -> Curves:
+    curves: Curves = defaultdict(lambda: defaultdict(list))
+    for row in csv.DictReader(lines):
+        for column in AXES:
+            if row[column]:
+                key = (row["task"], row["method"], column)
+                curves[key][int(row["step"])].append(float(row[column]))
+    return curves
+
+
+def _published() -> Curves:
+    """The paper's curves, thinned: every 100 steps to 1,000, then every 500, four digits."""
+    return _read((files("axolotl_cft.icl") / "published_curves.csv").read_text().splitlines())
+
+
+def _plot_curves(
+    column: str, curves: Curves, published: Curves, summary: dict[str, Any], folder: Path
+) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    for axes, task in zip(figure.subplots(1, 2), TASKS, strict=True):
+        for method in summary["tasks"][task]["methods"]:
+            by_step = curves[task, method, column]
+            middle = [statistics.median(values) for values in by_step.values()]
+            style = "--" if method in CONTROLS else "-"
+            axes.plot(list(by_step), middle, style, color=COLORS[method], label=LABELS[method])
+            low, high = map(min, by_step.values()), map(max, by_step.values())
+            axes.fill_between(
+                list(by_step), list(low), list(high), color=COLORS[method], alpha=0.2, lw=0
+            )
+            if reference := published.get((task, method, column)):
+                points = [(step, values[0]) for step, values in reference.items()]
+                axes.plot(*zip(*points, strict=True), ":", color=COLORS[method], lw=1, alpha=0.8)
+        if column == "excess_loss":
+            axes.set_yscale("log")
+            for name, style in (("zero", ":"), ("least_squares", "-.")):
+                level = summary["tasks"][task]["baselines"][name]["median"]
+                label = f"{name.replace('_', ' ')} on g"
+                axes.axhline(level, color="gray", ls=style, lw=1, label=label)
+        axes.set(title=TITLES[task], xlabel="fine-tuning step", ylabel=AXES[column])
+    handles, labels = axes.get_legend_handles_labels()
+    if published:
+        (dotted,) = axes.plot([], [], "k:", lw=1)
+        handles, labels = [*handles, dotted], [*labels, "published (arXiv 2503.09032)"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    return _save(figure, folder / f"{column}.png")
+
+
+def _plot_stage1(stage1: dict[str, Any], folder: Path) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    styles = {"model": "o-", "least_squares": "k--", "zero": ":"}
+    for name, style in styles.items():
+        errors = stage1["squared_error"][name]
+        axes.plot(stage1["context_length"], errors, style, label=name.replace("_", " "))
+    axes.set(title="Stage 1: wᵀx in context", xlabel="points seen", ylabel="squared error")
+    axes.legend()
+    return _save(figure, folder / "stage1.png")
+
+
+def _save(figure: Any, path: Path) -> Path:
+    temporary = path.with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=130)
+    temporary.replace(path)
+    return path
