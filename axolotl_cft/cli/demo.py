@@ -1,0 +1,171 @@
+"""`axolotl-cft demo`: the whole of it on a laptop, from raw text to a report, in minutes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from axolotl_cft.demo import ArmResult
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  axolotl-cft demo
+  axolotl-cft demo --prepare-only
+  accelerate launch -m axolotl.cli.train example_configs/demo.yml
+"""
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    default=Path("cft-demo"),
+    show_default=True,
+    help="Gets model, corpus, configs, both arms, logs and the report.",
+)
+@click.option(
+    "--prepare-only",
+    is_flag=True,
+    help="Only make the model, the corpus and the configs; example_configs/demo.yml names those "
+    "in ./cft-demo.",
+)
+@click.pass_context
+def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
+    """See CFT and CPT train on a tiny model, on this machine, in minutes.
+
+    Makes a two-layer Llama and a small corpus, shows a training row, trains both arms with
+    Axolotl, compares their ledgers and their losses on held-out documents, evaluates both with
+    lm-eval and writes the report. No network, no GPU. The model is random and tiny: the demo
+    shows how things work, not that CFT helps. A second run starts anew.
+    """
+    from rich.console import Console
+
+    from axolotl_cft import demo as steps
+    from axolotl_cft.cli.preview import quiet_imports
+
+    console = Console(highlight=False)
+    if (output_dir / steps.MARKER).exists():
+        console.print(f"Starting anew: what an earlier demo left in {output_dir} is replaced.")
+    with _step(console, "Making a tiny Llama, its tokenizer and the corpus"), quiet_imports():
+        configs = steps.prepare(output_dir)
+    if prepare_only:
+        console.print(
+            "\nTrain with either of\n"
+            + "\n".join(
+                f"  accelerate launch -m axolotl.cli.train {path}" for path in configs.values()
+            ),
+            soft_wrap=True,
+        )
+        return
+    _show_row(configs["cft"], console)
+    results = {}
+    for arm, config in configs.items():
+        log = output_dir / "logs" / f"train-{arm}.log"
+        with _step(console, f"Training {arm.upper()} (log: {log})"):
+            steps.train(config, log)
+        results[arm] = steps.read_arm(output_dir / arm)
+    console.print(_table(results))
+    console.print(_WHAT_THE_TABLE_SAYS)
+    _evaluate(ctx, output_dir, console)
+    console.print(_WITH_YOUR_DATA)
+
+
+@contextmanager
+def _step(console: "Console", what: str) -> Iterator[None]:
+    """A spinner while the body runs, and a line with its wall time after."""
+    begin = perf_counter()
+    with console.status(f"{what} …"):
+        yield
+    console.print(f"[green]✓[/green] {what}: {perf_counter() - begin:.0f} s", soft_wrap=True)
+
+
+def _show_row(config: Path, console: "Console") -> None:
+    from axolotl_cft.cli.preview import collect, render
+
+    with _step(console, f"Encoding (as `axolotl-cft preview {config}` does)"):
+        previews = collect(config, rows=1)
+    for preview in previews:
+        render(preview, console)
+
+
+def _table(results: "dict[str, ArmResult]") -> "Table":
+    """Losses and ledgers side by side."""
+    from rich.table import Table
+
+    from axolotl_cft.demo import ARMS
+
+    arms = list(results.values())
+    digests = [arm.train["targets_digest"] for arm in arms]
+    table = Table(title="Two arms, one corpus")
+    table.add_column("")
+    for name in results:
+        table.add_column(name.upper(), justify="right")
+    rows = {
+        "prompts": [ARMS[name] for name in results],
+        "documents trained": [f"{arm.train['used']:,}" for arm in arms],
+        "rows": [f"{arm.train['rows']:,}" for arm in arms],
+        "trained tokens": [f"{arm.train['trained_tokens']:,}" for arm in arms],
+        "targets digest": [digest[:12] for digest in digests],
+        "prompt tokens": [f"{arm.train['prompt_tokens']:,}" for arm in arms],
+        "… of all tokens": [f"{arm.train['prompt_share']:.1%}" for arm in arms],
+        "documents held out": [f"{arm.test['used']:,}" for arm in arms],
+        "validation loss before": [f"{arm.loss_before:.3f}" for arm in arms],
+        "validation loss after": [f"{arm.loss_after:.3f}" for arm in arms],
+    }
+    for label, cells in rows.items():
+        table.add_row(label, *cells)
+    same = len(set(digests)) == 1
+    table.caption = (
+        "Equal digests: both arms trained exactly the same tokens in the same chunks."
+        if same
+        else "The digests differ: the arms did not train the same tokens."
+    )
+    return table
+
+
+def _evaluate(ctx: click.Context, output_dir: Path, console: "Console") -> None:
+    """Evaluate both arms, and write the report with its own command."""
+    from axolotl_cft import demo as steps
+    from axolotl_cft.cli.report import report
+
+    folders = {}
+    for arm in steps.ARMS:
+        folders[arm] = output_dir / "eval" / arm
+        log = output_dir / "logs" / f"eval-{arm}.log"
+        with _step(console, f"Evaluating {arm.upper()} with lm-eval (log: {log})"):
+            steps.evaluate(output_dir / arm, folders[arm], log)
+    sources = tuple(f"{arm}={folder}" for arm, folder in folders.items())
+    ctx.invoke(report, sources=sources, baseline="cpt", output_dir=output_dir / "report")
+
+
+_WHAT_THE_TABLE_SAYS = (
+    "The validation loss is measured on held-out documents without any prompt, in both arms alike, "
+    "so it can be compared. A random model of two layers cannot follow a prompt, though, so which "
+    "arm is lower here means nothing: whether CFT helps is a question for a real model and your "
+    "data. The same holds for the evaluation below.\n"
+)
+
+_WITH_YOUR_DATA = """
+[bold]With your own data[/bold]: add this to the Axolotl config you have,
+
+  plugins:
+    - axolotl_cft.CFTPlugin
+  datasets:
+    - path: my_documents.jsonl    # a document a line: {"text": "…"}
+      type: cft
+  cft:
+    prompts: paper                # none for the CPT arm
+
+look at what it will train, and train:
+
+  axolotl-cft preview my.yml
+  accelerate launch -m axolotl.cli.train my.yml
+
+`axolotl-cft study` then compares arms and seeds; example_configs/ has complete recipes."""
