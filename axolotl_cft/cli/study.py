@@ -1,0 +1,146 @@
+"""`axolotl-cft study`: train and evaluate several arms and seeds; resumable."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from axolotl_cft.study.plan import Step
+    from axolotl_cft.study.runner import Runner
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  axolotl-cft demo --prepare-only && axolotl-cft study example_configs/study_demo.yml
+  axolotl-cft study study.yml --dry-run
+  axolotl-cft study study.yml --only cft,negative
+
+Interrupted, by whatever, the same command carries on where it stopped. docs/study.md explains
+the file.
+"""
+)
+@click.argument("study_file", metavar="STUDY.yml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The study's folder: configs, models, evaluations, report.  [default: ./<name>]",
+)
+@click.option("--only", metavar="ARM[,ARM]", help="Run some of the arms.")
+@click.option("--dry-run", is_flag=True, help="Check the study and print its commands.")
+@click.option("--report/--no-report", default=True, help="Write the report at the end.")
+def study(
+    study_file: Path, output_dir: Path | None, only: str | None, dry_run: bool, report: bool
+) -> None:
+    """Run a comparison: arms x seeds x stages, trained, evaluated and reported.
+
+    Derives a complete Axolotl config for every training, checks that the arms differ only in what
+    was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes the
+    report. Failed arms do not stop the others; the exit status is 1 if there are any.
+    """
+    from rich.console import Console
+
+    from axolotl_cft.study.checks import check_plan
+    from axolotl_cft.study.plan import expand
+    from axolotl_cft.study.processes import child_environment
+    from axolotl_cft.study.runner import Runner
+    from axolotl_cft.study.spec import read_study
+
+    console = Console()
+    spec = read_study(study_file)
+    root = (output_dir or Path(spec.name)).resolve()
+    plan = expand(spec, study_file, root)
+    steps = plan.only(_chosen(only, list(spec.arms)))
+    with console.status("checking configs and tasks"):
+        check_plan(spec, plan, steps, child_environment(root)["PATH"])
+    if dry_run:
+        for step in steps:
+            click.echo(f"# {step.name}\n{shlex.join(step.command)}")
+        return
+    with _Display(console, len(steps)) as display:
+        runner = Runner(plan, steps, spec.tasks, "targets" in spec.allow_different, display)
+        _carry_out(runner, root)
+    if report:
+        _report(root)
+    if runner.failures:
+        failed = (f"{run.folder}: {error}" for run, error in runner.failures.items())
+        raise CFTError(
+            "some runs failed; mend the cause and run the same command again\n  "
+            + "\n  ".join(failed)
+        )
+
+
+def _chosen(only: str | None, arms: list[str]) -> set[str]:
+    if only is None:
+        return set(arms)
+    chosen = {name.strip() for name in only.split(",") if name.strip()}
+    for name in sorted(chosen - set(arms)) or ([] if chosen else [only]):
+        raise CFTError(f"--only: there is no arm {name!r}; there are: {', '.join(arms)}")
+    return chosen
+
+
+def _carry_out(runner: "Runner", root: Path) -> None:
+    """Run all steps as the sole writer; a signal ends the command after its child has ended."""
+    from axolotl_cft.study.processes import Stopped, sole_writer, stop_signals
+
+    try:
+        with sole_writer(root), stop_signals():
+            runner.run()
+    except Stopped as exc:
+        click.echo("stopped; the same command carries on where it stopped", err=True)
+        raise SystemExit(128 + exc.signum) from exc
+
+
+def _report(root: Path) -> None:
+    """Write the report of what is there; a study without any result has none."""
+    from axolotl_cft.cli.report import report
+
+    try:
+        click.get_current_context().invoke(report, sources=(str(root),), paper=False)
+    except CFTError as exc:
+        click.echo(f"no report: {exc}", err=True)
+
+
+class _Display:
+    """Overall progress, the step at work and where its output goes."""
+
+    def __init__(self, console: "Console", total: int):
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        self.console = console
+        self.bars = Bars(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+        )
+        self.task = self.bars.add_task("", total=total)
+
+    def __enter__(self) -> "_Display":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.bars.stop()
+
+    def begin(self, step: "Step", log: Path) -> None:
+        """Show the step and its log."""
+        self.bars.update(self.task, description=f"{step.name} (log: {os.path.relpath(log)})")
+
+    def end(self, step: "Step", how: str) -> None:
+        """Advance, and leave a line behind."""
+        self.bars.update(self.task, advance=1, description="")
+        self.say(f"{how:<11} {step.name}")
+
+    def say(self, text: str) -> None:
+        """Print above the bar."""
+        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)

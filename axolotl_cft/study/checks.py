@@ -1,0 +1,167 @@
+"""What is checked before a study trains: no GPU hour for a comparison that cannot be made."""
+
+import difflib
+import importlib
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.config import CFTArgs
+from axolotl_cft.errors import CFTError
+from axolotl_cft.study.plan import Step, StudyPlan
+from axolotl_cft.study.spec import Study
+
+OUR_PLUGINS = {"axolotl_cft.CFTPlugin", "axolotl_cft.plugin.CFTPlugin"}
+
+
+def check_plan(study: Study, plan: StudyPlan, steps: Iterable[Step], path: str | None) -> None:
+    """Everything that can be known without starting a process.
+
+    Args:
+        study: the parsed study.
+        plan: its plan.
+        steps: the steps that will be carried out.
+        path: where programs are looked for, as in the variable PATH.
+
+    Raises:
+        CFTError: an unknown key or task, equal arms, different base models, a missing program.
+    """
+    check_arms_differ(study, plan)
+    check_programs(steps, path)
+    check_keys(plan)
+    check_tasks(study)
+
+
+def check_arms_differ(study: Study, plan: StudyPlan) -> None:
+    """Two arms must not be the same, and trained arms start from the same model."""
+    chains: dict[str, list[Any]] = defaultdict(list)
+    for step in plan.steps:
+        trained = step.kind == "train" and step.run.seed == study.seeds[0]
+        if trained or (step.kind == "evaluate" and step.run.seed is None):
+            chains[step.run.arm].append((step.run.stage, _comparable(plan, step)))
+    arms = list(chains)
+    for index, arm in enumerate(arms):
+        for other in arms[:index]:
+            if chains[arm] == chains[other]:
+                raise CFTError(
+                    f"arms {other} and {arm} have the same config; change one of them, or remove it"
+                )
+    if "base_model" in study.allow_different:
+        return
+    starts = {arm: chain[0][1] for arm, chain in chains.items()}
+    models = {arm: c["base_model"] for arm, c in starts.items() if isinstance(c, dict)}
+    for arm, model in models.items():
+        first = next(iter(models))
+        if model != models[first]:
+            raise CFTError(
+                f"arms {first} and {arm} start from different models ({models[first]} and {model});"
+                " give them one base_model, or say `allow_different: [base_model]`"
+            )
+
+
+def _comparable(plan: StudyPlan, step: Step) -> Any:
+    """What a training (or an untouched arm's evaluation) is, its own folders aside."""
+    folder = str(plan.root / step.run.chain)
+    if step.config is None:
+        return [word.replace(folder, "") for word in step.command]
+    return {key: str(value).replace(folder, "") for key, value in step.config.items()}
+
+
+def check_programs(steps: Iterable[Step], path: str | None) -> None:
+    """Every command's program must exist on this machine."""
+    for step in steps:
+        if shutil.which(step.command[0], path=path) is None:
+            raise CFTError(
+                f"launch.{step.kind}: there is no program {step.command[0]!r} on this machine; "
+                "install it, or name another in the study"
+            )
+
+
+def check_keys(plan: StudyPlan) -> None:
+    """Top-level keys must be Axolotl's or a plugin's: the host drops misspelt ones silently."""
+    from axolotl.utils.schemas.config import AxolotlInputConfig
+
+    host = _field_names(AxolotlInputConfig) | _field_names(CFTArgs)
+    plugins: dict[str, set[str]] = {}
+    for step in plan.steps:
+        config = step.config or {}
+        if unknown := config.keys() - host:
+            for name in set(config.get("plugins") or []) - OUR_PLUGINS:
+                if name not in plugins:
+                    plugins[name] = _plugin_fields(name)
+                unknown -= plugins[name]
+        for key in sorted(unknown):
+            raise CFTError(
+                f"arm {step.run.arm}: {key!r} is no option of Axolotl or of the plugins in use"
+                f"{_similar(key, host)}; correct it in the arm or in the base config"
+            )
+
+
+def _field_names(model: Any) -> set[str]:
+    """Names of a pydantic model's fields, and their aliases."""
+    fields = model.model_fields
+    return set(fields) | {field.alias for field in fields.values() if field.alias}
+
+
+def _plugin_fields(name: str) -> set[str]:
+    """What another plugin adds to the schema (axolotl/integrations/base.py::get_input_args)."""
+    try:
+        plugin = _imported(name)()
+        args = plugin.get_input_args()
+        return _field_names(_imported(args)) if args else set()
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise CFTError(f"plugins: {name} cannot be used: {exc}") from exc
+
+
+def _imported(dotted: str) -> Any:
+    module, _, attribute = dotted.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def check_tasks(study: Study) -> None:
+    """Every task must be known to the harness: a typing error must not show after training."""
+    from lm_eval.tasks import TaskManager
+
+    options = study.lm_eval
+    manager = TaskManager(include_path=options.include_path)
+    for task in study.tasks:
+        if not manager.match_tasks([task]) and not Path(task).is_file():
+            raise CFTError(
+                f"tasks: the harness knows no task {task!r}{_similar(task, manager.all_tasks)}; "
+                "`lm_eval ls tasks` lists them, `lm_eval.include_path` adds a folder"
+            )
+
+
+def check_targets(digests: Mapping[str, str | None], allowed: bool) -> str | None:
+    """All arms must train on the same tokens in the same chunks.
+
+    Args:
+        digests: arm -> targets digest of its ledger, None without one.
+        allowed: whether the study allows targets to differ.
+
+    Returns:
+        A remark for the user, or None if all is well.
+
+    Raises:
+        CFTError: two arms differ.
+    """
+    silent = [arm for arm, digest in digests.items() if digest is None]
+    spoken = {arm: digest for arm, digest in digests.items() if digest is not None}
+    for arm, digest in spoken.items():
+        first = next(iter(spoken))
+        if digest != spoken[first] and not allowed:
+            raise CFTError(
+                f"arms {first} and {arm} do not train on the same tokens in the same chunks: their "
+                "ledgers' targets digests differ; give them the same datasets, sequence_len and "
+                "cft.prompt_budget, or say `allow_different: [targets]`"
+            )
+    if silent and len(digests) > 1:
+        return f"cannot tell whether {', '.join(silent)} trains on the same tokens: no CFT ledger"
+    return None
+
+
+def _similar(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,241 @@
+"""After a process has ended: is its output whole, and is it a number?"""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.ledger import Ledger
+from axolotl_cft.study.records import read_json
+
+_FINISHED = "'train_runtime'"
+"""In the summary that the trainer prints after its last step, and at no other time."""
+
+_PRINTED = re.compile(r"'(loss|grad_norm)': '?([^',}]+)")
+_SHARDS = "pytorch_model_fsdp_0"
+_LOCK_FILES = ("datasets_ready.flag", "process_counter.txt")
+
+
+def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
+    """Digest of the targets that the preparation that has just ended put into its ledger.
+
+    The ledger lies beside the prepared folder, whose name only the host can compute. But a
+    preparation always writes it anew (axolotl/utils/data/shared.py::load_preprocessed_dataset), so
+    of those with the right stamps it is the newest.
+
+    Args:
+        prepared: the study's `dataset_prepared_path`.
+        stamps: of the config's CFT datasets.
+
+    Returns:
+        32 hex digits, or None where no CFT dataset is trained on.
+    """
+    wanted = set(stamps)
+    ledgers = sorted(prepared.glob("*.cft_ledger.json"), key=lambda path: path.stat().st_mtime_ns)
+    for path in reversed(ledgers):
+        entries = [
+            Ledger.from_dict(entry["ledger"])
+            for entry in read_json(path)["datasets"]
+            if entry["part"] == "train" and entry["stamp"] in wanted
+        ]
+        if entries:
+            return sum(entries, Ledger()).to_dict()["targets_digest"]
+    return None
+
+
+def clear_half_prepared(prepared: Path, unsafe: tuple[float, float] | None = None) -> list[str]:
+    """Remove what a killed preparation left behind; only for the sole writer of `prepared`.
+
+    A folder is whole once `dataset_info.json`, which is written last
+    (datasets/arrow_dataset.py::save_to_disk), stands beside `state.json`. A half-saved one would
+    make its hash unusable for good, and the host's counter and flag (axolotl/utils/data/lock.py)
+    would stay above zero.
+
+    Args:
+        prepared: the study's `dataset_prepared_path`.
+        unsafe: begin and end of a preparation that did not end well, in seconds since the epoch;
+            folders touched last in between are removed too, since it may have been overwriting
+            them.
+
+    Returns:
+        Names of the removed folders.
+    """
+    removed = []
+    for folder in sorted(path for path in prepared.glob("*") if path.is_dir()):
+        whole = all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
+        newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
+        if not whole or (unsafe is not None and unsafe[0] <= newest <= unsafe[1]):
+            shutil.rmtree(folder)
+            folder.with_name(f"{folder.name}.cft_ledger.json").unlink(missing_ok=True)
+            removed.append(folder.name)
+    for name in _LOCK_FILES:
+        (prepared / name).unlink(missing_ok=True)
+    return removed
+
+
+def clear_half_checkpoints(train: Path) -> None:
+    """Leave only checkpoints that the host can resume from exactly.
+
+    `trainer_state.json` is written last (transformers/trainer.py::_save_checkpoint), so a
+    checkpoint without it is half-written. And one at `max_steps` in the middle of an epoch makes
+    the host train a step too many when it resumes there (same file, `_run_epoch`), so the one
+    before it is the better start.
+    """
+    for checkpoint in checkpoints(train):
+        if _trainer_state(checkpoint) is None:
+            shutil.rmtree(checkpoint)
+    whole = checkpoints(train)
+    if len(whole) > 1:
+        state = _trainer_state(whole[-1]) or {}
+        inside_epoch = not float(state.get("epoch") or 0).is_integer()
+        if inside_epoch and _reached_end(state):
+            shutil.rmtree(whole[-1])
+
+
+def checkpoints(train: Path) -> list[Path]:
+    """The host's checkpoints in the order of their steps (axolotl/utils/train.py)."""
+    found = [path for path in train.glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+    return sorted(found, key=lambda path: int(path.name.split("-")[-1]))
+
+
+def check_training(train: Path, output: str) -> None:
+    """A training must have come to its end, saved weights, and lost no number.
+
+    The exit status alone does not tell: on SIGINT the host saves a half-trained model and exits
+    with 0 (axolotl/train.py::setup_signal_handler).
+
+    Args:
+        train: the run's `output_dir`.
+        output: what this process printed.
+
+    Raises:
+        CFTError: the sentence that the study records.
+    """
+    states = [_trainer_state(checkpoint) or {} for checkpoint in checkpoints(train)]
+    last = states[-1] if states else {}
+    if not _reached_end(last) and _FINISHED not in output:
+        raise CFTError("training ended before its last step, though with exit status 0")
+    _check_losses(last.get("log_history", []), output)
+    if not whole_weights(train) and not any(train.glob(f"**/{_SHARDS}")):
+        raise CFTError(f"training left no weights in {train}")
+
+
+def _check_losses(history: list[Mapping[str, Any]], output: str) -> None:
+    """The host filters NaN out of logged losses (`logging_nan_inf_filter`), not out of norms."""
+    for entry in history:
+        for key in ("loss", "eval_loss"):
+            if not _is_finite(entry.get(key)):
+                raise CFTError(
+                    f"{key} is {entry[key]} at step {entry.get('step')}; lower the learning rate, "
+                    "or look at the data"
+                )
+    norms = [(entry.get("step"), entry["grad_norm"]) for entry in history if "grad_norm" in entry]
+    if norms and not _is_finite(norms[-1][1]):
+        raise CFTError(
+            f"the gradient norm is {norms[-1][1]} at the last logged step, {norms[-1][0]}, so the "
+            "weights are lost; lower the learning rate, or look at the data"
+        )
+    for key, value in dict(_PRINTED.findall(output)).items():  # the last of each
+        if not math.isfinite(float(value)):
+            raise CFTError(f"the last printed {key} is {value}; lower the learning rate")
+
+
+def world_size(train: Path) -> int | None:
+    """Number of training processes, by the random states in the last checkpoint, if it has any."""
+    for checkpoint in reversed(checkpoints(train)):
+        if states := list(checkpoint.glob("rng_state*.pth")):
+            return len(states)
+    return None
+
+
+def whole_weights(folder: Path) -> bool:
+    """Whether a folder holds consolidated weights or an adapter."""
+    patterns = ("*model*.safetensors", "pytorch_model*.bin", "adapter_model.bin")
+    return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))
+
+
+def needs_consolidation(train: Path) -> bool:
+    """Whether the weights are still sharded, or were being put together when that was cut short."""
+    return not whole_weights(train) or (train / "merged").exists()
+
+
+def take_consolidated(train: Path) -> None:
+    """Put consolidated weights beside the model's config and tokenizer.
+
+    The host's command writes bare weights to `merged/` (axolotl/cli/merge_sharded_fsdp_weights.py).
+    """
+    merged = train / "merged"
+    if not whole_weights(merged):
+        raise CFTError(f"no consolidated weights in {merged}")
+    for path in merged.iterdir():
+        path.replace(train / path.name)
+    merged.rmdir()
+
+
+def check_merged(train: Path) -> None:
+    """A merged adapter must be a model that can be loaded."""
+    merged = train / "merged"
+    if not whole_weights(merged) or not (merged / "config.json").is_file():
+        raise CFTError(f"the merged model in {merged} is not whole")
+
+
+def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
+    """Results and sample logs must be there, for every task, and be numbers.
+
+    The harness only logs a warning where it cannot save them
+    (lm_eval/loggers/evaluation_tracker.py::save_results_samples).
+
+    Raises:
+        CFTError: the sentence that the study records.
+    """
+    found = sorted(folder.rglob("results_*.json"))
+    if not found:
+        raise CFTError("the harness exited without an error and without a results file")
+    content = read_json(found[-1])
+    results: dict[str, Any] = {**content.get("groups", {}), **content.get("results", {})}
+    scored = results.keys() | content.get("group_subtasks", {}).keys()
+    for task in tasks:
+        if task not in scored and not any(mark in task for mark in "*?[/"):
+            raise CFTError(f"the results have no task {task!r}")
+    for task, metrics in results.items():
+        for name, value in metrics.items():
+            if "_stderr" not in name and not _is_finite(value):
+                raise CFTError(f"{task}: {name} is {value}")
+    for task in content.get("configs", results):
+        logs = sorted(folder.rglob(f"samples_{task}_*.jsonl"))
+        if not logs:
+            raise CFTError(f"the harness saved no sample log of {task}")
+        _check_samples(task, logs[-1])
+
+
+def _check_samples(task: str, log: Path) -> None:
+    """A broken model answers NaN, and the most likely of several NaN is simply the first."""
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            sample = json.loads(line)
+            # a pair is (log-likelihood, is greedy); a generated text is no pair
+            pairs = [answer for answer in sample["filtered_resps"] if isinstance(answer, list)]
+            if any(str(pair[0]).lower() == "nan" for pair in pairs):
+                raise CFTError(
+                    f"{task}: the model's log-likelihood is NaN (item {sample['doc_id']}), so its "
+                    "weights are lost or overflow in this dtype"
+                )
+
+
+def _trainer_state(checkpoint: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _reached_end(state: Mapping[str, Any]) -> bool:
+    return state.get("global_step", 0) >= state.get("max_steps", math.inf)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

@@ -1,0 +1,130 @@
+"""What a study remembers: a mark for every step, a journal of processes, and `study.json`."""
+
+import json
+import os
+import shlex
+import socket
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+from axolotl_cft.study.plan import Run, Step, StudyPlan
+
+STUDY_FILE = "study.json"
+JOURNAL = "executions.jsonl"
+"""A line when a process starts and one when it ends: what ran, with which versions, how long."""
+
+_VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "datasets")
+
+
+class Records:
+    """Reads and writes the records of one study; every file is whole or absent."""
+
+    def __init__(self, plan: StudyPlan):
+        self.plan = plan
+
+    def state(self, step: Step) -> dict[str, Any]:
+        """The mark of a step, empty if it was never started."""
+        path = self.plan.folder(step.run) / f"{step.kind}.json"
+        return read_json(path) if path.is_file() else {}
+
+    def mark(self, step: Step, state: Mapping[str, Any]) -> None:
+        """Replace the mark of a step."""
+        path = self.plan.folder(step.run) / f"{step.kind}.json"
+        content = {**state, "identity": step.identity, "command": list(step.command)}
+        write_atomic(path, json.dumps(content, indent=2) + "\n")
+
+    def is_done(self, step: Step) -> bool:
+        """Whether exactly this step was finished, its output checked."""
+        state = self.state(step)
+        return state.get("status") == "done" and state["identity"] == step.identity
+
+    def log(self, step: Step) -> Path:
+        """The file with what the step's processes printed."""
+        return self.plan.folder(step.run) / f"{step.kind}.log"
+
+    def earlier_sessions(self, step: Step) -> list[float]:
+        """Seconds of a step's earlier sessions; one that was cut short ends with its log."""
+        state, log = self.state(step), self.log(step)
+        sessions: list[float] = state.get("sessions", [])
+        if state.get("status") not in ("started", "failed") or not log.exists():
+            return sessions
+        ended = state.get("ended", log.stat().st_mtime)
+        return [*sessions, round(max(0.0, ended - state["started"]), 3)]
+
+    def note(self, step: Step, event: str, **more: Any) -> None:
+        """Append a line to the journal."""
+        line = {
+            "event": event,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "step": step.name,
+            "command": shlex.join(step.command),
+            "directory": str(Path.cwd()),
+            "host": socket.gethostname(),
+            **more,
+        }
+        if event == "started":
+            line["versions"] = {name: version(name) for name in _VERSIONS_OF}
+        with (self.plan.root / JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def write_study(self, failures: Mapping[Run, str], chosen: set[str]) -> None:
+        """Write `study.json`, which `axolotl-cft report` reads.
+
+        Args:
+            failures: sentences for the runs that failed in this call.
+            chosen: arms of this call; earlier failures of others are kept.
+        """
+        path = self.plan.root / STUDY_FILE
+        before = read_json(path)["runs"] if path.is_file() else []
+        errors = {
+            (run["arm"], run["seed"], run["stage"]): run["error"]
+            for run in before
+            if run["status"] == "failed" and run["arm"] not in chosen
+        }
+        errors |= {(run.arm, run.seed, run.stage): error for run, error in failures.items()}
+        runs = [
+            self._run(run, errors.get((run.arm, run.seed, run.stage))) for run in self.plan.runs
+        ]
+        head = {"schema": 1, "name": self.plan.name, "baseline": self.plan.baseline}
+        write_atomic(path, json.dumps({**head, "runs": runs}, indent=2) + "\n")
+
+    def _run(self, run: Run, error: str | None) -> dict[str, Any]:
+        steps = {s.kind: s for s in self.plan.steps if s.run == run and s.kind != "prepare"}
+        done = all(self.is_done(step) for step in steps.values())
+        training = self.state(steps["train"]) if "train" in steps else {}
+        sessions = training.get("sessions", [])
+        evaluated = "evaluate" in steps and self.is_done(steps["evaluate"])
+        return {
+            "arm": run.arm,
+            "seed": run.seed,
+            "stage": run.stage,
+            "status": "done" if done else "failed" if error else "pending",
+            "eval_dir": f"{run.folder}/eval" if evaluated else None,
+            "train_dir": f"{run.folder}/train" if "train" in steps else None,
+            "error": None if done else error,
+            "world_size": training.get("world_size"),
+            # The host's own figure is better, but covers the last session alone.
+            "train_seconds": round(sum(sessions), 3) if done and len(sessions) > 1 else None,
+        }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that some process wrote.
+
+    Raises:
+        CFTError: the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise CFTError(f"{path} cannot be read (cut short?): {exc}") from exc
+    if not isinstance(content, dict):
+        raise CFTError(f"{path} is not a JSON object")
+    return content

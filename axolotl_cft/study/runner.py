@@ -1,0 +1,226 @@
+"""Carries a plan out, one step after another, so that it can be cut short at any moment."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+from axolotl_cft.study import outcome
+from axolotl_cft.study.checks import check_targets
+from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, stamps
+from axolotl_cft.study.processes import run_child
+from axolotl_cft.study.records import JOURNAL, Records
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_EXCEPTION = re.compile(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Interrupt)(: .+)?")
+
+
+class Progress(Protocol):
+    """Where the runner tells what happens; the command line draws it."""
+
+    def begin(self, step: Step, log: Path) -> None:
+        """A process starts, its output goes to `log`."""
+
+    def end(self, step: Step, how: str) -> None:
+        """A step is over: done, done before, failed or skipped."""
+
+    def say(self, text: str) -> None:
+        """Something worth reading."""
+
+
+@dataclass
+class Runner:
+    """State of one call of `axolotl-cft study`.
+
+    Attributes:
+        plan: the whole study.
+        steps: the steps of the arms chosen for this call.
+        tasks: names of the evaluation tasks.
+        allow_targets: whether arms may train on different targets.
+        progress: where to tell what happens.
+        failures: run -> sentence, filled while running.
+    """
+
+    plan: StudyPlan
+    steps: tuple[Step, ...]
+    tasks: list[str]
+    allow_targets: bool
+    progress: Progress
+    failures: dict[Run, str] = field(default_factory=dict)
+    _broken: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.records = Records(self.plan)
+
+    def run(self) -> None:
+        """Carry out every step that is not done yet; failures are collected, not raised.
+
+        Raises:
+            CFTError: arms train on different targets, or a finished step does not fit the study
+                any more. Nothing is trained then.
+            Stopped: by a signal; the running child has ended.
+        """
+        for step in self.steps:
+            self._check_identity(step)
+        self._carry_out(step for step in self.steps if step.kind == "prepare")
+        self._check_targets()
+        self._carry_out(step for step in self.steps if step.kind != "prepare")
+
+    def _carry_out(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            blocked = self._broken.get(step.run.arm) or self._broken.get(step.run.chain)
+            if blocked:
+                self.failures.setdefault(step.run, f"not run, because {blocked} failed")
+                self.progress.end(step, "skipped")
+            elif self.records.is_done(step):
+                self.progress.end(step, "done before")
+            else:
+                self._attempt(step)
+            self.records.write_study(self.failures, {step.run.arm for step in self.steps})
+
+    def _attempt(self, step: Step) -> None:
+        try:
+            self._execute(step)
+        except CFTError as exc:
+            self.failures[step.run] = f"{step.kind}: {exc}"
+            state = {"started": time.time(), **self.records.state(step)}
+            self.records.mark(step, {**state, "status": "failed", "ended": time.time()})
+            if step.kind == "prepare":  # the same data would fail with every seed
+                self._broken[step.run.arm] = step.name
+            elif step.kind != "evaluate":
+                self._broken[step.run.chain] = step.name
+            self.progress.end(step, "failed")
+            self.progress.say(self._tail(step))
+        else:
+            self.progress.end(step, "done")
+
+    def _execute(self, step: Step) -> None:
+        """Run one step to a checked result, then mark it done."""
+        folder, records = self.plan.folder(step.run), self.records
+        if step.kind == "consolidate" and not outcome.needs_consolidation(folder / "train"):
+            records.mark(step, {"status": "done", "remark": "the host left whole weights"})
+            return
+        sessions = records.earlier_sessions(step)
+        self._clear(step)
+        folder.mkdir(parents=True, exist_ok=True)
+        if step.config is not None:
+            write_atomic(folder / "config.yml", _config_text(step.config))
+        started = time.time()
+        state = {"status": "started", "started": started, "sessions": sessions}
+        records.mark(step, state)
+        log = records.log(step)
+        begin = log.stat().st_size if log.exists() else 0
+        self.progress.begin(step, log)
+        records.note(step, "started")
+        status = run_child(step.command, log, self.plan.root)
+        seconds = round(time.time() - started, 3)
+        records.note(step, "ended", exit=status, seconds=seconds)
+        output = _read_from(log, begin)
+        if status != 0:
+            raise CFTError(f"{_exit(status)}: {_reason(output)} (see {os.path.relpath(log)})")
+        found = self._check_outcome(step, output)
+        records.mark(step, {**state, "status": "done", "sessions": [*sessions, seconds], **found})
+
+    def _check_outcome(self, step: Step, output: str) -> dict[str, Any]:
+        """Refuse a result that is not whole; return what is worth remembering of it."""
+        folder = self.plan.folder(step.run)
+        train = folder / "train"
+        if step.kind == "prepare":
+            prepared = self.plan.root / PREPARED
+            return {"targets_digest": outcome.targets_digest(prepared, stamps(step.config or {}))}
+        if step.kind == "train":
+            outcome.check_training(train, output)
+            return {"world_size": outcome.world_size(train)}
+        if step.kind == "merge":
+            outcome.check_merged(train)
+        elif step.kind == "consolidate":
+            outcome.take_consolidated(train)
+        else:
+            outcome.check_evaluation(folder / "eval.partial", self.tasks)
+            shutil.rmtree(folder / "eval", ignore_errors=True)
+            (folder / "eval.partial").rename(folder / "eval")
+        return {}
+
+    def _clear(self, step: Step) -> None:
+        """Remove what an interrupted or failed process may have left half-done."""
+        folder = self.plan.folder(step.run)
+        if step.kind in ("prepare", "train"):
+            earlier = self.records.state(step)
+            unsafe = None
+            if step.kind == "prepare" and earlier.get("status") in ("started", "failed"):
+                unsafe = (earlier["started"], earlier.get("ended", time.time()))
+            removed = outcome.clear_half_prepared(self.plan.root / PREPARED, unsafe)
+            if removed:
+                self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
+        if step.kind == "train":
+            outcome.clear_half_checkpoints(folder / "train")
+        elif step.kind in ("merge", "consolidate"):
+            shutil.rmtree(folder / "train" / "merged", ignore_errors=True)
+        elif step.kind == "evaluate":
+            shutil.rmtree(folder / "eval.partial", ignore_errors=True)
+
+    def _check_identity(self, step: Step) -> None:
+        """Refuse to mix trainings of another config into this study; the rest is done anew."""
+        state = self.records.state(step)
+        if not state or state["identity"] == step.identity or step.kind in ("prepare", "evaluate"):
+            return
+        folder = self.plan.folder(step.run)
+        if state["status"] == "done" or outcome.checkpoints(folder / "train"):
+            raise CFTError(
+                f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
+                "data; delete this folder to do it anew, or choose another --output-dir"
+            )
+
+    def _check_targets(self) -> None:
+        """Compare all arms that are prepared, whichever were chosen for this call."""
+        prepared = [s for s in self.plan.steps if s.kind == "prepare" and self.records.is_done(s)]
+        digests = {s.run.arm: self.records.state(s).get("targets_digest") for s in prepared}
+        if remark := check_targets(digests, self.allow_targets):
+            self.progress.say(remark)
+
+    def _tail(self, step: Step) -> str:
+        lines = _lines(_read_from(self.records.log(step), 0))[-12:]
+        shown = (f"  | {line[:200]}" for line in lines)
+        return "\n".join([f"{step.name}: {self.failures[step.run]}", *shown])
+
+
+def _config_text(config: dict[str, Any]) -> str:
+    head = f"# Derived by `axolotl-cft study`; {JOURNAL} says what was run with it.\n"
+    return head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _read_from(path: Path, offset: int) -> str:
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode("utf-8", errors="replace")
+
+
+def _lines(output: str) -> list[str]:
+    """Non-empty lines without colours; of a progress bar its last state."""
+    plain = (_ANSI.sub("", line).split("\r")[-1].rstrip() for line in output.split("\n"))
+    return [line for line in plain if line]
+
+
+def _reason(output: str) -> str:
+    """The last exception that was printed, else the last line."""
+    lines = [line.strip() for line in _lines(output)] or ["no output"]
+    for index in reversed(range(len(lines))):
+        if _EXCEPTION.fullmatch(lines[index]):
+            # pydantic says what is wrong in the lines that follow
+            more = lines[index + 1 : index + 3] if "validation error" in lines[index] else []
+            return ": ".join([lines[index], *more])[:400]
+    return lines[-1][-400:]
+
+
+def _exit(status: int) -> str:
+    return f"killed by signal {-status}" if status < 0 else f"exited with status {status}"

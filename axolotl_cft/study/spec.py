@@ -1,0 +1,223 @@
+"""The study file: what it may say, and one sentence where it says something else."""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from axolotl_cft.errors import CFTError
+
+RESERVED = ("train", "stages")
+"""Keys of an arm that speak to the study; all others are overrides of the Axolotl config."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Stage(_Block):
+    """One training after another; a later stage starts from the output of the one before."""
+
+    base: str | dict[str, Any] | None = Field(
+        default=None, description="Axolotl config of this stage. Default: the study's `base`."
+    )
+    overrides: dict[str, Any] = Field(default_factory=dict, description="Changes to it.")
+
+
+class Launch(_Block):
+    """How each kind of work is started; `{config}` stands for the derived config's path."""
+
+    prepare: str = "axolotl preprocess {config}"
+    train: str = "accelerate launch -m axolotl.cli.train {config}"
+    merge: str = "axolotl merge-lora {config}"
+    consolidate: str = "axolotl merge-sharded-fsdp-weights {config} --launcher python"
+    evaluate: str = Field(default="lm_eval", description="lm-eval's options are appended.")
+
+
+class LmEval(_Block):
+    """Options of the harness, by the names of its command line; None leaves its default."""
+
+    model: str = "hf"
+    model_args: dict[str, Any] = Field(default_factory=dict, description="Beside `pretrained`.")
+    num_fewshot: int | None = None
+    apply_chat_template: bool | str = False
+    fewshot_as_multiturn: bool = False
+    system_instruction: str | None = None
+    limit: int | float | None = None
+    batch_size: int | str | None = None
+    max_batch_size: int | None = None
+    device: str | None = None
+    gen_kwargs: dict[str, Any] = Field(default_factory=dict)
+    include_path: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    seed: int | str | None = None
+    trust_remote_code: bool = False
+    confirm_run_unsafe_code: bool = False
+
+
+class Study(_Block):
+    """A whole comparison. Paths of configs are relative to the study file."""
+
+    name: str
+    base: str | dict[str, Any]
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    seeds: list[int] = Field(default=[42], min_length=1)
+    stages: dict[str, Stage] = Field(default_factory=dict)
+    evaluate: list[str] | None = Field(
+        default=None, description="Stages whose output is evaluated. Default: all."
+    )
+    tasks: list[str] = Field(min_length=1)
+    lm_eval: LmEval = LmEval()
+    launch: Launch = Launch()
+    baseline: str | None = Field(
+        default=None, description="The arm that others are compared with. Default: the first."
+    )
+    allow_different: list[Literal["base_model", "targets"]] = Field(
+        default=[], description="What arms may differ in although a fair comparison would not."
+    )
+
+    @field_validator("arms", "stages", mode="before")
+    @classmethod
+    def _empty_blocks(cls, value: Any) -> Any:
+        """`cft:` with nothing behind it is an arm (or stage) without overrides."""
+        if isinstance(value, Mapping):
+            return {key: {} if block is None else block for key, block in value.items()}
+        return value
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _split_tasks(cls, value: Any) -> Any:
+        return [task.strip() for task in value.split(",")] if isinstance(value, str) else value
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file, as far as that goes without any config it refers to.
+
+    Raises:
+        CFTError: what is wrong with it, in one sentence.
+    """
+    content = read_yaml(path)
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as exc:
+        raise CFTError(f"{path}: {_explain(exc)}") from exc
+    _check(path, study)
+    return study
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise CFTError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
+    if not isinstance(content, dict):
+        raise CFTError(f"{path}: expected a mapping of options")
+    return content
+
+
+def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `config` with `overrides` merged in.
+
+    A key may be dotted (`cft.prompts`, `datasets.0.path`) or hold a nested mapping, which is merged
+    key by key. Every other value, lists included, replaces what was there.
+
+    Raises:
+        CFTError: a dotted key leads through a list without naming one of its items.
+    """
+    merged = deepcopy(dict(config))
+    for key, value in overrides.items():
+        _set(merged, str(key), str(key).split("."), value)
+    return merged
+
+
+def _set(node: Any, name: str, path: list[str], value: Any) -> None:
+    key: Any = path[0]
+    if isinstance(node, list):
+        if not key.isdigit() or int(key) >= len(node):
+            raise CFTError(
+                f"override {name!r}: {key!r} is no item of a list of {len(node)}; count from 0"
+            )
+        key, old = int(key), node[int(key)]
+    else:
+        old = node.get(key)
+    if len(path) > 1 or (isinstance(value, Mapping) and isinstance(old, dict | list)):
+        if not isinstance(old, dict | list):
+            old = node[key] = {}
+        parts = {".".join(path[1:]): value} if len(path) > 1 else value
+        for part, inner in parts.items():
+            _set(old, name, str(part).split("."), inner)
+    else:
+        node[key] = deepcopy(value)
+
+
+def _check(path: Path, study: Study) -> None:
+    for kind, names in (("arms", study.arms), ("stages", study.stages), ("name", [study.name])):
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise CFTError(
+                    f"{path}: {kind}: {name!r} cannot name a folder; use letters, digits and _.+-"
+                )
+    if len(set(study.seeds)) < len(study.seeds):
+        raise CFTError(f"{path}: seeds: {study.seeds} names a seed twice; remove the repetition")
+    for stage in study.evaluate or []:
+        _known(path, "evaluate", stage, study.stages)
+    if study.baseline is not None:
+        _known(path, "baseline", study.baseline, study.arms)
+    for name, arm in study.arms.items():
+        _check_arm(path, name, arm, study)
+
+
+def _check_arm(path: Path, name: str, arm: Mapping[str, Any], study: Study) -> None:
+    where = f"{path}: arms.{name}"
+    overrides = arm.keys() - set(RESERVED)
+    if not isinstance(arm.get("train", True), bool):
+        raise CFTError(f"{where}.train: expected true or false, got {arm['train']!r}")
+    if arm.get("train") is False and (overrides - {"base_model"} or "stages" in arm):
+        other = sorted(arm.keys() - {"train", "base_model"})[0]
+        raise CFTError(f"{where}: an arm with `train: false` is not trained, so remove {other!r}")
+    stages = arm.get("stages", [])
+    if not isinstance(stages, list) or ("stages" in arm and not stages):
+        raise CFTError(f"{where}.stages: expected a list of stages, got {stages!r}")
+    for stage in stages:
+        _known(path, f"arms.{name}.stages", stage, study.stages)
+    if stages and stages != [stage for stage in study.stages if stage in stages]:
+        raise CFTError(f"{where}.stages: name each stage once, in the study's order")
+    if stages and stages[0] != next(iter(study.stages)) and overrides:
+        raise CFTError(
+            f"{where}: overrides act in the stage {next(iter(study.stages))!r}, which this arm "
+            f"skips; remove {sorted(overrides)[0]!r}"
+        )
+    for key in overrides:
+        if key in {"seed", "cft.seed"} or (key == "cft" and "seed" in (arm["cft"] or {})):
+            raise CFTError(f"{where}.{key}: seeds are the study's; list them under `seeds`")
+
+
+def _known(path: Path, field: str, name: Any, names: Mapping[str, Any]) -> None:
+    if name not in names:
+        there = ", ".join(names) or "none"
+        raise CFTError(f"{path}: {field}: there is no {name!r}; there are: {there}")
+
+
+def _explain(exc: ValidationError) -> str:
+    """The first of pydantic's complaints as one sentence."""
+    error = exc.errors()[0]
+    place = ".".join(str(part) for part in error["loc"] if part not in ("str", "dict[str,any]"))
+    if error["type"] == "extra_forbidden":
+        known: Mapping[str, Any] = Study.model_fields
+        for block, model in (("lm_eval", LmEval), ("launch", Launch), ("stages", Stage)):
+            if error["loc"][0] == block:
+                known = model.model_fields
+        return f"{place}: no such option; known options: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{place}: is missing; docs/study.md shows a complete file"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[:1].lower()}{message[1:]}, got {error['input']!r}"

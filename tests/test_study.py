@@ -1,0 +1,592 @@
+"""The study's plan and its checks; nothing here starts a training."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from axolotl_cft.cli import main
+from axolotl_cft.errors import CFTError
+from axolotl_cft.study import checks, outcome, processes, runner
+from axolotl_cft.study.plan import StudyPlan, expand
+from axolotl_cft.study.processes import (
+    MARK,
+    RUNNING,
+    Stopped,
+    child_environment,
+    run_child,
+    sole_writer,
+    stop_signals,
+)
+from axolotl_cft.study.spec import Study, apply_overrides, read_study
+
+BASE = {
+    "base_model": "some/model",
+    "plugins": ["axolotl_cft.CFTPlugin"],
+    "datasets": [{"path": "corpus.jsonl", "type": "cft", "field": "text"}],
+    "cft": {"prompts": "paper", "prompt_budget": 64},
+    "learning_rate": 1e-4,
+}
+STUDY = {
+    "name": "tiny",
+    "base": BASE,
+    "arms": {"base": {"train": False}, "cpt": {"cft.prompts": "none"}, "cft": None},
+    "seeds": [1, 2],
+    "tasks": ["arc_easy"],
+}
+STAGES = {"pretrain": None, "ift": {"overrides": {"cft.prompts": "none", "num_epochs": 3}}}
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    path = folder / "study.yml"
+    path.write_text(yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+    return path
+
+
+def planned(folder: Path, root: str = "out", **changes: Any) -> tuple[Study, StudyPlan]:
+    path = written(folder, **changes)
+    study = read_study(path)
+    return study, expand(study, path, folder / root)
+
+
+def refusal(folder: Path, **changes: Any) -> str:
+    with pytest.raises(CFTError) as caught:
+        study, plan = planned(folder, **changes)
+        checks.check_arms_differ(study, plan)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# --- overrides -------------------------------------------------------------------------------
+
+
+def test_overrides_merge_by_dotted_key_and_by_nesting() -> None:
+    base = {"cft": {"prompts": "paper", "seed": 1}, "datasets": [{"path": "a"}, {"path": "b"}]}
+    dotted = apply_overrides(base, {"cft.prompts": "none", "datasets.1.path": "c"})
+    nested = apply_overrides(base, {"cft": {"prompts": "none"}, "datasets": {"1": {"path": "c"}}})
+    assert dotted == nested
+    assert dotted == {
+        "cft": {"prompts": "none", "seed": 1},
+        "datasets": [{"path": "a"}, {"path": "c"}],
+    }
+    assert base["datasets"] == [{"path": "a"}, {"path": "b"}]
+
+
+def test_overrides_replace_lists_and_scalars() -> None:
+    merged = apply_overrides(
+        {"datasets": [{"path": "a"}], "cft": {"prompts": "paper"}},
+        {"datasets": [{"path": "b"}], "cft.prompts": {"column": "prompt"}, "new.deep.key": 1},
+    )
+    assert merged["datasets"] == [{"path": "b"}]
+    assert merged["cft"] == {"prompts": {"column": "prompt"}}
+    assert merged["new"] == {"deep": {"key": 1}}
+
+
+# --- the plan --------------------------------------------------------------------------------
+
+
+def test_every_arm_seed_and_stage_becomes_steps_in_order(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, stages=STAGES, evaluate=["ift"])
+    assert [step.name for step in plan.steps] == [
+        "cpt/seed1/pretrain prepare",
+        "cft/seed1/pretrain prepare",
+        "base evaluate",
+        *(
+            f"{arm}/seed{seed}/{step}"
+            for seed in (1, 2)
+            for arm in ("cpt", "cft")
+            for step in ("pretrain train", "ift train", "ift evaluate")
+        ),
+    ]
+    assert [run.folder for run in plan.runs][:3] == [
+        "base",
+        "cpt/seed1/pretrain",
+        "cpt/seed1/ift",
+    ]
+
+
+def test_derived_configs_are_complete_and_differ_as_meant(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, stages=STAGES)
+    configs = {step.run.folder: step.config or {} for step in plan.steps if step.kind == "train"}
+    cpt, cft = configs["cpt/seed2/pretrain"], configs["cft/seed2/pretrain"]
+    assert cft == {
+        **BASE,
+        "seed": 2,
+        "cft": {"prompts": "paper", "prompt_budget": 64, "seed": 2},
+        "output_dir": str(tmp_path / "out/cft/seed2/pretrain/train"),
+        "dataset_prepared_path": str(tmp_path / "out/prepared"),
+        "auto_resume_from_checkpoints": True,
+    }
+    assert {key for key in cft if cft[key] != cpt[key]} == {"cft", "output_dir"}
+    later = configs["cft/seed2/ift"]
+    assert later["base_model"] == cft["output_dir"]
+    assert later["num_epochs"] == 3
+    assert later["cft"] == {"prompts": "none", "prompt_budget": 64, "seed": 2}
+
+
+def test_a_stage_without_cft_data_gets_no_cft_block(tmp_path: Path) -> None:
+    plain = {"base_model": "some/model", "datasets": [{"path": "chat.jsonl", "type": "alpaca"}]}
+    stages = {"pretrain": None, "ift": {"base": plain}}
+    _, plan = planned(tmp_path, stages=stages)
+    config = next(s.config for s in plan.steps if s.kind == "train" and s.run.stage == "ift")
+    assert config is not None
+    assert "cft" not in config
+    assert config["seed"] == 1
+
+
+def test_an_arm_may_skip_the_first_stage(tmp_path: Path) -> None:
+    arms = {"cft": None, "ift-only": {"stages": ["ift"]}}
+    _, plan = planned(tmp_path, arms=arms, stages=STAGES, seeds=[1])
+    names = [step.name for step in plan.steps if step.run.arm == "ift-only"]
+    assert names == ["ift-only/seed1/ift train", "ift-only/seed1/ift evaluate"]
+    config = next(s.config for s in plan.steps if s.name == "ift-only/seed1/ift train")
+    assert config is not None
+    assert config["base_model"] == "some/model"
+
+
+def test_adapters_are_merged_and_shards_consolidated_before_anything_uses_them(
+    tmp_path: Path,
+) -> None:
+    arms = {
+        "lora": {"adapter": "lora"},
+        "relora": {"adapter": "lora", "relora": True},
+        "sharded": {"fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT"}},
+        "full": {"fsdp_config": {"state_dict_type": "FULL_STATE_DICT"}},
+    }
+    _, plan = planned(tmp_path, arms=arms, stages=STAGES, seeds=[1], evaluate=["ift"])
+    kinds = {
+        arm: [s.kind for s in plan.steps if s.run.arm == arm and s.run.stage == "pretrain"]
+        for arm in arms
+    }
+    assert kinds == {
+        "lora": ["prepare", "train", "merge"],
+        "relora": ["prepare", "train"],
+        "sharded": ["prepare", "train", "consolidate"],
+        "full": ["prepare", "train"],
+    }
+    starts = {
+        s.run.arm: s.config["base_model"]
+        for s in plan.steps
+        if s.config and s.run.stage == "ift" and s.kind == "train"
+    }
+    assert starts["lora"] == str(tmp_path / "out/lora/seed1/pretrain/train/merged")
+    assert starts["sharded"] == str(tmp_path / "out/sharded/seed1/pretrain/train")
+
+
+def test_commands_come_from_the_templates(tmp_path: Path) -> None:
+    launch = {"train": "srun --gpus=8 torchrun -m axolotl.cli.train {config} --flag"}
+    options = {
+        "num_fewshot": 5,
+        "apply_chat_template": True,
+        "limit": 0.5,
+        "model_args": {"dtype": "bfloat16"},
+        "metadata": {"cft_data_dir": "data"},
+    }
+    _, plan = planned(tmp_path, launch=launch, lm_eval=options, tasks="arc_easy, hellaswag")
+    train = next(step for step in plan.steps if step.name == "cft/seed1 train")
+    config = str(tmp_path / "out/cft/seed1/config.yml")
+    assert " ".join(train.command) == (
+        f"srun --gpus=8 torchrun -m axolotl.cli.train {config} --flag"
+    )
+    evaluate = next(step for step in plan.steps if step.name == "base evaluate")
+    assert list(evaluate.command) == [
+        *("lm_eval", "--model", "hf", "--model_args", "pretrained=some/model,dtype=bfloat16"),
+        *("--tasks", "arc_easy,hellaswag"),
+        *("--output_path", str(tmp_path / "out/base/eval.partial"), "--log_samples"),
+        *("--num_fewshot", "5", "--apply_chat_template", "--limit", "0.5"),
+        *("--metadata", '{"cft_data_dir": "data"}'),
+    ]
+
+
+def test_identity_follows_what_decides_the_outcome(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"text": "a"}\n')
+    base = {**BASE, "datasets": [{"path": str(corpus), "type": "cft", "field": "text"}]}
+
+    def identities(root: str = "out", **changes: Any) -> dict[str, str]:
+        _, plan = planned(tmp_path, root, **{"base": base, "stages": STAGES, **changes})
+        return {step.name: step.identity for step in plan.steps if step.run.arm == "cft"}
+
+    before = identities()
+    assert identities(launch={"train": "torchrun -m axolotl.cli.train {config}"}) == before
+    assert identities("elsewhere") == before
+    changed = identities(base={**base, "learning_rate": 2e-4})
+    assert all(changed[name] != before[name] for name in before)
+    harder = identities(lm_eval={"num_fewshot": 5})
+    assert {name.split()[-1] for name in before if harder[name] != before[name]} == {"evaluate"}
+    later = identities(stages={**STAGES, "ift": {"overrides": {"num_epochs": 4}}})
+    assert {name.split("/")[-1] for name in before if later[name] != before[name]} == {
+        "ift train",
+        "ift evaluate",
+    }
+    corpus.write_text('{"text": "a"}\n{"text": "b"}\n')
+    assert all(value != before[name] for name, value in identities().items())
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tasks": []}, ["tasks"]),
+        ({"seeds": [1, 1]}, ["seeds", "twice"]),
+        ({"seeds": ["one"]}, ["seeds.0"]),
+        ({"sedes": [1]}, ["sedes", "no such option", "seeds"]),
+        ({"lm_eval": {"fewshot": 1}}, ["lm_eval.fewshot", "num_fewshot"]),
+        ({"baseline": "cpd"}, ["baseline", "cpd", "cpt"]),
+        ({"evaluate": ["ift"]}, ["evaluate", "ift"]),
+        ({"arms": {"a/b": None}}, ["arms", "a/b"]),
+        ({"arms": {"a": {"train": False, "num_epochs": 2}}}, ["arms.a", "num_epochs"]),
+        ({"arms": {"a": {"train": "no way"}}}, ["arms.a.train"]),
+        ({"arms": {"a": {"stages": ["ift"]}}}, ["arms.a.stages", "ift"]),
+        ({"arms": {"a": {"cft.seed": 3}}}, ["arms.a.cft.seed", "seeds"]),
+        ({"arms": {"a": {"cft.promts": "paper"}}}, ["arm a", "cft.promts", "prompts"]),
+        ({"arms": {"a": {"cft.prompts": "nowhere.yaml"}}}, ["nowhere.yaml"]),
+        ({"arms": {"a": {"datasets.7.path": "x"}}}, ["datasets.7.path"]),
+        ({"arms": {"a": {"datasets": "x"}}}, ["arm a", "datasets"]),
+        ({"arms": {"a": None, "b": {"cft.prompts": "paper"}}}, ["a and b", "same config"]),
+        ({"arms": {"a": {"train": False}, "b": {"train": False}}}, ["a and b", "same config"]),
+        ({"arms": {"a": None, "b": {"base_model": "other"}}}, ["a and b", "some/model", "other"]),
+        ({"base": "missing.yml"}, ["missing.yml"]),
+        ({"base": {"datasets": []}}, ["base_model"]),
+        ({"base": {**BASE, "resume_from_checkpoint": "c"}}, ["resume_from_checkpoint"]),
+    ],
+)
+def test_bad_studies_are_refused_in_one_sentence(
+    tmp_path: Path, changes: dict[str, Any], words: list[str]
+) -> None:
+    message = refusal(tmp_path, **changes)
+    assert all(word in message for word in words), message
+
+
+def test_overrides_of_an_arm_that_skips_their_stage_are_refused(tmp_path: Path) -> None:
+    arms = {"a": None, "b": {"stages": ["ift"], "learning_rate": 1.0}}
+    assert "learning_rate" in refusal(tmp_path, arms=arms, stages=STAGES)
+
+
+def test_different_models_may_be_meant(tmp_path: Path) -> None:
+    arms = {"a": None, "b": {"base_model": "other"}}
+    study, plan = planned(tmp_path, arms=arms, allow_different=["base_model"])
+    checks.check_arms_differ(study, plan)
+
+
+def test_misspelt_keys_are_found_in_the_hosts_own_schema(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, arms={"a": {"learning_rte": 1.0}})
+    with pytest.raises(CFTError, match=r"arm a: 'learning_rte' .* mean 'learning_rate'"):
+        checks.check_keys(plan)
+    plugin = "axolotl.integrations.swanlab.SwanLabPlugin"
+    base = {**BASE, "plugins": [*BASE["plugins"], plugin], "swanlab_project": "x"}
+    checks.check_keys(planned(tmp_path, base=base)[1])
+
+
+def test_unknown_tasks_are_found_before_training(tmp_path: Path) -> None:
+    study, _ = planned(tmp_path, tasks=["arc_easy", "arc_eassy"])
+    with pytest.raises(CFTError, match=r"no task 'arc_eassy' \(did you mean 'arc_easy'\?\)"):
+        checks.check_tasks(study)
+
+
+def test_missing_programs_are_found_before_training(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, launch={"train": "srunn {config}"})
+    with pytest.raises(CFTError, match=r"launch\.train: .*'srunn'"):
+        checks.check_programs(plan.steps, child_environment(tmp_path)["PATH"])
+
+
+def test_targets_must_agree_unless_told_otherwise() -> None:
+    assert checks.check_targets({"a": "1", "b": "1"}, allowed=False) is None
+    with pytest.raises(CFTError, match="arms a and c "):
+        checks.check_targets({"a": "1", "b": "1", "c": "2"}, allowed=False)
+    assert checks.check_targets({"a": "1", "c": "2"}, allowed=True) is None
+    assert "c" in (checks.check_targets({"a": "1", "c": None}, allowed=False) or "")
+
+
+# --- the shipped studies -----------------------------------------------------------------------
+
+SHIPPED = Path(__file__).parents[1] / "example_configs"
+
+
+@pytest.mark.parametrize("name", ["demo", "paper_medical", "paper_financial"])
+def test_shipped_studies_pass_all_checks_and_print_their_commands(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = yaml.safe_load((SHIPPED / f"study_{name}.yml").read_text())
+    study["lm_eval"]["include_path"] = str(SHIPPED.parent / "eval_tasks")  # as from a clone
+    for place in (study, *(stage for stage in study.get("stages", {}).values() if stage)):
+        if "base" in place:
+            place["base"] = str(SHIPPED / place["base"])
+    path = tmp_path / "study.yml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    commands = [line for line in result.stdout.splitlines() if not line.startswith("#")]
+    trained = {"demo": 4, "paper_medical": 21, "paper_financial": 21}[name]
+    assert sum("axolotl.cli.train" in line for line in commands) == trained
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- outcomes --------------------------------------------------------------------------------
+
+
+def checkpoint(train: Path, step: int, **state: Any) -> Path:
+    folder = train / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    content = {"global_step": step, "max_steps": 10, "epoch": 0.1 * step, "log_history": []}
+    (folder / "trainer_state.json").write_text(json.dumps({**content, **state}))
+    (train / "model.safetensors").touch()
+    return folder
+
+
+def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 2)
+    half = checkpoint(tmp_path, 10)
+    (half / "trainer_state.json").write_text('{"global_step": 1')
+    outcome.clear_half_checkpoints(tmp_path)
+    assert [path.name for path in outcome.checkpoints(tmp_path)] == ["checkpoint-2"]
+
+
+def test_a_checkpoint_at_the_end_inside_an_epoch_is_not_resumed_from(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 8)
+    checkpoint(tmp_path, 10, epoch=0.4)
+    outcome.clear_half_checkpoints(tmp_path)
+    assert [path.name for path in outcome.checkpoints(tmp_path)] == ["checkpoint-8"]
+    checkpoint(tmp_path, 10, epoch=1.0)
+    outcome.clear_half_checkpoints(tmp_path)
+    assert [path.name for path in outcome.checkpoints(tmp_path)] == [
+        "checkpoint-8",
+        "checkpoint-10",
+    ]
+
+
+def test_half_written_prepared_folders_are_removed(tmp_path: Path) -> None:
+    for name, files in {
+        "whole": ["data.arrow", "state.json", "dataset_info.json"],
+        "half": ["data.arrow", "state.json"],
+        "empty": [],
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.cft_ledger.json").touch()
+        for file in files:
+            (tmp_path / name / file).touch()
+    (tmp_path / "process_counter.txt").write_text("1")
+    (tmp_path / "datasets_ready.flag").touch()
+    assert outcome.clear_half_prepared(tmp_path) == ["empty", "half"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "whole.cft_ledger.json"]
+    now = time.time()
+    assert outcome.clear_half_prepared(tmp_path, (now - 120, now - 60)) == []
+    assert outcome.clear_half_prepared(tmp_path, (now - 60, now + 60)) == ["whole"]
+
+
+def test_the_targets_digest_is_read_from_the_newest_ledger(tmp_path: Path) -> None:
+    def ledger(name: str, age: int, *entries: tuple[str, str, int]) -> None:
+        path = tmp_path / f"{name}.cft_ledger.json"
+        datasets = [
+            {"stamp": stamp, "part": part, "ledger": {"targets_digest": f"{digest:032x}"}}
+            for stamp, part, digest in entries
+        ]
+        path.write_text(json.dumps({"schema": 1, "datasets": datasets}))
+        os.utime(path, (1e9 - age, 1e9 - age))
+
+    ledger("old", 30, ("a", "train", 1))  # the same stamp, another sequence_len
+    ledger("new", 20, ("a", "train", 2), ("b", "train", 5))
+    ledger("test", 15, ("a", "test", 7))
+    ledger("other", 10, ("c", "train", 9))
+    assert outcome.targets_digest(tmp_path, ["a", "b"]) == f"{7:032x}"
+    assert outcome.targets_digest(tmp_path, ["a"]) == f"{2:032x}"
+    assert outcome.targets_digest(tmp_path, ["nowhere"]) is None
+
+
+def test_training_is_believed_only_when_whole(tmp_path: Path) -> None:
+    finished = "{'train_runtime': '1.3', 'train_loss': '6.9'}"
+    with pytest.raises(CFTError, match="no weights"):
+        outcome.check_training(tmp_path, finished)
+    (tmp_path / "model.safetensors").touch()
+    outcome.check_training(tmp_path, finished)
+    with pytest.raises(CFTError, match="before its last step"):
+        outcome.check_training(tmp_path, "Saving model …")
+    checkpoint(tmp_path, 10)
+    outcome.check_training(tmp_path, "resumed at its end, nothing printed")
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"step": 3, "loss": float("nan")}, "loss is nan at step 3"),
+        ({"step": 4, "eval_loss": float("inf")}, "eval_loss is inf at step 4"),
+        ({"step": 9, "loss": 0.0, "grad_norm": float("nan")}, "gradient norm is nan .* 9"),
+    ],
+)
+def test_lost_numbers_fail_a_training(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
+    checkpoint(tmp_path, 10, log_history=[{"step": 1, "loss": 2.0, "grad_norm": 1.0}, entry])
+    with pytest.raises(CFTError, match=words):
+        outcome.check_training(tmp_path, "")
+
+
+def test_consolidation_that_was_cut_short_is_repeated(tmp_path: Path) -> None:
+    assert outcome.needs_consolidation(tmp_path)
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    (merged / "model-00002-of-00002.safetensors").touch()
+    (tmp_path / "model-00001-of-00002.safetensors").touch()  # moved before the power cut
+    assert outcome.needs_consolidation(tmp_path)
+    outcome.take_consolidated(tmp_path)
+    assert not outcome.needs_consolidation(tmp_path)
+
+
+def evaluation(folder: Path, acc: float = 0.5, answer: str = "-1.0", samples: bool = True) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {
+        "results": {"arc": {"acc,none": acc, "acc_stderr,none": "N/A"}},
+        "configs": {"arc": {}},
+    }
+    (folder / "results_1.json").write_text(json.dumps(results))
+    if samples:
+        sample = {"doc_id": 7, "filtered_resps": [[answer, "False"], ["-2.0", "False"]]}
+        (folder / "samples_arc_1.jsonl").write_text(json.dumps(sample) + "\n")
+
+
+def test_evaluations_are_believed_only_when_whole_and_numbers(tmp_path: Path) -> None:
+    with pytest.raises(CFTError, match="without a results file"):
+        outcome.check_evaluation(tmp_path, ["arc"])
+    evaluation(tmp_path, samples=False)
+    with pytest.raises(CFTError, match="no sample log of arc"):
+        outcome.check_evaluation(tmp_path, ["arc"])
+    evaluation(tmp_path)
+    outcome.check_evaluation(tmp_path, ["arc"])
+    with pytest.raises(CFTError, match="no task 'other'"):
+        outcome.check_evaluation(tmp_path, ["arc", "other"])
+    evaluation(tmp_path, acc=float("nan"))
+    with pytest.raises(CFTError, match="arc: acc,none is nan"):
+        outcome.check_evaluation(tmp_path, ["arc"])
+    (tmp_path / "results_1.json").write_text('{"results": {"arc"')
+    with pytest.raises(CFTError, match=r"results_1\.json cannot be read"):
+        outcome.check_evaluation(tmp_path, ["arc"])
+    evaluation(tmp_path, answer="nan")
+    with pytest.raises(CFTError, match="log-likelihood is NaN .item 7"):
+        outcome.check_evaluation(tmp_path, ["arc"])
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("a\nb\n", "b"),
+        ("", "no output"),
+        (
+            "x\ntorch.OutOfMemoryError: CUDA out of memory\n 0%| | 0/4",
+            "torch.OutOfMemoryError: CUDA",
+        ),
+        ("[rank3]: axolotl_cft.errors.CFTError: set it\nretrying", "errors.CFTError: set it"),
+        (
+            "p.ValidationError: 1 validation error for C\nsave_steps\n  Value error, mismatch\n",
+            "1 validation error for C: save_steps: Value error, mismatch",
+        ),
+    ],
+)
+def test_the_reason_of_a_failure_is_found_in_its_output(output: str, reason: str) -> None:
+    assert reason in runner._reason(output)
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+def test_children_send_no_telemetry_unless_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AXOLOTL_DO_NOT_TRACK", raising=False)
+    assert child_environment(tmp_path)["AXOLOTL_DO_NOT_TRACK"] == "1"
+    monkeypatch.setenv("AXOLOTL_DO_NOT_TRACK", "0")
+    assert child_environment(tmp_path)["AXOLOTL_DO_NOT_TRACK"] == "0"
+
+
+def test_only_one_call_works_in_a_folder(tmp_path: Path) -> None:
+    with (
+        sole_writer(tmp_path),
+        pytest.raises(CFTError, match="another `axolotl-cft study` is at work"),
+        sole_writer(tmp_path),
+    ):
+        pass
+    with sole_writer(tmp_path):
+        pass
+
+
+@pytest.mark.slow
+def test_a_child_that_outlived_its_parent_keeps_others_away(tmp_path: Path) -> None:
+    # Like a launcher's worker: the orphan leads a session of its own.
+    orphan = subprocess.Popen(
+        ["sleep", "60"], env={**os.environ, MARK: str(tmp_path)}, start_new_session=True
+    )
+    try:
+        with (
+            pytest.raises(CFTError, match=f"still at work; .*`kill {orphan.pid}`"),
+            sole_writer(tmp_path),
+        ):
+            pass
+    finally:
+        orphan.kill()
+        orphan.wait()
+    with sole_writer(tmp_path):
+        pass
+
+
+def test_a_child_on_another_machine_is_not_forgotten(tmp_path: Path) -> None:
+    note = {"host": "node17", "pid": 1, "log": "train.log"}
+    (tmp_path / RUNNING).write_text(json.dumps(note))
+    with pytest.raises(CFTError, match="node17"), sole_writer(tmp_path):
+        pass
+    (tmp_path / RUNNING).unlink()
+    with sole_writer(tmp_path):
+        pass
+
+
+@pytest.mark.slow
+def test_signals_end_the_child_and_workers_in_other_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 2)
+    worker = "import subprocess; subprocess.run(['sleep', '60'], start_new_session=True)"
+    log = tmp_path / "log"
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with stop_signals(), pytest.raises(Stopped) as caught:
+        run_child((sys.executable, "-c", worker), log, tmp_path)
+    assert caught.value.signum == signal.SIGTERM
+    with sole_writer(tmp_path):  # no orphan is left
+        assert not (tmp_path / RUNNING).exists()
+
+
+@pytest.mark.slow
+def test_failures_are_recorded_and_do_not_stop_other_arms(tmp_path: Path) -> None:
+    study = {
+        "arms": {"base": {"train": False}, "bad": {"cft.dropout": 0.5}, "good": None},
+        "seeds": [1],
+        "launch": {
+            "prepare": "sh -c 'echo looking; ! grep -q dropou[t] {config}'",
+            "train": "sh -c 'echo half a model; exit 0'",
+            "evaluate": "sh -c 'echo no such device; exit 3' --",
+        },
+    }
+    path = written(tmp_path, **study)
+    arguments = ["study", str(path), "--output-dir", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "| no such device" in result.output
+    runs = {r["arm"]: r for r in json.loads((tmp_path / "out/study.json").read_text())["runs"]}
+    assert [run["status"] for run in runs.values()] == ["failed"] * 3
+    assert "exited with status 3: no such device" in runs["base"]["error"]
+    assert "exited with status 1: looking" in runs["bad"]["error"]
+    assert "before its last step, though with exit status 0" in runs["good"]["error"]
+    only = CliRunner().invoke(main, [*arguments, "--only", "good"])
+    assert only.exit_code == 1
+    again = {r["arm"]: r for r in json.loads((tmp_path / "out/study.json").read_text())["runs"]}
+    assert again == runs  # what was not chosen keeps its status
+    nobody = CliRunner().invoke(main, [*arguments, "--only", "nobody"])
+    assert "there is no arm 'nobody'" in nobody.output
