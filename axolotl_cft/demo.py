@@ -67,7 +67,7 @@ class ArmResult:
 
 
 def prepare(folder: Path) -> dict[str, Path]:
-    """Make corpus, tokenizer, model and one config an arm; what an earlier demo left goes.
+    """Make corpus, test items, tokenizer, model and configs; what an earlier demo left goes.
 
     Returns:
         Arm -> its config.
@@ -84,6 +84,7 @@ def prepare(folder: Path) -> dict[str, Path]:
     write_atomic(folder / MARKER, "Made by `axolotl-cft demo`, which may clear this folder.\n")
     corpus = (DATA / "corpus.jsonl").read_text(encoding="utf-8")
     write_atomic(folder / "corpus.jsonl", corpus)
+    shutil.copytree(DATA / "benchmarks", folder / "benchmarks")
     texts = [json.loads(line)["text"] for line in corpus.splitlines()]
     build_model(folder / "model", build_tokenizer(texts))
     return {arm: _write_config(folder, arm) for arm in ARMS}
@@ -96,7 +97,7 @@ def _clear(folder: Path) -> None:
         raise CFTError(f"--output-dir {folder} is a file; name a folder")
     if any(folder.iterdir()) and not (folder / MARKER).exists():
         raise CFTError(f"--output-dir {folder} holds other files; name a new or empty folder")
-    for name in ("model", "prepared", *ARMS, "eval", "report", "logs"):
+    for name in ("model", "benchmarks", "prepared", *ARMS, "eval", "report", "logs"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
