@@ -10,16 +10,18 @@ contender, as medians over the rounds:
     encode     tokens of text per second of the encoding stage alone (no imports, no loading)
     ratio      the same against the limit: `Tokenizer.encode_batch_fast` on all texts, all threads,
                the ids read into Python
-    wall       the whole process; for ours and completion it is a real `axolotl preprocess`
-    memory     peak private memory (RssAnon) summed over the process and its workers; pages of
-               memory-mapped Arrow files belong to the page cache and are not counted
+    wall       the whole process; for ours and completion it is a real `axolotl preprocess`, which
+               also filters and saves
+    MiB        peak of the encoding stage, imports and workers included (Pss_Anon: a page that
+               processes share counts once; memory-mapped Arrow files do not count)
 
 Ours and completion run inside the host, which switches the tokenizer's threads off and uses
-`dataset_num_proc` workers instead (all cores here). The last line gives our memory at --factor
-times the documents.
+`dataset_num_proc` workers instead (all cores here). The last line gives the memory of our stage
+at --factor times the documents.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -104,16 +106,16 @@ def host_config(folder: Path, kind: str, size: str) -> dict[str, Any]:
     return config
 
 
-def encode_stage(contender: str, folder: Path) -> float:
+def encode_stage(contender: str, folder: Path, size: str) -> float:
     """Seconds of the encoding stage alone, in this process."""
     import datasets
     from transformers import AutoTokenizer
 
     if contender in ("ours", "completion"):
-        return host_stage(folder / f"{contender}-once.json")
+        return host_stage(folder / f"{contender}-{size}.json")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     dataset = datasets.load_dataset(
-        "parquet", data_files=str(folder / "once.parquet"), split="train"
+        "parquet", data_files=str(folder / f"{size}.parquet"), split="train"
     )
     if contender == "limit":
         os.environ["TOKENIZERS_PARALLELISM"] = "true"
@@ -161,17 +163,18 @@ def host_stage(config: Path) -> float:
 
 
 def private_memory(pid: int) -> int:
-    """Private bytes (RssAnon) of a process and its descendants, now."""
+    """Bytes of a process and its descendants that no file backs, now; shared pages count once."""
     import psutil
 
     total = 0
     try:
         root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            if match := re.search(r"RssAnon:\s+(\d+) kB", status):
-                total += int(match[1]) * 1024
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(OSError):  # it may have just ended
+                rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+                if match := re.search(r"Pss_Anon:\s+(\d+) kB", rollup):
+                    total += int(match[1]) * 1024
+    except psutil.NoSuchProcess:
         pass
     return total
 
@@ -187,7 +190,7 @@ def measure(command: list[str], folder: Path) -> dict[str, float]:
 
     def watch() -> None:
         nonlocal peak
-        while not done.wait(0.05):
+        while not done.wait(0.2):
             peak = max(peak, private_memory(process.pid))
 
     watcher = threading.Thread(target=watch)
@@ -203,15 +206,21 @@ def measure(command: list[str], folder: Path) -> dict[str, float]:
     return {"wall": wall, "memory": peak / 2**20, "seconds": seconds}
 
 
-def run_contender(contender: str, folder: Path, size: str = "once") -> dict[str, float]:
-    worker = [sys.executable, __file__, "--worker", contender, "--folder", str(folder)]
-    result = measure(worker, folder) if size == "once" else {"seconds": 0.0}
+def run_stage(contender: str, folder: Path, size: str = "once") -> dict[str, float]:
+    """The encoding stage in a process of its own."""
+    options = ["--worker", contender, "--folder", str(folder), "--size", size]
+    return measure([sys.executable, __file__, *options], folder)
+
+
+def run_contender(contender: str, folder: Path) -> dict[str, float]:
+    """The stage, and for the host's strategies a whole `axolotl preprocess`."""
+    result = run_stage(contender, folder)
     if contender in ("ours", "completion"):
-        config = folder / f"{contender}-{size}.json"
-        content = host_config(folder, contender, size)
-        config.write_text(json.dumps(content))
-        whole = measure([sys.executable, "-m", "axolotl.cli.preprocess", str(config)], folder)
-        result |= {"wall": whole["wall"], "memory": whole["memory"]}
+        config = folder / f"{contender}-once.json"
+        # A prepared path of its own each time, or the host would reuse the last one.
+        config.write_text(json.dumps(host_config(folder, contender, "once")))
+        command = [sys.executable, "-m", "axolotl.cli.preprocess", str(config)]
+        result["wall"] = measure(command, folder)["wall"]
     return result
 
 
@@ -232,9 +241,10 @@ def main() -> None:
     parser.add_argument("--factor", type=int, default=10, help="for the memory line (default 10)")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", choices=("once", "many"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print("seconds", encode_stage(arguments.worker, arguments.folder))
+        print("seconds", encode_stage(arguments.worker, arguments.folder, arguments.size))
         return
     with tempfile.TemporaryDirectory() as name:
         compare(Path(name), arguments)
@@ -259,7 +269,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     pairs = zip(results["completion"], results["ours"], strict=True)
     against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
     print(f"ours against completion, encoding stage: {against:.2f}x")
-    many = run_contender("ours", folder, "many")
+    many = run_stage("ours", folder, "many")
     print(f"ours at {arguments.factor}x the documents: {many['memory']:.0f} MiB")
 
 
