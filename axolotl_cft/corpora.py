@@ -9,12 +9,14 @@ import contextlib
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import open_whole
 
 BLOCK_ROWS = 1000
 FORMATS = (".jsonl", ".jsonl.gz", ".parquet", ".txt")
@@ -38,6 +40,20 @@ class Block:
     content: Any
     position: int
 
+    @property
+    def tabular(self) -> bool:
+        """Whether `content` is an Arrow table (or record batch), with the types of its columns."""
+        return hasattr(self.content, "schema")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The columns of each document; of a text file, `text` alone."""
+        if self.tabular:
+            yield from self.content.to_pylist()
+        elif self.content is None:
+            yield from ({"text": text} for text in self.texts)
+        else:
+            yield from map(json.loads, self.content)
+
 
 class Part(Protocol):
     """One file of a corpus, or a whole dataset on the hub."""
@@ -53,65 +69,79 @@ class Part(Protocol):
         """A function that writes the documents of a block marked True to `file`."""
 
 
+@dataclass(frozen=True)
+class Field:
+    """The column that holds the texts, and the option of the command that names it."""
+
+    name: str = "text"
+    option: str = "--field"
+
+
 def open_corpus(
-    corpus: str, text_field: str = "text", *, config: str | None = None, split: str = "train"
+    corpus: str,
+    field: Field,
+    *,
+    subset: str | None = None,
+    split: str = "train",
+    streamed: bool = True,
 ) -> list[Part]:
     """The parts of a corpus given as a path or as the name of a dataset on the hub.
+
+    Args:
+        corpus: a file, a folder, or a name.
+        field: where the texts are.
+        subset: configuration of a hub dataset.
+        split: split of a hub dataset.
+        streamed: read a hub dataset as it comes, every time anew; else it is downloaded once into
+            the cache of `datasets`, for those who read it more than once.
 
     Raises:
         CFTError: nothing there, or no file of a known format.
     """
     path = Path(corpus).expanduser()
     if path.is_file():
-        return [_file_part(path, path.name, text_field)]
+        return [_file_part(path, path.name, field)]
     if path.is_dir():
         files = sorted(
             file for file in path.rglob("*") if file.is_file() and file.name.endswith(FORMATS)
         )
         if not files:
             raise CFTError(f"{path} holds no {', '.join(FORMATS)} file")
-        return [_file_part(file, str(file.relative_to(path)), text_field) for file in files]
+        return [_file_part(file, str(file.relative_to(path)), field) for file in files]
     if corpus.count("/") > 1 or corpus.endswith(FORMATS) or corpus.startswith((".", "~", "/")):
         raise CFTError(f"corpus {corpus!r} does not exist")
-    return [HubDataset(corpus, config, split, text_field)]
+    return [HubDataset(corpus, subset, split, field, streamed)]
 
 
-def _file_part(path: Path, name: str, text_field: str) -> Part:
+def _file_part(path: Path, name: str, field: Field) -> Part:
     if name.endswith(".txt"):
         return _TextFile(path, name)
     if name.endswith(".parquet"):
-        return _Parquet(path, name, text_field)
+        return _Parquet(path, name, field)
     if name.endswith((".jsonl", ".jsonl.gz")):
-        return _JsonLines(path, name, text_field)
+        return _JsonLines(path, name, field)
     raise CFTError(f"cannot read {path}: a corpus is {', '.join(FORMATS)}, or a folder of these")
 
 
-def _text_of(value: Any, name: str, field: str) -> str:
+def _text_of(value: Any, name: str, field: Field) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise CFTError(f"{name}: field {field!r} holds {type(value).__name__}, not text")
+        raise CFTError(f"{name}: column {field.name!r} holds {type(value).__name__}, not text")
     return value
 
 
-@contextlib.contextmanager
-def _whole(file: Path) -> Iterator[Path]:
-    """A temporary path that becomes `file` if the block ends well, and else disappears."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(file)
-    except OSError as exc:
-        raise CFTError(f"cannot write {file}: {exc.strerror or exc}") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
+def _no_column(place: str, columns: Iterable[str], field: Field) -> str:
+    return (
+        f"{place} has no column {field.name!r} (it has {', '.join(columns)}): name it with "
+        f"{field.option}"
+    )
 
 
 class _JsonLines:
     """`.jsonl` or `.jsonl.gz`; lines are copied byte for byte."""
 
-    def __init__(self, path: Path, name: str, field: str) -> None:
+    def __init__(self, path: Path, name: str, field: Field) -> None:
         self.path, self.name, self.field = path, name, field
         self.size: int | None = path.stat().st_size
 
@@ -133,7 +163,7 @@ class _JsonLines:
                         block.position = raw.tell()
                         yield block
                         block = Block([], [], [], 0)
-            except (OSError, EOFError) as exc:
+            except (OSError, EOFError, zlib.error) as exc:
                 raise CFTError(f"cannot read {self.path}: {exc}") from exc
             block.position = raw.tell()
             yield block
@@ -143,14 +173,16 @@ class _JsonLines:
             row = json.loads(line)
         except ValueError as exc:
             raise CFTError(f"{name} is not JSON: {exc}") from exc
-        if not isinstance(row, dict) or self.field not in row:
-            raise CFTError(f"{name} has no field {self.field!r}: name it with --text-field")
-        return _text_of(row[self.field], name, self.field)
+        if not isinstance(row, dict):
+            raise CFTError(f"{name} is not a JSON object: a row maps column names to values")
+        if self.field.name not in row:
+            raise CFTError(_no_column(name, row, self.field))
+        return _text_of(row[self.field.name], name, self.field)
 
     @contextlib.contextmanager
     def write(self, file: Path) -> Iterator[Write]:
         with contextlib.ExitStack() as stack:
-            sink: Any = stack.enter_context(stack.enter_context(_whole(file)).open("wb"))
+            sink: Any = stack.enter_context(open_whole(file))
             if self.name.endswith(".gz"):
                 # No file name and no time in the header: same input, same bytes.
                 sink = stack.enter_context(gzip.GzipFile("", "wb", fileobj=sink, mtime=0))
@@ -162,17 +194,14 @@ class _JsonLines:
 class _Tabular:
     """Rows as Arrow tables; the columns and their types are kept."""
 
-    def __init__(self, name: str, field: str) -> None:
+    def __init__(self, name: str, field: Field) -> None:
         self.name, self.field = name, field
 
     def _block(self, table: Any, first: int, position: int) -> Block:
-        if self.field not in table.schema.names:
-            raise CFTError(
-                f"{self.name} has no column {self.field!r} (it has "
-                f"{', '.join(table.schema.names)}): name it with --text-field"
-            )
+        if self.field.name not in table.schema.names:
+            raise CFTError(_no_column(self.name, table.schema.names, self.field))
         names = [f"{self.name}:{first + row}" for row in range(table.num_rows)]
-        values = table.column(self.field).to_pylist()
+        values = table.column(self.field.name).to_pylist()
         texts = [_text_of(v, name, self.field) for v, name in zip(values, names, strict=True)]
         return Block(names, texts, table, position)
 
@@ -181,21 +210,23 @@ class _Tabular:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with _whole(file) as temporary, contextlib.ExitStack() as stack:
+        with open_whole(file) as target, contextlib.ExitStack() as stack:
             writers: list[Any] = []
 
             def write(block: Block, keep: list[bool]) -> None:
                 if not writers:
-                    sink = pq.ParquetWriter(temporary, block.content.schema)
+                    sink = pq.ParquetWriter(target, block.content.schema)
                     writers.append(stack.enter_context(sink))
                 rows = block.content.filter(pa.array(keep, pa.bool_()))
                 writers[0].write(pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows)
 
             yield write
+            if not writers:
+                raise CFTError(f"{self.name} holds no documents")
 
 
 class _Parquet(_Tabular):
-    def __init__(self, path: Path, name: str, field: str) -> None:
+    def __init__(self, path: Path, name: str, field: Field) -> None:
         super().__init__(name, field)
         self.path = path
         self.size: int | None = path.stat().st_size
@@ -217,35 +248,44 @@ class _Parquet(_Tabular):
 
 
 class HubDataset(_Tabular):
-    """A dataset on the hub, streamed; a cleaned copy is one Parquet file."""
+    """A dataset on the hub, streamed or downloaded; a cleaned copy is one Parquet file."""
 
     size: int | None = None
 
-    def __init__(self, corpus: str, config: str | None, split: str, field: str) -> None:
-        super().__init__(f"{corpus.replace('/', '--')}-{split}.parquet", field)
-        self.corpus, self.config, self.split = corpus, config, split
+    def __init__(
+        self, corpus: str, subset: str | None, split: str, field: Field, streamed: bool = True
+    ) -> None:
+        name = "-".join([corpus.replace("/", "--"), *([subset] if subset else []), split])
+        super().__init__(f"{name}.parquet", field)
+        self.corpus, self.subset, self.split, self.streamed = corpus, subset, split, streamed
+        self._downloaded: Any = None
 
     def blocks(self) -> Iterator[Block]:
         """The rows, a thousand at a time."""
+        rows = self._open() if self._downloaded is None else self._downloaded
+        if not self.streamed:
+            self._downloaded = rows
+        tables = iter(rows.with_format("arrow").iter(BLOCK_ROWS))
+        done = 0
+        while (table := self._next(tables)) is not None:
+            yield self._block(table, done + 1, 0)
+            done += table.num_rows
+
+    def _open(self) -> Any:
         import datasets
 
         try:
-            builder = datasets.load_dataset_builder(self.corpus, self.config)
+            builder = datasets.load_dataset_builder(self.corpus, self.subset)
             # The `text` loader makes a row of every line; a .txt file is one document here.
             options = {"sample_by": "document"} if hasattr(builder.config, "sample_by") else {}
-            stream = datasets.load_dataset(
-                self.corpus, self.config, split=self.split, streaming=True, **options
+            return datasets.load_dataset(
+                self.corpus, self.subset, split=self.split, streaming=self.streamed, **options
             )
         except Exception as exc:  # datasets and huggingface_hub share no base class
             raise CFTError(
                 f"corpus {self.corpus!r} is neither a file or folder here nor a dataset that can "
                 f"be opened on the hub ({type(exc).__name__}: {exc})"
             ) from exc
-        tables = iter(stream.with_format("arrow").iter(BLOCK_ROWS))
-        done = 0
-        while (table := self._next(tables)) is not None:
-            yield self._block(table, done + 1, 0)
-            done += table.num_rows
 
     def _next(self, tables: Iterator[Any]) -> Any:
         try:
@@ -274,7 +314,7 @@ class _TextFile:
     def write(self, file: Path) -> Iterator[Write]:
         def write(block: Block, keep: list[bool]) -> None:
             if keep[0]:
-                with _whole(file) as temporary:
-                    shutil.copyfile(self.path, temporary)
+                with self.path.open("rb") as source, open_whole(file, synced=False) as target:
+                    shutil.copyfileobj(source, target)
 
         yield write

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from axolotl_cft.cli import main
 from axolotl_cft.contamination import OverlapIndex, load_items, words_of
-from axolotl_cft.corpora import HubDataset
+from axolotl_cft.corpora import Field, HubDataset
 from axolotl_cft.errors import CFTError
 
 FIXTURES = Path(__file__).parents[1] / "axolotl_cft" / "demo_data" / "benchmarks"
@@ -191,7 +191,7 @@ def test_hub_datasets_are_streamed_and_texts_stay_whole(tmp_path: Path) -> None:
     """A local folder in the hub's layout, opened by the loader that opens the hub's datasets."""
     rows, _, _ = planted_corpus()
     folder = write_corpus(tmp_path / "corpus", "txt", rows[:200])
-    part = HubDataset(str(folder), None, "train", "text")
+    part = HubDataset(str(folder), None, "train", Field())
     blocks = list(part.blocks())
     # The planted items stand on lines of their own: a row a line would make more documents.
     found = [text for block in blocks for text in block.texts]
@@ -206,8 +206,8 @@ def test_hub_datasets_are_streamed_and_texts_stay_whole(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('{"text": "a"}\n{"text": \n', "corpus.jsonl:2 is not JSON"),
-        ('{"text": "a"}\n{"body": "b"}\n', "corpus.jsonl:2 has no field 'text'"),
-        ('{"text": ["a"]}\n', "corpus.jsonl:1: field 'text' holds list, not text"),
+        ('{"text": "a"}\n{"body": "b"}\n', "corpus.jsonl:2 has no column 'text'"),
+        ('{"text": ["a"]}\n', "corpus.jsonl:1: column 'text' holds list, not text"),
         ("", "holds no documents"),
     ],
 )
@@ -226,12 +226,16 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "t.parquet")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"text": "x"}\n' * 99)[:-9])
+    damaged = bytearray(gzip.compress(b"".join(b'{"text": "%d"}\n' % i for i in range(999))))
+    damaged[100:140] = b"\xff" * 40
+    (tmp_path / "damaged.jsonl.gz").write_bytes(damaged)
     out = ["--output-dir", tmp_path / "out"]
     for arguments, message in (
         ([tmp_path / "absent.jsonl", *out], "does not exist"),
         ([tmp_path / "empty", *out], "holds no .jsonl"),
         ([tmp_path / "t.parquet", *out], "no column 'text' (it has body)"),
         ([tmp_path / "cut.jsonl.gz", *out], "cannot read"),
+        ([tmp_path / "damaged.jsonl.gz", *out], "cannot read"),
         ([tmp_path / "t.parquet", "--remove", "--output-dir", tmp_path], "own folder"),
         ([tmp_path, "--remove", *out], "own folder"),
         ([tmp_path / "t.parquet", "--tasks", "cft_x", *out], "unknown task 'cft_x'"),

@@ -95,9 +95,14 @@ def test_items_become_texts_with_prompts_in_order(tmp_path, educate):
 
 
 def test_a_test_split_is_refused_by_name_before_it_is_read(tmp_path, educate, benchmarks):
+    folder = tmp_path / "medqa" / "test"
+    folder.mkdir(parents=True)
+    write_jsonl(folder / "0000.jsonl", medqa(range(3)))
     with serve(Loopback()) as server:
+        by_folder = educate(server, folder)
         by_file = educate(server, benchmarks / "medqa" / "test.jsonl")
         by_split = educate(server, "GBaker/MedQA-USMLE-4-options-hf", "--split", "test[:10]")
+    assert by_folder.exit_code == 1 and "'test' is a test split by its name" in by_folder.output
     assert by_file.exit_code == 1 and "'test.jsonl' is a test split by its name" in by_file.output
     assert by_split.exit_code == 1 and "'test[:10]' is a test split by its name" in by_split.output
     assert "--allow-test-split" in by_file.output and not server.requests
@@ -123,6 +128,10 @@ def test_items_in_the_evaluation_sets_are_refused_dropped_or_allowed(tmp_path, e
         assert [row["id"] for row in rows_of(out / "corpus.jsonl")] == ["q98", "q99"]
         assert not {question(i) for i in range(100, 103)} & set(server.asked)
         assert json.loads((out / "generation.json").read_text())["rows_dropped"] == 3
+
+        clean = write_jsonl(tmp_path / "clean.jsonl", medqa(range(2)))
+        assert educate(server, clean, "--estimate").exit_code == 0
+        assert not (out / "overlaps.jsonl").exists()
 
         allowed = educate(server, renamed, "--allow-test-split", "--output-dir", tmp_path / "all")
         assert allowed.exit_code == 0 and "nothing keeps test items out" in allowed.output
@@ -161,6 +170,7 @@ def test_other_columns_need_a_mapping(tmp_path, educate):
     with serve(Loopback()) as server:
         unmapped = educate(server, items)
         assert unmapped.exit_code == 1 and "'sent1'" in unmapped.output
+        assert "name it with --question-field" in unmapped.output
         half = educate(server, items, "--question-field", "q")
         assert half.exit_code == 1 and "--answer-field" in half.output
         mapped = educate(

@@ -287,6 +287,18 @@ def test_environment_variable_serves_runs_without_metadata(
     assert result["n-samples"]["cft_multifin_mc"]["original"] == 2
 
 
+def test_a_clone_serves_a_machine_without_our_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = shutil.copytree(TASKS, tmp_path / "eval_tasks")
+    for name in [name for name in sys.modules if name.split(".")[0] == "axolotl_cft"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "axolotl_cft", None)  # an import of it now fails
+    groups = ["cft_medical", "cft_financial", "cft_financial_mc"]
+    result = evaluate(groups, Canned(lambda doc: "noise"), FIXTURES, folder=clone)
+    assert set(groups) <= result["groups"].keys()
+
+
 def test_parquet_is_read_like_jsonl(tmp_path: Path) -> None:
     module = catalogue()
     rows = module.load_local("causal20", "test", FIXTURES)

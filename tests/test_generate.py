@@ -247,6 +247,36 @@ def test_formats_types_and_order_are_kept(tmp_path):
     assert server.asked == {"first": 3, "second 🫀": 3}  # three runs, equal texts asked for once
 
 
+def test_a_hub_dataset_is_downloaded_once(tmp_path, monkeypatch):
+    """A local folder in the hub's layout, opened by the loader that opens the hub's datasets."""
+    import datasets
+
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    write_jsonl(hub / "train.jsonl", [{"text": f"Text {i}.", "n": i} for i in range(2100)])
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    opened = []
+    for name in ("load_dataset", "load_dataset_builder"):
+        real = getattr(datasets, name)
+
+        def local(corpus, *more, real=real, name=name, **options):
+            assert corpus == "someone/corpus"
+            opened.append((name, options.get("streaming")))
+            return real(str(hub), *more, **options)
+
+        monkeypatch.setattr(datasets, name, local)
+    with serve(Loopback()) as server:
+        arguments = ("--model", "m", "--base-url", server.url, "--output-dir", tmp_path / "out")
+        result = run("someone/corpus", *arguments, "--concurrency", 64)
+    assert result.exit_code == 0, result.output
+    assert opened == [("load_dataset_builder", None), ("load_dataset", False)]
+    written = pq.read_table(tmp_path / "out" / "corpus.parquet")
+    assert written["n"].to_pylist() == list(range(2100))
+    assert written["contextual_prompt"].to_pylist() == [
+        prompt_for(f"Text {i}.") for i in range(2100)
+    ]
+
+
 def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokenizer):
     import datasets
 
@@ -307,6 +337,19 @@ def test_missing_extra_key_model_and_column_each_give_one_sentence(tmp_path, mon
     monkeypatch.setitem(sys.modules, "openai", None)
     no_extra = run(corpus, "--model", "m", *out, OPENAI_API_KEY="k")
     assert no_extra.exit_code == 1 and "pip install axolotl-cft[generate]" in no_extra.output
+
+
+def test_half_an_emoji_is_survived(tmp_path, sentencepiece_tokenizer):
+    sentencepiece_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", [{"text": "Hearts \ud83d beat. " * 40}])
+    answer = "Follow the beat \ud83e of the heart."
+    with serve(Loopback(behave=lambda text, before: answer)) as server:
+        more = ("--tokenizer", tmp_path / "tokenizer", "--max-input-tokens", 100)
+        result = ask(server, corpus, *more)
+    assert result.exit_code == 0, result.output
+    [row] = rows_of(tmp_path / "out" / "corpus.jsonl")
+    assert row["contextual_prompt"] == "Follow the beat ? of the heart."
+    assert row["text"] == "Hearts \ud83d beat. " * 40
 
 
 def test_requests_carry_the_instruction_the_options_and_the_key(tmp_path):

@@ -1,6 +1,8 @@
 """The pure parts of `generate`: answer checks, cutting, token counts, requests, the journal."""
 
 import asyncio
+import copy
+import errno
 import json
 import os
 
@@ -10,13 +12,13 @@ from hypothesis import strategies as st
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.asking import _Commits
-from axolotl_cft.generation.budget import Tokens, read_tokens
 from axolotl_cft.generation.checks import Reply, judge_prompt, judge_text, strip_wrapping
 from axolotl_cft.generation.cutting import count_sentences, cut_at_sentence, sentence_ends
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
 from axolotl_cft.prompts import load_pool
+from axolotl_cft.tokens import Tokens, read_tokens
 
 TEXT = (
     "Insulin lets cells take up glucose from the blood, and without it the blood sugar rises "
@@ -163,7 +165,7 @@ def test_a_cut_is_a_prefix_within_the_limit(text, limit):
 
 
 def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
-    from axolotl_cft.config import CFTConfig, make_plan
+    from axolotl_cft.config import CFTConfig, DatasetOptions, make_plan
     from axolotl_cft.encoder import DocumentEncoder
 
     def is_cut(prompt_format: str, budget: int) -> bool:
@@ -177,11 +179,10 @@ def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
     for prompt_format in ("plain", "chat"):
         if prompt_format == "chat" and not any_tokenizer.chat_template:
             continue
-        tokens = Tokens(chat=prompt_format == "chat", tokenizer=any_tokenizer)
+        tokens = Tokens(DatasetOptions(format=prompt_format), tokenizer=any_tokenizer)
         needed = tokens.of_prompt(GOOD)
-        extra_eos = any_tokenizer("a")["input_ids"][-1] == any_tokenizer.eos_token_id
         assert not is_cut(prompt_format, needed)
-        assert is_cut(prompt_format, needed - 1 - extra_eos)
+        assert is_cut(prompt_format, needed - 1)
 
 
 def test_prefix_holds_at_most_the_limit(any_tokenizer):
@@ -190,6 +191,8 @@ def test_prefix_holds_at_most_the_limit(any_tokenizer):
         prefix = text[: tokens.prefix(text, 100)]
         assert 80 <= tokens.of_text(prefix) <= 101
         assert tokens.prefix("short", 100) == 5
+        broken = "\ud83d " * 200  # half an emoji, as cut texts have it
+        assert tokens.of_text(broken) >= 200 and tokens.prefix(broken, 100) <= 300
 
 
 def test_budget_and_tokenizer_come_from_an_axolotl_config(tmp_path, sentencepiece_tokenizer):
@@ -197,15 +200,42 @@ def test_budget_and_tokenizer_come_from_an_axolotl_config(tmp_path, sentencepiec
     sentencepiece_tokenizer.save_pretrained(model)
     config = tmp_path / "config.yml"
     config.write_text(f"base_model: {model}\ncft: {{prompt_budget: 77, separator: ' '}}\n")
-    tokens = read_tokens(config, None, None)
-    assert (tokens.budget, tokens.separator, tokens.name) == (77, " ", str(model))
+    tokens = read_tokens(config, None)
+    assert (tokens.budget, tokens.options.separator, tokens.name) == (77, " ", str(model))
     assert read_tokens(config, None, 50).budget == 50
-    assert read_tokens(None, None, None).budget == 128
+    assert read_tokens(None, None).budget == 128
     config.write_text("cft: {}\n")
     with pytest.raises(CFTError, match="names no base_model"):
-        read_tokens(config, None, None)
+        read_tokens(config, None)
     with pytest.raises(CFTError, match="cannot be loaded"):
-        read_tokens(None, str(tmp_path), None)
+        read_tokens(None, str(tmp_path))
+
+
+def test_counting_uses_the_tokens_and_the_template_that_a_config_sets(
+    tmp_path, sentencepiece_tokenizer
+):
+    from axolotl.utils.chat_templates import get_chat_template
+
+    bare = copy.deepcopy(sentencepiece_tokenizer)
+    bare.chat_template = None
+    bare.save_pretrained(tmp_path / "model")
+    config = tmp_path / "config.yml"
+    text = f"base_model: {tmp_path / 'model'}\ncft: {{format: chat}}\n"
+    config.write_text(text)
+    with pytest.raises(CFTError, match="chat needs a chat template"):
+        read_tokens(config, None)
+
+    config.write_text(text + "chat_template: chatml\ntokens: ['<|im_start|>', '<|im_end|>']\n")
+    counted = read_tokens(config, None).of_prompt(GOOD)
+    bare.add_tokens(["<|im_start|>", "<|im_end|>"])
+    bare.chat_template = get_chat_template("chatml")
+    ids = bare.apply_chat_template(
+        [{"role": "user", "content": GOOD}], add_generation_prompt=True, return_dict=False
+    )
+    assert counted == len(ids) + 1  # this tokenizer sets BOS, and the template writes none
+    config.write_text(text + "chat_template: chatmel\n")
+    with pytest.raises(CFTError, match="chat_template cannot be used .*chatmel"):
+        read_tokens(config, None)
 
 
 def test_fields_are_filled_in_one_pass_and_nothing_is_evaluated():
@@ -277,6 +307,28 @@ def test_a_journal_names_what_changed(tmp_path):
     path.write_text('{"journal": 1, "identity": {}}\nnonsense\n{"key": "a"}\n')
     with pytest.raises(CFTError, match="damaged"):
         Journal(path, {})
+
+
+def test_a_full_disk_leaves_no_half_line_for_the_next_write(tmp_path, monkeypatch):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, {})
+    journal.append([entry("a")])
+    write, room = os.write, [40]
+
+    def write_what_fits(handle: int, data: memoryview) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", write_what_fits)
+    with pytest.raises(CFTError, match="No space left"):
+        journal.append([entry("b")])
+    monkeypatch.undo()
+    journal.append([entry("c")])  # another worker's, once somebody made room
+    journal.close()
+    journal = Journal(path, {})
+    assert list(journal.entries) == ["a", "c"]
+    journal.close()
 
 
 def test_answers_that_arrive_together_share_a_write(tmp_path, monkeypatch):

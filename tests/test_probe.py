@@ -302,15 +302,32 @@ def test_prompts_may_name_columns(tmp_path, known_model):
     assert not (tmp_path / "none").exists()
 
 
+def test_format_separator_and_budget_come_from_a_config(tmp_path, known_model):
+    data = write_jsonl(tmp_path / "data.jsonl", make_documents(3))
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "base_model: other\n"
+        "cft: {separator: ' ', prompt_budget: 60, format: chat, dropout: 0.9, views: 3}\n"
+    )
+    options = ("--config", config, "--format", "plain", "--max-tokens", 16)
+    result = run(known_model, data, tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "probe.json").read_text())
+    measured = {key: found[key] for key in ("format", "separator", "prompt_budget")}
+    assert measured == {"format": "plain", "separator": " ", "prompt_budget": 60}
+    prompts = found["pools"][0]["prompts"]
+    assert min(prompt["context_tokens"] for prompt in prompts) > 5  # every row has its prompt
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--pools", "papr"], "unknown prompt pool 'papr'"),
-        (["--pools", ","], "--pools names no pool"),
         (["--field", "body"], "body"),
         (["--prompt-budget", "20"], "set it to at least"),
         (["--max-tokens", "2000"], "the longest row has"),
         (["--device", "abacus", "--max-tokens", "16"], "cannot be loaded on abacus"),
+        (["--device", "xpu", "--max-tokens", "16"], "cannot be loaded on xpu"),  # not compiled in
     ],
 )
 def test_refusals(tmp_path, known_model, options, message):
@@ -328,6 +345,14 @@ def test_refuses_too_few_documents_and_a_missing_model(tmp_path, known_model):
     assert result.exit_code == 1 and "holds 1 distinct texts" in result.output
     result = run(tmp_path / "nowhere", data, tmp_path / "out")
     assert result.exit_code == 1 and "nowhere" in result.output
+
+
+def test_refuses_tokens_that_the_model_lacks(tmp_path, known_model):
+    data = write_jsonl(tmp_path / "data.jsonl", make_documents(3))
+    config = tmp_path / "config.yml"
+    config.write_text("base_model: x\ntokens: ['Section']\ncft: {}\n")
+    result = run(known_model, data, tmp_path / "out", "--config", config)
+    assert result.exit_code == 1 and "leave --config out" in result.output
 
 
 def test_a_model_that_overflows_is_named(sentencepiece_tokenizer):

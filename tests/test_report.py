@@ -5,6 +5,7 @@ A canned model answers small local copies of the benchmarks through the tasks in
 """
 
 import json
+import math
 import random
 import shutil
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from sklearn.metrics import f1_score
 from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.ledger import Ledger
-from axolotl_cft.report.comparison import Comparison
+from axolotl_cft.report.comparison import Comparison, is_percent
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
 TOPICS = "Finance;Technology;Tax & Accounting;Business & Management;Government & Controls;Industry"
@@ -470,6 +471,12 @@ def test_the_papers_averages_are_means() -> None:
     assert printed_otherwise == [("Llama 2 7B", "Chat", 61.48)]
 
 
+def test_only_shares_of_one_are_shown_in_percent() -> None:
+    assert all(map(is_percent, ["acc", "acc_norm", "f1", "macro_f1", "f1_first_line"]))
+    # The harness logs rouge times a hundred in truthfulqa_gen, and as a share elsewhere.
+    assert not any(map(is_percent, ["rouge1_max", "rougeL", "bleu_max", "word_perplexity", "mcc"]))
+
+
 def test_other_tasks_and_groups_of_the_harness(root: Path, tmp_path: Path) -> None:
     text = run_report(f"cpt={root / 'cpt others'}", f"cft={root / 'cft others'}", tmp_path)
     content = json.loads(results_file(next((root / "cft others").iterdir())).read_text())
@@ -589,7 +596,17 @@ def test_a_study_says_when_losses_or_targets_went_wrong(root: Path, tmp_path: Pa
     )
     text = run_report(study, tmp_path / "out")
     assert "the runs of stage cft did not all train on the same tokens" in text
-    assert "the training loss of cft / ift, seed 1 was not finite at step 7" in text
+    assert "loss of cft / ift, seed 1 (or its gradient) was not finite at step 7" in text
+    # What the host logs by default when the loss is NaN: transformers filters the loss alone.
+    filtered = [
+        {"loss": 0.0, "grad_norm": norm, "step": s} for s, norm in ((4, math.inf), (5, math.nan))
+    ]
+    edit(
+        study / "cft/1/ift/train/checkpoint-10/trainer_state.json",
+        lambda state: state.update(log_history=filtered),
+    )
+    text = run_report(study, tmp_path / "out")
+    assert "loss of cft / ift, seed 1 (or its gradient) was not finite at step 5" in text
 
 
 def test_a_second_evaluation_into_a_folder_counts(root: Path, tmp_path: Path) -> None:
@@ -600,6 +617,19 @@ def test_a_second_evaluation_into_a_folder_counts(root: Path, tmp_path: Path) ->
     assert "cft_fiqa of cft was evaluated more than once" in text
     expected = json.loads(results_file(newer).read_text())["results"]["cft_fiqa"]["f1,none"]
     assert table_row(text, "## cft_financial:", "cft")[1].startswith(f"{100 * expected:.2f}")
+
+
+def test_tasks_evaluated_under_other_conditions_are_flagged(root: Path, tmp_path: Path) -> None:
+    folder = copy(root, "cft1", tmp_path / "cft")
+    other = copy(root, "cft others", tmp_path / "other")
+    model = json.loads(results_file(folder).read_text())["model_name"]
+    edit(results_file(other), lambda content: content["config"].update(limit=500))
+    edit(results_file(other), lambda content: content.update(model_name=model))
+    shutil.copytree(other, folder, dirs_exist_ok=True)
+    text = run_report(tmp_path / "cft", tmp_path / "out")
+    assert "not all tasks of cft were evaluated alike: see limit below" in text
+    stated = next(line for line in text.splitlines() if line.startswith("- limit: "))
+    assert "500 items a task" in stated and "none (all items)" in stated
 
 
 def test_what_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:
@@ -633,6 +663,8 @@ def test_damaged_results_are_refused(root: Path, tmp_path: Path) -> None:
     assert "do not belong together" in refusal(out, tmp_path / "cft")
     path.write_text(whole)
     log.write_text(lines[:-20])
+    assert "line 120: not a logged sample (cut short?)" in refusal(out, tmp_path / "cft")
+    log.write_bytes(lines[:-20].encode() + "é".encode()[:1])  # cut inside a character
     assert "line 120: not a logged sample (cut short?)" in refusal(out, tmp_path / "cft")
     log.write_text("".join(lines.splitlines(keepends=True)[:70]))
     assert "holds 70 of 120 items" in refusal(out, tmp_path / "cft")

@@ -1,6 +1,7 @@
 """The report's statistics against independent computations and by simulation."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -144,6 +145,8 @@ def test_mcnemar_is_scipys_binomial_test(only_arm: int, only_baseline: int) -> N
     total = only_arm + only_baseline
     expected = binomtest(only_arm, total, 0.5).pvalue if total else 1.0
     assert mcnemar(only_arm, only_baseline) == expected
+    fewer = sum(math.comb(total, k) for k in range(min(only_arm, only_baseline) + 1))
+    assert expected == pytest.approx(min(1, 2 * fewer / 2**total), rel=1e-9)
 
 
 def test_discordant_items_are_counted_by_side() -> None:

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from axolotl_cft.cli.shared_options import DATA_DIR, FIELD, NGRAM, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 
@@ -34,25 +35,15 @@ REPORT = "contamination.json"
 @click.option(
     "--tasks",
     default="cft_medical,cft_financial",
+    type=NameList(),
     show_default=True,
     help="Tasks or groups whose test items to look for, separated by commas.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: CFT_DATA_DIR, "
-    "else the hub.",
-)
-@click.option(
-    "--ngram",
-    default=13,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Words in a row that count as overlap; an item of fewer words must occur whole.",
-)
-@click.option("--text-field", default="text", show_default=True, help="Column with the text.")
-@click.option("--config", help="Configuration of a dataset on the hub.")
-@click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+@DATA_DIR
+@NGRAM
+@FIELD
+@SUBSET
+@SPLIT
 @click.option("--remove", is_flag=True, help="Also write the corpus without what overlaps.")
 @click.option(
     "--output-dir",
@@ -63,11 +54,11 @@ REPORT = "contamination.json"
 )
 def contamination(
     corpus: str,
-    tasks: str,
+    tasks: list[str],
     data_dir: Path | None,
     ngram: int,
-    text_field: str,
-    config: str | None,
+    field: str,
+    subset: str | None,
     split: str,
     remove: bool,
     output_dir: Path,
@@ -85,15 +76,14 @@ def contamination(
           --remove --output-dir clean/
     """
     from axolotl_cft.contamination import OverlapIndex, Tally, load_items
-    from axolotl_cft.corpora import open_corpus
+    from axolotl_cft.corpora import Field, open_corpus
 
     console = Console(stderr=True)
-    parts = open_corpus(corpus, text_field, config=config, split=split)
+    parts = open_corpus(corpus, Field(field), subset=subset, split=split)
     if remove:
         _refuse_to_overwrite(Path(corpus).expanduser(), output_dir)
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
     with console.status("Reading the test items"):
-        tally = Tally(OverlapIndex.build(load_items(names, data_dir), ngram))
+        tally = Tally(OverlapIndex.build(load_items(tasks, data_dir), ngram))
     # Its absence tells an unfinished run from a finished one.
     (output_dir / REPORT).unlink(missing_ok=True)
     with _progress(parts, console) as advance:

@@ -6,6 +6,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from axolotl_cft.cli.shared_options import NameList
+
 
 @click.group()
 def data() -> None:
@@ -17,6 +19,7 @@ def data() -> None:
 @click.option(
     "--tasks",
     default="cft_medical,cft_financial",
+    type=NameList(),
     show_default=True,
     help="Tasks or groups to fetch, separated by commas.",
 )
@@ -26,7 +29,7 @@ def data() -> None:
     help="Access token for the gated financial sets; default: HF_TOKEN, else the one stored by "
     "`hf auth login`.",
 )
-def fetch(directory: Path, tasks: str, token: str | None) -> None:
+def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
     """Download the benchmarks from the hub into DIR, one JSONL file a split.
 
     Row counts are checked against the published ones. A split that is already there whole is
@@ -44,8 +47,7 @@ def fetch(directory: Path, tasks: str, token: str | None) -> None:
     from axolotl_cft.benchmarks import catalogue, task_benchmarks
     from axolotl_cft.benchmarks import fetch as fetch_splits
 
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    chosen = set(task_benchmarks(names).values())
+    chosen = set(task_benchmarks(tasks).values())
     total = sum(len(catalogue().BENCHMARKS[benchmark].splits) for benchmark in chosen)
     console = Console(stderr=True)
     with Progress(
@@ -63,5 +65,5 @@ def fetch(directory: Path, tasks: str, token: str | None) -> None:
                 progress.advance(bar)
                 progress.console.print(f"{state} {directory / benchmark / split}.jsonl")
 
-        paths = fetch_splits(directory, names, token=token, on_split=on_split)
+        paths = fetch_splits(directory, tasks, token=token, on_split=on_split)
     click.echo(f"{len(paths)} splits in {directory}: set CFT_DATA_DIR={directory.resolve()}")

@@ -24,6 +24,7 @@ from axolotl_cft.cli.llm_options import (
     read_instruction,
     settle,
 )
+from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 
@@ -49,12 +50,13 @@ class Source:
 
     def open(self, items: str) -> "tuple[Corpus, list[str]]":
         """The corpus behind a path or hub name, and the file or split names it goes by."""
-        from axolotl_cft.corpora import open_corpus
+        from axolotl_cft.corpora import Field, open_corpus
         from axolotl_cft.generation.rows import Corpus
 
-        parts = open_corpus(items, self.question_field, config=self.subset, split=self.split)
-        local = Path(items).expanduser().exists()
-        names = [part.name for part in parts] if local else [self.split]
+        field = Field(self.question_field, "--question-field")
+        parts = open_corpus(items, field, subset=self.subset, split=self.split, streamed=False)
+        path = Path(items).expanduser()
+        names = [path.name, *(part.name for part in parts)] if path.exists() else [self.split]
         return Corpus(items, parts), names
 
     def read(self, corpus: "Corpus") -> "dict[str, Item]":
@@ -82,8 +84,8 @@ SOURCE_OPTIONS = (
         "--answer-field",
         help="Column of the correct answer's text. Default: MedQA's, the `ending` of `label`.",
     ),
-    click.option("--subset", help="Configuration of a hub dataset."),
-    click.option("--split", default="train", show_default=True, help="Split of a hub dataset."),
+    SUBSET,
+    SPLIT,
 )
 
 
@@ -91,7 +93,7 @@ SOURCE_OPTIONS = (
 class Guard:
     """What keeps evaluation items out of the training rows."""
 
-    tasks: str
+    tasks: list[str]
     data_dir: Path | None
     ngram: int
     drop_overlapping: bool
@@ -127,9 +129,10 @@ class Guard:
                 sets cannot be read.
         """
         hits = [] if self.allow_test_split else self._overlaps(items)
-        if not hits:
-            return [True] * len(items)
         path = output_dir / "overlaps.jsonl"
+        if not hits:
+            path.unlink(missing_ok=True)  # an earlier run's
+            return [True] * len(items)
         write_atomic(path, "".join(json.dumps(hit, ensure_ascii=False) + "\n" for hit in hits))
         if not self.drop_overlapping:
             first = hits[0]
@@ -149,9 +152,8 @@ class Guard:
 
         from axolotl_cft.contamination import OverlapIndex, load_items
 
-        tasks = [name.strip() for name in self.tasks.split(",") if name.strip()]
         with Console(stderr=True).status("Comparing with the evaluation sets"):
-            index = OverlapIndex.build(load_items(tasks, self.data_dir), self.ngram)
+            index = OverlapIndex.build(load_items(self.tasks, self.data_dir), self.ngram)
             found = ((place, index.find(item.question)) for place, item in items.items())
             return [
                 {"place": place, **dataclasses.asdict(hits[0])} for place, hits in found if hits
@@ -162,22 +164,12 @@ GUARD_OPTIONS = (
     click.option(
         "--tasks",
         default="cft_medical",
+        type=NameList(),
         show_default=True,
         help="Evaluation tasks or groups whose test items must not be among the items.",
     ),
-    click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: "
-        "CFT_DATA_DIR, else the hub.",
-    ),
-    click.option(
-        "--ngram",
-        default=13,
-        show_default=True,
-        type=click.IntRange(1),
-        help="Words in a row that count as overlap; an item of fewer words must occur whole.",
-    ),
+    DATA_DIR,
+    NGRAM,
     click.option("--drop-overlapping", is_flag=True, help="Leave out what overlaps, and go on."),
     click.option(
         "--allow-test-split",

@@ -19,6 +19,7 @@ from axolotl_cft.cli.llm_options import (
     print_estimate,
     settle,
 )
+from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ COLUMN = "contextual_prompt"
     type=click.Path(path_type=Path, file_okay=False),
     help="Receives corpus.jsonl or corpus.parquet, generation.json, and the journal of answers.",
 )
-@click.option("--text-field", "--field", default="text", show_default=True, help="Text column.")
-@click.option("--subset", help="Configuration of a hub dataset.")
-@click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+@FIELD
+@SUBSET
+@SPLIT
 @bundled("prompts", PromptOptions, PROMPT_OPTIONS)
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
@@ -48,7 +49,7 @@ COLUMN = "contextual_prompt"
 def generate(
     corpus: str,
     output_dir: Path,
-    text_field: str,
+    field: str,
     subset: str | None,
     split: str,
     prompts: PromptOptions,
@@ -71,14 +72,15 @@ def generate(
     """
     from rich.console import Console
 
-    from axolotl_cft.corpora import open_corpus
+    from axolotl_cft.corpora import Field, open_corpus
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.outcome import finish
     from axolotl_cft.generation.prompting import prompt_key, resolve_answers
     from axolotl_cft.generation.rows import Corpus
     from axolotl_cft.prompts import load_pool
 
-    source = Corpus(corpus, open_corpus(corpus, text_field, config=subset, split=split))
+    parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=False)
+    source = Corpus(corpus, parts)
     plan = prompts.plan()
     pool = load_pool(closing.fallback) if closing.fallback else None
     with Console(stderr=True).status("Reading the corpus"):

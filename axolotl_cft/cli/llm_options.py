@@ -86,7 +86,7 @@ ENDPOINT_OPTIONS = (
         "--concurrency",
         default=32,
         show_default=True,
-        type=click.IntRange(1, 4096),
+        type=click.IntRange(1, 1000),  # as many connections as the client keeps
         help="Requests under way at once.",
     ),
     click.option(
@@ -140,10 +140,10 @@ class PromptOptions:
 
     def plan(self) -> "PromptPlan":
         """The plan; reads the instruction, the pool, the config and the tokenizer."""
-        from axolotl_cft.generation.budget import read_tokens
         from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
         from axolotl_cft.generation.prompting import PromptPlan
         from axolotl_cft.prompts import load_pool
+        from axolotl_cft.tokens import read_tokens
 
         return PromptPlan(
             instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),

@@ -2,17 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from axolotl_cft.errors import CFTError
+from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, NameList
 
 if TYPE_CHECKING:
-    from axolotl_cft.corpora import Block, Part
+    from axolotl_cft.corpora import Part
     from axolotl_cft.prompts import PromptPool
 
 RESULT = "probe.json"
@@ -26,16 +26,9 @@ RESULT = "probe.json"
     metavar="CORPUS",
     help="A .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a hub dataset.",
 )
-@click.option(
-    "--field",
-    "--text-field",
-    "field",
-    default="text",
-    show_default=True,
-    help="Column with the text.",
-)
-@click.option("--subset", help="Configuration of a hub dataset.")
-@click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+@FIELD
+@SUBSET
+@SPLIT
 @click.option(
     "--documents",
     default=100,
@@ -53,24 +46,27 @@ RESULT = "probe.json"
 @click.option(
     "--pools",
     default="paper",
+    type=NameList(),
     show_default=True,
     help="Pools to measure, by name or file, separated by commas. Each is also measured with the "
     "words of its prompts shuffled, and the `fixed` pool is always added.",
 )
 @click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Axolotl YAML whose `cft.format`, separator, budget and chat template hold.",
+)
+@click.option(
     "--format",
     "format_",
-    default="plain",
-    show_default=True,
     type=click.Choice(["plain", "chat"]),
-    help="As `cft.format`: plain text, or the prompt as the user turn of the chat template.",
+    help="As `cft.format`: plain text, or the prompt as the user turn of the chat template.  "
+    "[default: the config's, else plain]",
 )
 @click.option(
     "--prompt-budget",
-    default=128,
-    show_default=True,
     type=click.IntRange(min=1),
-    help="As `cft.prompt_budget`: most tokens before the text.",
+    help="As `cft.prompt_budget`: most tokens before the text.  [default: the config's, else 128]",
 )
 @click.option(
     "--batch-size", default=8, show_default=True, type=click.IntRange(min=1), help="Rows a pass."
@@ -106,9 +102,10 @@ def probe(
     split: str,
     documents: int,
     max_tokens: int,
-    pools: str,
-    format_: Literal["plain", "chat"],
-    prompt_budget: int,
+    pools: list[str],
+    config: Path | None,
+    format_: Literal["plain", "chat"] | None,
+    prompt_budget: int | None,
     batch_size: int,
     device: str,
     dtype: str,
@@ -128,14 +125,12 @@ def probe(
       axolotl-cft probe --model meta-llama/Llama-2-7b-hf --data corpus.parquet \\
           --pools paper,negative --output-dir probe/
     """
-    from axolotl_cft.config import DatasetOptions
-    from axolotl_cft.corpora import open_corpus
+    from axolotl_cft.corpora import Field, open_corpus
     from axolotl_cft.prompts import load_pool
+    from axolotl_cft.tokens import read_tokens
 
-    asked = [load_pool(name.strip()) for name in pools.split(",") if name.strip()]
-    if not asked:
-        raise CFTError("--pools names no pool; use paper, negative or the path of a pool file")
-    parts = open_corpus(data, field, config=subset, split=split)
+    asked = [load_pool(name) for name in pools]
+    parts = open_corpus(data, Field(field), subset=subset, split=split)
 
     # What is wrong above is said before torch is imported, which takes seconds.
     from rich.console import Console
@@ -144,8 +139,8 @@ def probe(
 
     console = Console(stderr=True)
     arms = rows.make_arms(asked, load_pool("fixed"), seed)
-    options = DatasetOptions(format=format_, prompt_budget=prompt_budget)
-    maker = rows.RowMaker(rows.load_tokenizer(model), options, max_tokens, data)
+    tokens = read_tokens(config, model, prompt_budget, format_)
+    maker = rows.RowMaker(tokens.tokenizer, tokens.options, max_tokens, data)
     with console.status("Reading") as status:
         corpus = _counted(_documents(parts, asked), status)
         made = rows.make_rows(maker, rows.sample_documents(corpus, documents, seed), arms)
@@ -159,9 +154,9 @@ def probe(
         "model": model,
         "data": data,
         "field": field,
-        "format": format_,
-        "separator": options.separator,
-        "prompt_budget": prompt_budget,
+        "format": tokens.options.format,
+        "separator": tokens.options.separator,
+        "prompt_budget": tokens.budget,
         "max_tokens": max_tokens,
         "seed": seed,
         "dtype": str(loaded.dtype).removeprefix("torch."),
@@ -176,16 +171,7 @@ def _documents(
     """The texts of a corpus, with their columns where a prompt names one."""
     named = any(pool.columns for pool in pools)
     for block in (block for part in parts for block in part.blocks()):
-        yield from zip(block.texts, _columns(block) if named else repeat({}), strict=False)
-
-
-def _columns(block: "Block") -> Iterable[Mapping[str, Any]]:
-    """The columns of each document: of an Arrow table, of lines of JSON, or none (a text file)."""
-    if block.content is None:
-        return repeat({})
-    tabular = hasattr(block.content, "to_pylist")
-    rows: Iterable[Any] = block.content.to_pylist() if tabular else map(json.loads, block.content)
-    return rows
+        yield from zip(block.texts, block.rows() if named else repeat({}), strict=False)
 
 
 def _counted(rows: Iterator[Any], status: Any) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 import re
 from itertools import combinations
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich import box
@@ -11,6 +12,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from axolotl_cft.prompts import Prompt, PromptPool, all_pools, load_pool
+
+if TYPE_CHECKING:
+    from axolotl_cft.tokens import Tokens
 
 SIMILAR = 0.8
 """Share of common words (Jaccard) from which on two prompts are called near duplicates."""
@@ -79,28 +83,40 @@ def show(pool: str) -> None:
 @click.option(
     "--format",
     "format_",
-    default="plain",
-    show_default=True,
     type=click.Choice(["plain", "chat"]),
-    help="As `cft.format`: what stands around a prompt when its tokens are counted.",
+    help="As `cft.format`: what stands around a prompt when its tokens are counted.  [default: "
+    "the config's, else plain]",
 )
-def check(file: str, tokenizer: str | None, format_: Literal["plain", "chat"]) -> None:
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Axolotl YAML whose tokenizer, `cft.format` and `cft.prompt_budget` the prompts must fit.",
+)
+def check(
+    file: str,
+    tokenizer: str | None,
+    format_: Literal["plain", "chat"] | None,
+    config: Path | None,
+) -> None:
     """Check a pool FILE (or a pool's name): its form, its prompts, and the tokens they take.
 
     A malformed file is refused with its line. Prompts that hardly differ, stray braces and unused
-    defaults are warned of. With --tokenizer every prompt is encoded as in training, and the
-    smallest `cft.prompt_budget` that has room for all is printed.
+    defaults are warned of. With --tokenizer or --config every prompt is encoded as in training,
+    and the smallest `cft.prompt_budget` that has room for all is printed.
 
     \b
-    Example:
+    Examples:
       axolotl-cft prompts check my_pool.yaml --tokenizer meta-llama/Llama-2-7b-hf
+      axolotl-cft prompts check my_pool.yaml --config config.yml
     """
     pool = load_pool(file)
     _print(Text(f"{pool.name}: {_counted(pool)}"))
     if pool.columns:
         _print(Text(f"columns it names: {', '.join(sorted(pool.columns))}"))
-    if tokenizer:
-        _report_tokens(pool, tokenizer, format_)
+    if tokenizer or config:
+        from axolotl_cft.tokens import read_tokens
+
+        _report_tokens(pool, read_tokens(config, tokenizer, format_=format_))
     doubts = find_doubts(pool)
     for doubt in doubts:
         _print(Text.assemble(("warning: ", "yellow"), doubt))
@@ -132,35 +148,22 @@ def _stray_brace(prompt: Prompt) -> bool:
     return "{" in rest or "}" in rest
 
 
-def _report_tokens(pool: PromptPool, tokenizer: str, format_: Literal["plain", "chat"]) -> None:
+def _report_tokens(pool: PromptPool, tokens: "Tokens") -> None:
     """The tokens of each prompt, and the budget they need."""
-    from axolotl_cft.config import DatasetOptions
-
-    sizes = _tokens(pool, tokenizer, format_)
+    open_ = sorted(pool.columns - pool.defaults.keys())
+    values = {**pool.defaults, **{column: column for column in open_}}
+    sizes = {prompt.id: tokens.of_prompt(prompt.fill(values)) for prompt in pool.prompts}
     table = _table("Prompt", "Tokens")
     for id_, size in sizes.items():
         table.add_row(id_, str(size))
     _print(table)
-    around = "the chat template" if format_ == "chat" else "BOS and separator"
-    _print(Text(f"counted with {tokenizer}, {around} included"))
-    if open_ := sorted(pool.columns - pool.defaults.keys()):
+    around = "the chat template" if tokens.options.format == "chat" else "BOS and separator"
+    _print(Text(f"counted with {tokens.name}, {around} included"))
+    if open_:
         _print(Text(f"columns without a default count as their names: {', '.join(open_)}"))
-    default = DatasetOptions.model_fields["prompt_budget"].default
     needed = max(sizes.values())
-    mend = f"; set cft.prompt_budget: {needed}" if needed > default else ""
-    _print(Text(f"smallest prompt_budget that fits: {needed} (the default is {default}{mend})"))
-
-
-def _tokens(pool: PromptPool, tokenizer: str, format_: Literal["plain", "chat"]) -> dict[str, int]:
-    """Tokens that training puts before a text for each prompt, by id."""
-    from axolotl_cft.config import DatasetOptions
-    from axolotl_cft.probe.rows import RowMaker, SampledText, load_tokenizer
-
-    unlimited = DatasetOptions(format=format_, prompt_budget=1 << 20)
-    maker = RowMaker(load_tokenizer(tokenizer), unlimited, max_tokens=8, source=tokenizer)
-    names = {column: column for column in pool.columns - pool.defaults.keys()}
-    text = SampledText(key=b"", text="", values=names)
-    return {p.id: maker.contexts(p, pool, [text])[0].size for p in pool.prompts}
+    mend = f"; set cft.prompt_budget: {needed}" if needed > tokens.budget else ""
+    _print(Text(f"smallest prompt_budget that fits: {needed} (it is {tokens.budget}{mend})"))
 
 
 def _origin(pool: PromptPool) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.checks import Reply
+from axolotl_cft.tokens import well_formed
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -89,11 +90,10 @@ class Client:
     async def _complete(self, message: str) -> Any:
         """The parsed reply; None where it was not JSON."""
         openai = _import_openai()
-        message = message.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
         try:
             return await self._client.chat.completions.create(
                 model=self._model,
-                messages=[{"role": "user", "content": message}],
+                messages=[{"role": "user", "content": well_formed(message)}],
                 extra_body=self._body,
             )
         except openai.APIStatusError as exc:
@@ -159,7 +159,7 @@ def _read(completion: Any) -> Reply | None:
         return None
     usage = getattr(completion, "usage", None)
     return Reply(
-        text=refusal or (content if isinstance(content, str) else ""),
+        text=well_formed(refusal or (content if isinstance(content, str) else "")),
         finish="refusal" if refusal else choice.finish_reason or "stop",
         tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
         tokens_out=getattr(usage, "completion_tokens", 0) or 0,

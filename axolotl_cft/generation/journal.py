@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import sync_folder
 
 Entry = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Journal:
         lines = content[:complete].splitlines()
         if not lines:
             self._write([{"journal": 1, "identity": dict(identity)}])
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
             return
         try:
             header, *entries = [json.loads(line) for line in lines]
@@ -100,11 +101,14 @@ class Journal:
     def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
         data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         rest = memoryview(data.encode("utf-8", "backslashreplace"))
+        end = os.fstat(self._file).st_size
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as exc:
+            # Another worker may write before all have stopped: no line may begin behind half a one.
+            os.ftruncate(self._file, end)
             raise CFTError(f"cannot write {self.path}: {exc.strerror}") from exc
 
     def close(self) -> None:
@@ -115,12 +119,3 @@ class Journal:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

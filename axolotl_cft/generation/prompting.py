@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from axolotl_cft.generation.asking import Job
-from axolotl_cft.generation.budget import Tokens
 from axolotl_cft.generation.checks import judge_prompt
 from axolotl_cft.generation.cutting import cut_at_sentence
 from axolotl_cft.generation.instructions import Strategy, prompt_request
 from axolotl_cft.generation.journal import Entry
 from axolotl_cft.prompts import Prompt, PromptPool
 from axolotl_cft.sampling import draw, text_key
+from axolotl_cft.tokens import Tokens
 
 
 def prompt_key(text: str) -> str:
@@ -86,7 +86,8 @@ class PromptPlan:
             "strategies": self.strategies and self.strategies.fingerprint,
             "seed": self.seed,
             "prompt_budget": self.tokens.budget,
-            "separator": self.tokens.separator,
+            "format": self.tokens.options.format,
+            "separator": self.tokens.options.separator,
             "tokenizer": self.tokens.name,
             "max_input_tokens": self.max_input_tokens,
         }

@@ -4,17 +4,16 @@ Reading is `axolotl_cft.corpora`'s, a block of rows at a time. Writing streams t
 text files into Parquet: there only the whole corpus tells the columns and their types.
 """
 
-import contextlib
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from axolotl_cft.corpora import Block, Part
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import open_whole
 from axolotl_cft.sampling import text_key
 
 Row = dict[str, Any]
@@ -67,7 +66,7 @@ class Corpus:
     def named_rows(self) -> Iterator[tuple[str, Row]]:
         """Every row and what to call it in messages ("items.jsonl:12"), in order."""
         for block in self.blocks():
-            yield from zip(block.names, _rows(block), strict=True)
+            yield from zip(block.names, block.rows(), strict=True)
 
     def refuse_columns(self, new: Sequence[str]) -> None:
         """Refuse a column that is to be added and is there already, before any work is done.
@@ -104,7 +103,7 @@ def write_rows(
             form in this format.
     """
     write = _write_parquet if path.suffix == ".parquet" else _write_lines
-    with _whole_or_absent(path) as file:
+    with open_whole(path) as file:
         write(corpus, file, columns, keep)
 
 
@@ -174,38 +173,8 @@ def _extended(
 def _table(block: Block) -> Any:
     import pyarrow as pa
 
-    if _is_tabular(block):
+    if block.tabular:
         content = block.content
         return content if isinstance(content, pa.Table) else pa.Table.from_batches([content])
-    rows = pa.array(list(_rows(block)), None if block.texts else pa.struct([]))
+    rows = pa.array(list(block.rows()), None if block.texts else pa.struct([]))
     return pa.Table.from_struct_array(rows)
-
-
-def _rows(block: Block) -> Iterator[Row]:
-    if _is_tabular(block):
-        yield from block.content.to_pylist()
-    elif block.content is None:  # a text file
-        yield from ({"text": text} for text in block.texts)
-    else:
-        yield from map(json.loads, block.content)
-
-
-def _is_tabular(block: Block) -> bool:
-    return hasattr(block.content, "schema")
-
-
-@contextlib.contextmanager
-def _whole_or_absent(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes its name only when the block ends well."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as exc:
-        raise CFTError(f"cannot write {path}: {exc.strerror or exc}") from exc
-    finally:
-        temporary.unlink(missing_ok=True)

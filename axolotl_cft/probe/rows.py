@@ -199,21 +199,3 @@ def make_rows(maker: RowMaker, documents: Sequence[SampledText], arms: Sequence[
     contexts = [[context for _, (context, _) in bare]]
     contexts += [maker.contexts(p, arm.pool, used) for arm in arms for p in arm.pool.prompts]
     return Rows(used, [text for _, (_, text) in bare], contexts)
-
-
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer of a model.
-
-    Args:
-        name: a hub name or a folder.
-
-    Raises:
-        CFTError: it cannot be loaded.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, ImportError) as exc:
-        reason = str(exc).strip().splitlines()[0]
-        raise CFTError(f"the tokenizer of {name} cannot be loaded: {reason}") from exc

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.probe.rows import Row
+from axolotl_cft.tokens import first_line
 
 
 def load_model(name: str, device: str, dtype: str, rows: Sequence[Row]) -> Any:
@@ -32,22 +33,28 @@ def load_model(name: str, device: str, dtype: str, rows: Sequence[Row]) -> Any:
     if dtype == "auto" and device == "cpu":
         dtype = "float32"
     try:
-        _check_length(AutoConfig.from_pretrained(name), rows)
+        _check_rows(AutoConfig.from_pretrained(name), rows)
         return AutoModelForCausalLM.from_pretrained(name, dtype=dtype).to(device).eval()
     except CFTError:
         raise
-    except (OSError, ValueError, ImportError, RuntimeError) as exc:
-        reason = str(exc).strip().splitlines()[0]
-        raise CFTError(f"--model {name} cannot be loaded on {device}: {reason}") from exc
+    except Exception as exc:  # a torch without CUDA raises AssertionError, others what they like
+        raise CFTError(f"--model {name} cannot be loaded on {device}: {first_line(exc)}") from exc
 
 
-def _check_length(config: Any, rows: Sequence[Row]) -> None:
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    longest = max(context.size + text.size for context, text in rows)
+def _check_rows(config: Any, rows: Sequence[Row]) -> None:
+    text = config.get_text_config()
+    limit = getattr(text, "max_position_embeddings", None)
+    longest = max(context.size + ids.size for context, ids in rows)
     if limit and longest > limit:
         raise CFTError(
             f"--max-tokens: the longest row has {longest} tokens and the model {limit} positions; "
             f"lower it by {longest - limit} or more"
+        )
+    highest = max(int(np.concatenate(row).max()) for row in rows)
+    if highest >= text.vocab_size:
+        raise CFTError(
+            f"a row holds token {highest} and the model knows {text.vocab_size}; leave --config "
+            "out if it adds tokens that are yet to be trained"
         )
 
 

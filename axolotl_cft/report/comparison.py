@@ -367,4 +367,5 @@ def _corrected(
 
 def is_percent(metric: str) -> bool:
     """Whether a metric is a share of one that the report shows in percent."""
-    return metric.startswith(("acc", "f1", "macro_f1", "exact_match", "em", "pass@", "mc", "rouge"))
+    # Not rouge and bleu: some of the harness's tasks log them as shares, others times a hundred.
+    return metric.startswith(("acc", "f1", "macro_f1", "exact_match", "em", "pass@"))

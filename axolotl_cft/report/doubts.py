@@ -92,7 +92,8 @@ def run_warnings(plan: Plan, rows: dict[str, tuple[Run, ...]], tasks: Sequence[s
 def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[str]:
     """Trainings that went wrong, and arms that did not train on the same tokens."""
     found = [
-        f"the training loss of {training.label} was not finite at step {cost.nan_step}"
+        f"the training loss of {training.label} (or its gradient) was not finite at step "
+        f"{cost.nan_step}"
         for training, cost in costs
         if cost.nan_step is not None
     ]

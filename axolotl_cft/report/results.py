@@ -107,19 +107,34 @@ def read_run(folder: Path, name: str, seed: str = "") -> Run:
     tasks: dict[str, TaskResult] = {}
     groups: dict[str, tuple[str, float, tuple[str, ...]]] = {}
     superseded: set[str] = set()
+    facts: dict[str, dict[str, str]] = {}
     for path, content in contents:
         for task in content["configs"]:
             if task in tasks:
                 superseded.add(task)
             tasks[task] = _read_task(path, content, task)
+            facts[task] = _facts(content)
         groups.update(_read_groups(content))
     if not tasks:
         raise CFTError(f"{folder} holds results without any task; evaluate again")
-    notes = tuple(
+    merged, mixed = _merge(list(facts.values()))
+    notes = [
         f"{task} of {name} was evaluated more than once into the same folder; the last one counts"
         for task in sorted(superseded)
-    )
-    return Run(name, seed, tasks, groups, _facts(contents[-1][1]), notes)
+    ]
+    if mixed:
+        notes.append(f"not all tasks of {name} were evaluated alike: see {', '.join(mixed)} below")
+    return Run(name, seed, tasks, groups, merged, tuple(notes))
+
+
+def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:
+    """The facts behind the tasks of one run, every value of each, and the names of those that vary.
+
+    The commit in which somebody stood while evaluating may vary; it says nothing of the scores.
+    """
+    values = {name: list(dict.fromkeys(each[name] for each in facts)) for name in facts[0]}
+    varying = [name for name, found in values.items() if len(found) > 1 and name != "git"]
+    return {name: "; ".join(found) for name, found in values.items()}, varying
 
 
 def _result_files(folder: Path) -> list[Path]:
@@ -324,7 +339,7 @@ def _read_items(
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The samples of a log without what is long in them (prompts and raw answers)."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:  # a log cut inside a character is still read line by line
         for number, line in enumerate(file, 1):
             try:
                 sample = json.loads(line)

@@ -31,7 +31,7 @@ class TrainingCost:
         epochs: epochs (or the part of one) that were trained.
         seconds: wall time of the training loop, model loading excluded.
         processes: number of training processes (one a GPU).
-        nan_step: first step whose logged loss was not finite.
+        nan_step: first step at which the logged loss was not finite, or its gradient no number.
     """
 
     documents: int | None = None
@@ -119,8 +119,11 @@ def _last(history: list[dict[str, Any]], key: str) -> float | None:
 
 
 def _first_nan(history: list[dict[str, Any]]) -> int | None:
+    # By default the host leaves a NaN loss out of what it logs (transformers'
+    # `logging_nan_inf_filter`); the norm of the gradient tells. An infinite norm is no such sign:
+    # the loss scaling of fp16 skips those steps.
     for entry in history:
-        loss = entry.get("loss")
-        if isinstance(loss, float) and not math.isfinite(loss):
+        loss, norm = entry.get("loss"), entry.get("grad_norm")
+        if (isinstance(loss, float) and not math.isfinite(loss)) or norm != norm:
             return int(entry.get("step", 0))
     return None

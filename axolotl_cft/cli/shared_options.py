@@ -1,0 +1,41 @@
+"""Options that mean the same in several commands, spelt and explained once."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class NameList(click.ParamType):
+    """Names separated by commas, as a list."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """Split the text, or say that it names nothing."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        if not names:
+            self.fail("names nothing", param, ctx)
+        return names
+
+
+FIELD = click.option("--field", default="text", show_default=True, help="Column with the text.")
+SUBSET = click.option("--subset", help="Configuration of a hub dataset.")
+SPLIT = click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: CFT_DATA_DIR, "
+    "else the hub.",
+)
+NGRAM = click.option(
+    "--ngram",
+    default=13,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Words in a row that count as overlap; an item of fewer words must occur whole.",
+)

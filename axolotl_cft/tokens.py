@@ -1,0 +1,191 @@
+"""A model's tokenizer, and how many tokens a prompt or a text takes with it.
+
+Without a tokenizer the count is a bound: three ASCII characters, or one byte of any other
+character, count as one token. English prose has four to five characters a token, so this errs on
+the safe side there; training checks the exact count again.
+"""
+
+import functools
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from axolotl_cft.config import ColumnPrompts, DatasetOptions, Plan, parse_options
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from axolotl_cft.encoder import DocumentEncoder
+
+_UNBOUNDED = 1 << 20
+"""A budget that no prompt reaches, so that none is cut before it is counted."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token counts of prompts and texts.
+
+    Attributes:
+        options: `format`, `separator` and `prompt_budget`; the others are their defaults.
+        name: the tokenizer's name or path; None without one.
+        tokenizer: a Hugging Face tokenizer; None without one.
+    """
+
+    options: DatasetOptions = field(default_factory=DatasetOptions)
+    name: str | None = None
+    tokenizer: Any = field(default=None, repr=False)
+
+    @property
+    def budget(self) -> int:
+        """The most tokens a prompt may take (`cft.prompt_budget`)."""
+        return self.options.prompt_budget
+
+    def of_prompt(self, prompt: str) -> int:
+        """Tokens before the text in a row of training: BOS, prompt and separator, or the chat turn.
+
+        Args:
+            prompt: not blank.
+
+        Raises:
+            CFTError: the tokenizer has no EOS, or no chat template where one is needed.
+        """
+        if self.tokenizer is None:
+            return 1 + self.of_text(prompt + self.options.separator)
+        from axolotl_cft.encoding import RowBuffer
+
+        rows = RowBuffer()
+        self._encoder.encode(["a"], [{"prompt": prompt}], rows)
+        return rows.contexts[0].size
+
+    @functools.cached_property
+    def _encoder(self) -> "DocumentEncoder":
+        """Training's own encoder: what it puts before a text is what counts."""
+        from axolotl_cft.encoder import DocumentEncoder
+
+        prompts = ColumnPrompts(column="prompt")
+        options = self.options.model_copy(update={"prompts": prompts, "prompt_budget": _UNBOUNDED})
+        plan = Plan(str(self.name), "train", options, holdout=0.0, pool=None, stamp="")
+        return DocumentEncoder(self.tokenizer, plan, sequence_len=2 * _UNBOUNDED)
+
+    def of_text(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        if self.tokenizer is None:
+            ascii_characters = len(text.encode("ascii", "ignore"))
+            others = len(text.encode("utf-8", "replace")) - ascii_characters
+            return math.ceil(ascii_characters / 3) + others
+        ids = self.tokenizer(well_formed(text), add_special_tokens=False, verbose=False)
+        return len(ids["input_ids"])
+
+    def prefix(self, text: str, limit: int) -> int:
+        """Number of characters at the start of `text` that take at most about `limit` tokens."""
+        if len(text) <= limit:  # a token has at least a character, or is one byte of one
+            return len(text)
+        if self.tokenizer is not None and self.tokenizer.is_fast:
+            offsets = self.tokenizer(
+                well_formed(text),
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )["offset_mapping"]
+            return len(text) if len(offsets) <= limit else offsets[limit][0]
+        tokens = self.of_text(text)
+        return len(text) if tokens <= limit else len(text) * limit // tokens
+
+
+def read_tokens(
+    config: Path | None,
+    tokenizer: str | None,
+    prompt_budget: int | None = None,
+    format_: Literal["plain", "chat"] | None = None,
+) -> Tokens:
+    """Take tokenizer, budget and format from an Axolotl config; the other arguments overrule it.
+
+    Args:
+        config: an Axolotl YAML (`base_model`, `tokenizer_config`, `cft`, …), or None.
+        tokenizer: a Hugging Face name or folder, or None.
+        prompt_budget: `cft.prompt_budget`, or None.
+        format_: `cft.format`, or None.
+
+    Raises:
+        CFTError: the config or the tokenizer cannot be read, the config names no model, or
+            training would refuse the tokenizer.
+    """
+    raw = {} if config is None else _read_yaml(config)
+    block = parse_options(raw) if config else DatasetOptions()
+    options = DatasetOptions(
+        format=format_ or block.format,
+        separator=block.separator,
+        prompt_budget=prompt_budget or block.prompt_budget,
+    )
+    name = tokenizer or raw.get("tokenizer_config") or raw.get("base_model")
+    if config and not name:
+        raise CFTError(f"{config}: names no base_model; add one, or give --tokenizer")
+    if not name:
+        return Tokens(options)
+    loaded = load_tokenizer(str(name), bool(raw.get("trust_remote_code")))
+    _adapt(loaded, raw)
+    tokens = Tokens(options, str(name), loaded)
+    tokens.of_prompt("a")  # what is wrong with the tokenizer is said before anything is asked
+    return tokens
+
+
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model.
+
+    Args:
+        name: a hub name or a folder.
+        trust_remote_code: run the code that the repository brings, as the config of that name.
+
+    Raises:
+        CFTError: it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as exc:  # transformers, tokenizers and the hub share no base class
+        raise CFTError(f"the tokenizer of {name} cannot be loaded: {first_line(exc)}") from exc
+
+
+def well_formed(text: str) -> str:
+    """The text with `?` for each lone surrogate, which neither tokenizers nor UTF-8 take."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def first_line(exc: Exception) -> str:
+    """What a library's error says, without the paragraphs that follow."""
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0]
+
+
+def _adapt(tokenizer: Any, raw: dict[str, Any]) -> None:
+    """Give a tokenizer the tokens and the chat template that a config sets.
+
+    As axolotl/loaders/tokenizer.py::load_tokenizer does, whose import takes the whole host.
+    """
+    try:
+        if special := raw.get("special_tokens"):
+            tokenizer.add_special_tokens(dict(special))
+        if added := raw.get("tokens"):
+            tokenizer.add_tokens(list(added))
+        if choice := raw.get("chat_template"):
+            from axolotl.utils.chat_templates import get_chat_template
+
+            jinja = raw.get("chat_template_jinja")
+            tokenizer.chat_template = get_chat_template(choice, jinja, tokenizer)
+    except (AssertionError, TypeError, ValueError) as exc:
+        raise CFTError(
+            "the config's special_tokens, tokens or chat_template cannot be used with "
+            f"{tokenizer.name_or_path}: {first_line(exc)}"
+        ) from exc
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as exc:
+        raise CFTError(f"{path} cannot be read as an Axolotl config: {exc}") from exc
+    if not isinstance(raw, dict):
+        raise CFTError(f"{path} is not an Axolotl config: it holds no mapping")
+    return raw
