@@ -9,7 +9,6 @@ carries the host's labels over, so the targets are the host's to the token:
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from axolotl_cft.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
 from axolotl_cft.ledger import NO_PROMPT, Ledger
 from axolotl_cft.sampling import is_held_out, text_key
-from axolotl_cft.strategy import FEATURES, PreparingStrategy, find_task
+from axolotl_cft.strategy import FEATURES, PreparingStrategy, Task, find_task, no_rows
 
 LOG = get_logger(__name__)
 
@@ -59,7 +58,7 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) ->
             f"dataset {task.plan.path}: `type: cft.chat` works on text; remove processor_type"
         )
     encoder = ChatEncoder(load_pinned(tokenizer, cfg, ds_cfg), task.plan, task.sequence_len)
-    return ChatStrategy(encoder, task.label, task.ledger_file)
+    return ChatStrategy(encoder, task)
 
 
 def load_pinned(tokenizer: Any, cfg: Any, ds_cfg: Any) -> ChatTemplateStrategy:
@@ -303,13 +302,13 @@ class ChatStrategy(PreparingStrategy):
 
     Args:
         encoder: makes rows of conversations.
-        label: what to call the dataset in the ledger.
-        ledger_file: where to keep the ledger, None for nowhere.
+        task: the dataset.
     """
 
-    def __init__(self, encoder: ChatEncoder, label: str = "", ledger_file: Path | None = None):
-        field = encoder.host.prompter.field_messages
-        super().__init__(encoder.choose, field, "field_messages", label, ledger_file)
+    def __init__(self, encoder: ChatEncoder, task: Task):
+        super().__init__(
+            encoder.choose, encoder.host.prompter.field_messages, "field_messages", task
+        )
         self.encoder = encoder
 
     def wrap_dataset(
@@ -335,7 +334,8 @@ class ChatStrategy(PreparingStrategy):
                 self._encode_stream, batched=True, remove_columns=columns, features=FEATURES
             )
         ledger, chosen = self._choose(dataset)
-        self.check_result(len(chosen), ledger)
+        if not chosen:
+            return self.finish(no_rows(), ledger)
         encoded = dataset.select(chosen).map(
             self._encode_batch,
             batched=True,
@@ -346,7 +346,8 @@ class ChatStrategy(PreparingStrategy):
             features=Features({**FEATURES, "ledger": Value("string")}),
             keep_in_memory=bool(keep_in_memory),
             load_from_cache_file=False,  # the prepared folder is the cache
-            num_proc=process_count if len(chosen) > BATCH_SIZE else None,
+            # A stream is encoded in a worker of the data loader, which must not fork.
+            num_proc=None if self.streamed or len(chosen) <= BATCH_SIZE else process_count,
             desc=f"Contextual fine-tuning of conversations ({self.plan.prompts_name})",
         )
         counted = filter(None, encoded.data.column("ledger").to_pylist())
@@ -411,7 +412,7 @@ class ChatStrategy(PreparingStrategy):
         options = self.plan.options
         without = ledger.fits_only_without_prompt + ledger.longer_than_row
         lost = without + ledger.prompts_not_placed / options.views
-        if options.prompts == "none" or lost < ledger.used:
+        if options.prompts == "none" or lost < ledger.used or self.is_piece or self.streamed:
             return
         if without:
             mend = "raise sequence_len or lower cft.prompt_budget"

@@ -1,7 +1,9 @@
 """The `cft:` block of an Axolotl config, and how it resolves for one dataset."""
 
+import glob
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,21 +146,30 @@ class Plan:
 
 def is_chat_type(type_: Any) -> bool:
     """Whether a dataset's `type` names the strategy for conversations."""
-    return type_ in {"cft.chat", "axolotl_cft.chat"}
+    return type_ in ("cft.chat", "axolotl_cft.chat")  # a tuple: the host's types may be mappings
 
 
 def is_cft_type(type_: Any) -> bool:
     """Whether a dataset's `type` names one of this package's strategies."""
-    return type_ in {"cft", "axolotl_cft.strategy"} or is_chat_type(type_)
+    return type_ in ("cft", "axolotl_cft.strategy") or is_chat_type(type_)
+
+
+def all_datasets(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Part, Any]]:
+    """Yield (place in the config, part, dataset config) for every dataset, of whatever type.
+
+    What is no list of mappings is left for the host's own validation to name.
+    """
+    parts: tuple[tuple[str, Part], ...] = (("datasets", "train"), ("test_datasets", "test"))
+    for key, part in parts:
+        datasets = cfg.get(key)
+        for index, dataset in enumerate(datasets if isinstance(datasets, list) else []):
+            if isinstance(dataset, Mapping):
+                yield f"{key}[{index}]", part, dataset
 
 
 def cft_datasets(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Part, Any]]:
-    """Yield (place in the config, part, dataset config) for every `cft` or `cft.chat` dataset."""
-    parts: tuple[tuple[str, Part], ...] = (("datasets", "train"), ("test_datasets", "test"))
-    for key, part in parts:
-        for index, dataset in enumerate(cfg.get(key) or []):
-            if is_cft_type(dataset.get("type")):
-                yield f"{key}[{index}]", part, dataset
+    """`all_datasets`, only those of type `cft` or `cft.chat`."""
+    return (found for found in all_datasets(cfg) if is_cft_type(found[2].get("type")))
 
 
 def parse_options(cfg: Mapping[str, Any]) -> CFTConfig:
@@ -183,7 +194,12 @@ def check_reach(top: CFTConfig, cfg: Mapping[str, Any]) -> None:
 
 
 def make_plan(
-    place: str, part: Part, dataset: Mapping[str, Any], top: CFTConfig, host_seed: int | None
+    place: str,
+    part: Part,
+    dataset: Mapping[str, Any],
+    top: CFTConfig,
+    host_seed: int | None,
+    eval_sequence_len: int | None = None,
 ) -> Plan:
     """Resolve the options of one dataset and give the result its identity.
 
@@ -196,33 +212,57 @@ def make_plan(
         dataset: its raw config, with an optional `cft` mapping of overrides.
         top: the `cft:` block.
         host_seed: the config's own `seed`.
+        eval_sequence_len: the config's own, which sizes the rows of the test part.
 
     Raises:
         CFTError: a wrong override, a pool that cannot be used, options that contradict.
     """
-    base = top.model_dump(exclude={"holdout"})
-    if part == "test":
-        base |= {"prompts": "none", "views": 1, "dropout": 0.0}
-    overrides = dict(dataset.get("cft") or {})
-    if "holdout" in overrides:
-        raise CFTError(f"{place}.cft.holdout: set it in the top-level cft block; it splits all")
-    foreign = "format" if is_chat_type(dataset.get("type")) else "place"
-    if foreign in overrides:
-        raise CFTError(f"{place}.cft.{foreign}: `type: {dataset.get('type')}` has no such option")
-    options = _validate(DatasetOptions, base | overrides, f"{place}.cft")
-    if options.seed is None:
-        options = options.model_copy(
-            update={"seed": DEFAULT_SEED if host_seed is None else host_seed}
-        )
+    options = _resolve(place, part, dataset, top, host_seed)
     pool = function = None
     if isinstance(options.prompts, FunctionPrompts):
         function = load_function(options.prompts.function)
     elif isinstance(options.prompts, str) and options.prompts != "none":
         pool = load_pool(options.prompts)
     _check_views(place, options, pool)
+    described = options.model_dump()
+    if source := pool or function:
+        # Content, not the name: a pool may be edited in place, a package upgraded.
+        described["prompts"] = [type(source).__name__, source.fingerprint]
+    identity = {
+        "encoding": ENCODING_VERSION,
+        "chat": is_chat_type(dataset.get("type")),
+        "part": part,
+        "holdout": top.holdout,
+        "eval_sequence_len": eval_sequence_len if part == "test" else None,
+        "options": described,
+        "source": source_of(dataset),
+        "files": [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in local_files(dataset)],
+    }
+    data = json.dumps(identity, sort_keys=True, default=str).encode()
+    stamp = STAMP_PREFIX + hashlib.blake2b(data, digest_size=12).hexdigest()
     path = str(dataset.get("path"))
-    stamp = _stamp(part, dataset, options, top.holdout, pool or function)
     return Plan(path, part, options, top.holdout, pool, stamp, function)
+
+
+def _resolve(
+    place: str, part: Part, dataset: Mapping[str, Any], top: CFTConfig, host_seed: int | None
+) -> DatasetOptions:
+    """The `cft:` block with the dataset's own overrides, its seed set."""
+    base = top.model_dump(exclude={"holdout"})
+    if part == "test":
+        base |= {"prompts": "none", "views": 1, "dropout": 0.0}
+    overrides = dataset.get("cft") or {}
+    _check_block(overrides, f"{place}.cft")
+    if "holdout" in overrides:
+        raise CFTError(f"{place}.cft.holdout: set it in the top-level cft block; it splits all")
+    foreign = "format" if is_chat_type(dataset.get("type")) else "place"
+    if foreign in overrides:
+        raise CFTError(f"{place}.cft.{foreign}: `type: {dataset.get('type')}` has no such option")
+    options: DatasetOptions = _validate(DatasetOptions, {**base, **overrides}, f"{place}.cft")
+    if options.seed is None:
+        seed = DEFAULT_SEED if host_seed is None else host_seed
+        options = options.model_copy(update={"seed": seed})
+    return options
 
 
 def _check_views(place: str, options: DatasetOptions, pool: PromptPool | None) -> None:
@@ -236,47 +276,56 @@ def _check_views(place: str, options: DatasetOptions, pool: PromptPool | None) -
         )
 
 
-def _stamp(
-    part: Part,
-    dataset: Mapping[str, Any],
-    options: DatasetOptions,
-    holdout: float,
-    source: PromptPool | PromptFunction | None,
-) -> str:
-    described = options.model_dump()
-    if source is not None:
-        # Content, not the name: a pool may be edited in place, a package upgraded.
-        described["prompts"] = [type(source).__name__, source.fingerprint]
-    content = {
-        "encoding": ENCODING_VERSION,
-        "chat": is_chat_type(dataset.get("type")),
-        "part": part if holdout else "all",
-        "holdout": holdout,
-        "options": described,
-        "files": _local_files(dataset),
-    }
-    data = json.dumps(content, sort_keys=True, default=str).encode()
-    return STAMP_PREFIX + hashlib.blake2b(data, digest_size=12).hexdigest()
+def source_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells the documents of a dataset from another's, as the config names it.
+
+    The host hashes these too; a stamp repeats them so that no two datasets of a config share one.
+    """
+    keys = ("path", "name", "revision", "data_files", "split", "shards", "shards_idx")
+    fields = ("field", "field_messages")
+    return {key: dataset.get(key) for key in (*keys, *fields)}
 
 
-def _local_files(dataset: Mapping[str, Any]) -> list[tuple[str, int, int]]:
-    """(path, size, mtime in ns) of every local file a dataset reads; the host hashes names only."""
+def local_files(dataset: Mapping[str, Any]) -> list[Path]:
+    """Every local file that a dataset reads, sorted; the host hashes their names only.
+
+    `path` and `data_files` may be files, folders (read with all that lies below them) or patterns.
+    """
     data_files = dataset.get("data_files") or []
     names = [dataset.get("path"), *([data_files] if isinstance(data_files, str) else data_files)]
-    found = []
-    for name in filter(None, names):
-        path = Path(str(name))
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file():
-                status = file.stat()
-                found.append((str(file), status.st_size, status.st_mtime_ns))
-    return found
+    found: set[Path] = set()
+    for name in map(str, filter(None, names)):
+        if Path(name).is_dir():
+            found.update(_files_below(name))
+        elif Path(name).is_file():
+            found.add(Path(name))
+        else:
+            matches = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207 (may be absolute)
+            found.update(match for match in matches if match.is_file())
+    return sorted(found)
+
+
+def _files_below(folder: str) -> Iterator[Path]:
+    """The files that `datasets` would read: links are followed, hidden names left out."""
+    visited = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := Path(root).resolve()) in visited:  # a link to a folder above
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        # `datasets` keeps the results of its own map and shuffle beside a saved dataset.
+        names = [name for name in files if not name.startswith((".", "__", "cache-"))]
+        yield from (path for name in names if (path := Path(root, name)).is_file())
+
+
+def _check_block(raw: Any, place: str) -> None:
+    if not isinstance(raw, Mapping):
+        raise CFTError(f"{place}: expected a block of options, got {raw!r}")
 
 
 def _validate(model: type[Any], raw: Any, place: str) -> Any:
-    if raw is not None and not isinstance(raw, Mapping):
-        raise CFTError(f"{place}: expected a block of options, got {raw!r}")
+    _check_block({} if raw is None else raw, place)
     try:
         return model.model_validate(dict(raw or {}))
     except ValidationError as exc:

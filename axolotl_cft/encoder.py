@@ -49,9 +49,7 @@ class DocumentEncoder:
         self.tokenizer = tokenizer
         self.plan = plan
         self.ledger = Ledger()
-        # Off for streams: they are encoded in forked workers of the data loader, where threads
-        # that the parent process started no longer exist and waiting for them would never end.
-        self.threads = True
+        self.threads = True  # whether the tokenizer may use several
         self.choose = PromptChooser(plan)
         self.frame = _frame(tokenizer, plan.options.prompt_budget, sequence_len)
         self._is_special = _special_table(tokenizer)
@@ -177,7 +175,10 @@ class DocumentEncoder:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _render_chat(self, prompt: str) -> list[int]:
-        """User turn and generation prompt of the tokenizer's template, the date pinned."""
+        """User turn and generation prompt of the tokenizer's template, the date pinned.
+
+        BOS comes first where the tokenizer sets one, whether or not the template writes it.
+        """
         rendered = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,
@@ -185,7 +186,8 @@ class DocumentEncoder:
             date_string=PINNED_DATE.strftime("%d %b %Y"),
             strftime_now=PINNED_DATE.strftime,
         )
-        return self._plain_ids(rendered)
+        ids, start = self._plain_ids(rendered), list(self.frame.start)
+        return ids if ids[: len(start)] == start else [*start, *ids]
 
     def _count(
         self,
@@ -237,8 +239,12 @@ def _frame(tokenizer: Any, prompt_budget: int, sequence_len: int) -> Frame:
 
 def _special_table(tokenizer: Any) -> npt.NDArray[np.bool_]:
     """For each id whether it is a special token; an unknown character is none."""
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    table = np.zeros(max(len(tokenizer), *special) + 1, dtype=np.bool_)
+    special = set(tokenizer.all_special_ids)
+    # GPT-2's unknown token is also its EOS, and stays special.
+    if tokenizer.unk_token_id not in (tokenizer.eos_token_id, tokenizer.bos_token_id):
+        special.discard(tokenizer.unk_token_id)
+    # Ids may have gaps, so that the highest is not the number of tokens.
+    table = np.zeros(max(*tokenizer.get_vocab().values(), *special) + 1, dtype=np.bool_)
     table[list(special)] = True
     return table
 

@@ -130,7 +130,8 @@ def encode_document(
         text_ids: `tokenizer(text, add_special_tokens=False)`, any length.
         frame: what stands around a text.
         contexts: maps a chunk's index to one context per view: the ids before the text (at most
-            `frame.prompt_budget`), or None for a row without a prompt.
+            `frame.prompt_budget`), or None for a row without a prompt. Without any ids the first
+            token could not be predicted, so an empty context counts as None.
         rows: receives chunk 0 with all its views, then chunk 1, …
 
     Returns:
@@ -148,7 +149,7 @@ def encode_document(
         chunk = targets[begin:end]
         chunks.append(chunk)
         for context in contexts(index):
-            if context is None:
+            if context is None or context.size == 0:
                 context = bare_context(frame, int(targets[begin - 1]) if begin else None)
             if context.size > frame.prompt_budget:
                 raise ValueError(f"context of {context.size} tokens, budget {frame.prompt_budget}")

@@ -8,13 +8,17 @@ The host calls `register` with the raw config before validation, in every proces
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from axolotl.integrations.base import BasePlugin
+from axolotl.utils.data.shared import get_dataset_type
+from axolotl.utils.dict import DictDefault
 from axolotl.utils.distributed import is_main_process
 from axolotl.utils.logging import get_logger
 from datasets import Dataset
@@ -26,11 +30,15 @@ from axolotl_cft import chat, strategy
 from axolotl_cft.config import (
     DEFAULT_SEED,
     STAMP_PREFIX,
+    CFTConfig,
+    all_datasets,
     cft_datasets,
     check_reach,
     is_cft_type,
+    local_files,
     make_plan,
     parse_options,
+    source_of,
 )
 from axolotl_cft.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
@@ -41,6 +49,8 @@ LOG = get_logger(__name__)
 
 MIN_AXOLOTL = "0.18"
 LEDGER_FILE = "cft_ledger.json"
+DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv"})
+"""Of files that `datasets` reads record by record."""
 
 
 class CFTPlugin(BasePlugin):
@@ -64,15 +74,21 @@ class CFTPlugin(BasePlugin):
         _check_raw(cfg)
         options = parse_options(cfg)
         check_reach(options, cfg)
+        seed, eval_sequence_len = cfg.get("seed"), cfg.get("eval_sequence_len")
+        same: Counter[str] = Counter()
         for place, part, dataset in cft_datasets(cfg):
-            _check_dataset(place, dataset)
-            plan = make_plan(place, part, dataset, options, cfg.get("seed"))
+            _check_dataset(place, dataset, seed)
+            plan = make_plan(place, part, dataset, options, seed, eval_sequence_len)
+            same[plan.stamp] += 1
+            if (count := same[plan.stamp]) > 1:
+                # Listed again to weigh more; under one stamp, one ledger would be kept of both.
+                plan = replace(plan, stamp=f"{plan.stamp}/{count}")
             # A hashed field of the host's that nothing reads for this type: the least invasive way
             # to let options and prompt texts decide which prepared dataset is used
             # (axolotl/utils/data/shared.py::DATASET_HASH_BASE_DATASET_FIELDS).
             dataset["conversation"] = plan.stamp
             strategy.PLANS[plan.stamp] = plan
-        _warn(cfg, options.seed)
+        _warn(cfg, options)
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         """Refuse what only the validated config shows; loading itself is left to the host."""
@@ -124,6 +140,12 @@ def _check_raw(cfg: Mapping[str, Any]) -> None:
             "pretraining_dataset: the host rebuilds the labels of such data, so the prompt would "
             "be trained; list it under `datasets` as `type: cft`, with `streaming: true` if needed"
         )
+    for place, _, dataset in all_datasets(cfg):
+        if dataset.get("cft") is not None and not is_cft_type(dataset.get("type")):
+            raise CFTError(
+                f"{place}.cft: `type: {dataset.get('type')}` does not use these options; set "
+                "`type: cft` (or cft.chat for conversations), or remove them"
+            )
     if not any(cft_datasets(cfg)):
         if cfg.get("cft") is not None:
             raise CFTError(
@@ -136,47 +158,89 @@ def _check_raw(cfg: Mapping[str, Any]) -> None:
         raise CFTError(
             f"rl: {cfg.get('rl')} trains on preferences, not on texts; remove it for cft"
         )
+    if cfg.get("streaming") and cfg.get("sample_packing") and len(cfg.get("datasets") or []) > 1:
+        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
+        raise CFTError(
+            "streaming: with sample_packing the host reads the first of `datasets` and leaves the "
+            "others out; list one dataset, or set one of the two to false"
+        )
 
 
-def _check_dataset(place: str, dataset: Mapping[str, Any]) -> None:
+def _check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> None:
     given = dataset.get("conversation")
     if given and not str(given).startswith(STAMP_PREFIX):
         raise CFTError(
             f"{place}.conversation: axolotl-cft keeps the cache identity here, and the host does "
             "not use it for `type: cft`; remove it"
         )
-    data_files = dataset.get("data_files") or []
-    files = [data_files] if isinstance(data_files, str) else list(data_files)
-    for file in [str(dataset.get("path")), *files]:
-        if _holds_text_files(file) or dataset.get("ds_type") == "text":
+    for key in ("shards", "preprocess_shards"):
+        if dataset.get(key) and seed is None:
+            # axolotl/utils/data/sft.py::_load_and_process_single_dataset
             raise CFTError(
-                f"{place}: {file} would be split into a document a line by the host; convert it to "
-                "JSONL or Parquet with one document a row (docs/data.md shows how)"
+                f"{place}.{key}: without a `seed` in the config the host shuffles anew before it "
+                "takes each shard, which repeats documents and leaves others out; set seed"
             )
+    if file := _file_split_by_line(dataset):
+        raise CFTError(
+            f"{place}: {file} would be split into a document a line by the host; convert it to "
+            "JSONL or Parquet with one document a row (docs/data.md shows how)"
+        )
 
 
-def _holds_text_files(name: str) -> bool:
-    path = Path(name)
-    return path.suffix == ".txt" or (path.is_dir() and any(path.glob("*.txt")))
+def _file_split_by_line(dataset: Mapping[str, Any]) -> str | None:
+    """The file or folder of a dataset that the host would read line by line, if there is one."""
+    path, data_files = str(dataset.get("path")), dataset.get("data_files") or []
+    names = [data_files] if isinstance(data_files, str) else list(data_files)
+    if not Path(path).is_dir():
+        names.append(path)
+    elif not names:
+        # `datasets` takes a folder for what most of its files are, whatever `ds_type` says.
+        suffixes = [path.suffixes for path in local_files(dataset)]
+        texts = sum(".txt" in found for found in suffixes)
+        others = sum(not DATA_SUFFIXES.isdisjoint(found) for found in suffixes)
+        return path if texts > 0 and texts >= others else None
+    ds_type = dataset.get("ds_type")
+    kinds = {name: get_dataset_type(DictDefault(path=name, ds_type=ds_type)) for name in names}
+    return next((name for name, kind in kinds.items() if kind == "text"), None)
 
 
-def _warn(cfg: Mapping[str, Any], cft_seed: int | None) -> None:
+def _warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
     if not any(cft_datasets(cfg)):
         return
+    _warn_about_evaluation(cfg, options)
     if cfg.get("seed") is None:
-        detail = f"prompts are drawn with seed {DEFAULT_SEED}, but " if cft_seed is None else ""
+        unset = options.seed is None
+        detail = f"prompts are drawn with seed {DEFAULT_SEED}, but " if unset else ""
         LOG.warning(
             f"cft: no `seed` in the config: {detail}the order of rows will differ from run to run"
-        )
-    if cfg.get("val_set_size"):
-        LOG.warning(
-            "cft: val_set_size splits after chunking, so chunks of one document land on both "
-            "sides; use cft.holdout with test_datasets instead"
         )
     if cfg.get("sample_packing") and not cfg.get("curriculum_sampling"):
         LOG.warning(
             "cft: a packed run that is resumed repeats and skips rows (the host's sampler keeps no "
             "state); set curriculum_sampling: true to resume exactly"
+        )
+
+
+def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:
+    if cfg.get("val_set_size"):
+        LOG.warning(
+            "cft: val_set_size splits after chunking, so chunks of one document land on both "
+            "sides; use cft.holdout with test_datasets instead"
+        )
+    trained = [source_of(item) for _, part, item in cft_datasets(cfg) if part == "train"]
+    for place, part, dataset in cft_datasets(cfg):
+        # Of what has several splits, the host takes another one for each part.
+        shared = source_of(dataset) in trained and Path(str(dataset.get("path"))).is_file()
+        if part == "test" and shared and not options.holdout:
+            LOG.warning(
+                f"cft: {place} holds the documents that are trained on; set cft.holdout to keep "
+                "a share of them out of training"
+            )
+    if cfg.get("test_datasets") and cfg.get("streaming") and not cfg.get("sample_packing"):
+        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
+        LOG.warning(
+            "cft: streaming without sample_packing makes the host leave test_datasets out, so "
+            "nothing is evaluated; evaluate the saved model afterwards"
         )
     evaluates = any("lm_eval" in str(name) for name in cfg.get("plugins") or [])
     if evaluates and int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -186,6 +250,11 @@ def _warn(cfg: Mapping[str, Any], cft_seed: int | None) -> None:
 
 
 def _check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
+    if len(dataset) == 0:  # every shard of one, say
+        raise CFTError(
+            f"{key}: none of its rows reached the trainer; raise cft.holdout if that is what left "
+            "no documents, or see min_sample_len and excess_length_strategy"
+        )
     expected = {
         item["conversation"]: item["path"]
         for item in cfg.get(key) or []

@@ -5,6 +5,7 @@ A pool is a YAML file (schema in docs/pools.md); the built-in ones are in `axolo
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -134,7 +135,7 @@ def load_pool(name: str) -> PromptPool:
     if name in sources:
         return _provided_pool(name, *sources[name])
     path = Path(name).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where a name is too long)
         return read_pool(path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
@@ -203,8 +204,12 @@ def parse_pool(content: Any, origin: str) -> PromptPool:
     prompts = content.get("prompts")
     if not isinstance(prompts, list) or not prompts:
         raise CFTError(f"{_where(origin, content)}: 'prompts' is empty; list at least one prompt")
-    defaults = {k: v for k, v in (content.get("defaults") or {}).items() if k != _LINE}
-    if not all(isinstance(value, str) for value in defaults.values()):
+    defaults = content.get("defaults") or {}
+    if isinstance(defaults, dict):
+        defaults = {key: value for key, value in defaults.items() if key != _LINE}
+    if not isinstance(defaults, dict) or not all(
+        isinstance(text, str) for pair in defaults.items() for text in pair
+    ):
         raise CFTError(f"{_where(origin, content)}: 'defaults' maps column names to texts")
     parsed = tuple(_parse_prompt(prompt, origin) for prompt in prompts)
     seen: set[str] = set()

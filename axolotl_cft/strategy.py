@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from axolotl.prompt_tokenizers import DatasetWrappingStrategy
@@ -43,7 +44,10 @@ FEATURES = Features(
 """The host's own column types: int32 labels could not be concatenated with other strategies'."""
 
 BATCH_BYTES = 16 << 20
-"""Text bytes aimed at in one batch: bounds memory whatever the documents' length."""
+"""Most text bytes in one batch, over all views: bounds memory whatever the documents' length."""
+
+BATCH_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)
+"""Documents in a batch: the first of these that keeps to BATCH_BYTES."""
 
 SLICE_BYTES = 1 << 20
 """Text bytes tokenized at a time, while the slice before becomes rows."""
@@ -62,17 +66,29 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
     """
     task = find_task(tokenizer, cfg, ds_cfg)
     encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len)
-    return CFTStrategy(encoder, ds_cfg.get("field") or "text", task.label, task.ledger_file)
+    return CFTStrategy(encoder, ds_cfg.get("field") or "text", task)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One dataset to prepare: its plan, most tokens in a row, its name and place in the ledger."""
+    """One dataset to prepare.
+
+    Attributes:
+        plan: how to encode.
+        sequence_len: most tokens in a row.
+        label: what to call the dataset in the ledger.
+        ledger_file: where to keep the ledger, None for nowhere.
+        streamed: its rows are made while training goes on, so that there is no ledger. With
+            packing the host hands over a buffer of the stream at a time, as a `Dataset`.
+        is_piece: it is one of the `preprocess_shards` of a dataset, and may turn out empty.
+    """
 
     plan: Plan
     sequence_len: int
     label: str
-    ledger_file: Path | None
+    ledger_file: Path | None = None
+    streamed: bool = False
+    is_piece: bool = False
 
 
 def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
@@ -91,8 +107,11 @@ def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
     sequence_len = cfg.sequence_len
     if plan.part == "test" and cfg.eval_sequence_len:
         sequence_len = cfg.eval_sequence_len
-    ledger_file = _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
-    return Task(plan, sequence_len, _label(plan.path, ds_cfg), ledger_file)
+    # The host streams the training part only.
+    streamed = bool(cfg.streaming) and plan.part == "train"
+    ledger_file = None if streamed else _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
+    label, is_piece = _label(plan.path, ds_cfg), bool(ds_cfg.get("preprocess_shards"))
+    return Task(plan, sequence_len, label, ledger_file, streamed, is_piece)
 
 
 class PreparingStrategy(DatasetWrappingStrategy):
@@ -102,24 +121,18 @@ class PreparingStrategy(DatasetWrappingStrategy):
         choose: chooses the prompts.
         field: column that holds the documents.
         field_option: the dataset option that names it.
-        label: what to call the dataset in the ledger.
-        ledger_file: where to keep the ledger, None for nowhere.
+        task: the dataset.
     """
 
-    def __init__(
-        self,
-        choose: PromptChooser,
-        field: str,
-        field_option: str,
-        label: str,
-        ledger_file: Path | None,
-    ):
-        self.plan = choose.plan
+    def __init__(self, choose: PromptChooser, field: str, field_option: str, task: Task):
+        self.plan = task.plan
         self.choose = choose
         self.field = field
         self.field_option = field_option
-        self.label = label or self.plan.path
-        self.ledger_file = ledger_file
+        self.label = task.label
+        self.ledger_file = task.ledger_file
+        self.streamed = task.streamed
+        self.is_piece = task.is_piece
 
     def finish(self, encoded: Dataset, ledger: Ledger) -> Dataset:
         """Give the rows their stamp and ledger, and publish the ledger.
@@ -129,9 +142,11 @@ class PreparingStrategy(DatasetWrappingStrategy):
         Raises:
             CFTError: there are no rows.
         """
-        self.check_result(len(encoded), ledger)
+        self._check_result(len(encoded), ledger)
         entry = describe(self.plan, self.label, ledger)
         encoded.info.description = STAMP_PREFIX + json.dumps(entry)
+        if self.streamed:
+            return encoded
         heading = f"cft: {self.label}, {entry['part']} part, prompts: {entry['prompts']}"
         LOG.info("\n  ".join([heading, *ledger.lines()]))
         self._keep(entry)
@@ -165,13 +180,9 @@ class PreparingStrategy(DatasetWrappingStrategy):
         self.choose.check_columns(columns)
         return columns
 
-    def check_result(self, rows: int, ledger: Ledger) -> None:
-        """Check that something is left to train.
-
-        Raises:
-            CFTError: there are no rows; says where the documents went.
-        """
-        if rows:
+    def _check_result(self, rows: int, ledger: Ledger) -> None:
+        """Check that something is left to train; only a piece of a whole may be empty."""
+        if rows or self.is_piece or self.streamed:
             return
         plan = self.plan
         if plan.part == "test" and plan.holdout:
@@ -193,19 +204,15 @@ class CFTStrategy(PreparingStrategy):
     Args:
         encoder: makes rows of documents.
         field: column that holds the text.
-        label: what to call the dataset in the ledger.
-        ledger_file: where to keep the ledger, None for nowhere.
+        task: the dataset.
     """
 
-    def __init__(
-        self,
-        encoder: "DocumentEncoder",
-        field: str,
-        label: str = "",
-        ledger_file: Path | None = None,
-    ):
-        super().__init__(encoder.choose, field, "field", label, ledger_file)
+    def __init__(self, encoder: DocumentEncoder, field: str, task: Task):
+        super().__init__(encoder.choose, field, "field", task)
         self.encoder = encoder
+        # Streams are encoded in forked workers of the data loader, where threads that the parent
+        # process started no longer exist and waiting for them would never end.
+        self.encoder.threads = not task.streamed
 
     def wrap_dataset(
         self,
@@ -225,7 +232,6 @@ class CFTStrategy(PreparingStrategy):
         columns = self.checked_columns(dataset)
         if isinstance(dataset, IterableDataset):
             LOG.info("cft: a streaming dataset has no ledger and no stamp")
-            self.encoder.threads = False
             return dataset.map(
                 self._encode_lists, batched=True, remove_columns=columns, features=FEATURES
             )
@@ -234,7 +240,7 @@ class CFTStrategy(PreparingStrategy):
         encoded = dataset.with_format("arrow").map(
             self._encode_table,
             batched=True,
-            batch_size=_batch_size(dataset, self.field),
+            batch_size=self._batch_size(dataset),
             remove_columns=columns,
             features=FEATURES,
             keep_in_memory=bool(keep_in_memory),
@@ -243,10 +249,24 @@ class CFTStrategy(PreparingStrategy):
             load_from_cache_file=False,
             desc=f"Contextual fine-tuning ({self.plan.prompts_name})",
         )
-        return self.finish(encoded.with_format(None), self.encoder.ledger)
+        encoded = encoded.with_format(None) if len(encoded) else no_rows()
+        return self.finish(encoded, self.encoder.ledger)
+
+    def _batch_size(self, dataset: Dataset) -> int:
+        """The documents of a batch; a single document may be larger than a batch should be."""
+        lengths = _byte_lengths(dataset.data.table.column(self.field))
+        if not lengths.size:
+            return 1
+        limit = max(BATCH_BYTES // self.plan.options.views, 2 * int(lengths.max()))
+        for size in BATCH_SIZES:
+            if np.add.reduceat(lengths, np.arange(0, lengths.size, size)).max() <= limit:
+                return size
+        return 1
 
     def _check_text(self, type_: pa.DataType) -> None:
-        if not (pa.types.is_string(type_) or pa.types.is_large_string(type_)):
+        # A batch of a stream that holds nulls alone does not know its type.
+        types = pa.types
+        if not (types.is_string(type_) or types.is_large_string(type_) or types.is_null(type_)):
             raise CFTError(
                 f"dataset {self.plan.path}: column '{self.field}' holds {type_}, not text; "
                 "name the text column in `field`"
@@ -272,7 +292,11 @@ class CFTStrategy(PreparingStrategy):
 
     def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """A batch of a streaming dataset."""
-        return _to_arrow_dict(self._encode_table(pa.table(dict(batch))))
+        wanted = self.choose.columns
+        # Other columns may hold what Arrow has no type for.
+        taken = {k: v for k, v in batch.items() if wanted is None or k in {self.field, *wanted}}
+        table = self._encode_table(pa.table(taken))
+        return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
 def describe(plan: Plan, label: str, ledger: Ledger) -> dict[str, Any]:
@@ -296,10 +320,8 @@ def descriptions(dataset: Dataset) -> list[dict[str, Any]]:
     ]
 
 
-def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path | None:
+def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path:
     """`<prepared>/<hash>.cft_ledger.json`, beside the folder that the host will write."""
-    if cfg.streaming:
-        return None
     configs = cfg.datasets if part == "train" else cfg.test_datasets
     hash_ = generate_dataset_hash_from_config(cfg, configs, tokenizer_name)
     folder = get_prepared_dataset_path(cfg, hash_)
@@ -308,22 +330,27 @@ def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path | None:
 
 def _label(path: str, ds_cfg: Mapping[str, Any]) -> str:
     """The dataset's path with whatever else tells its pieces apart."""
-    name, shards = ds_cfg.get("name"), ds_cfg.get("shards")
+    details = ", ".join(str(ds_cfg[key]) for key in ("name", "split") if ds_cfg.get(key))
+    shards = ds_cfg.get("shards")
     shard = f" shard {ds_cfg.get('shards_idx') or 0} of {shards}" if shards else ""
-    return path + (f" ({name})" if name else "") + shard
+    return path + (f" ({details})" if details else "") + shard
 
 
-def _batch_size(dataset: Dataset, field: str) -> int:
-    """Documents in a batch so that it holds about BATCH_BYTES of text, at most 1,000."""
-    total = pc.sum(pc.binary_length(dataset.data.table.column(field))).as_py() or 0
-    mean = total / max(1, len(dataset.data))
-    return max(1, min(1000, int(BATCH_BYTES / max(1.0, mean))))
+def no_rows() -> Dataset:
+    """What `map` makes of no documents lacks the columns."""
+    return Dataset.from_dict({name: [] for name in FEATURES}, features=FEATURES)
+
+
+def _byte_lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Bytes of each text, 0 for a null."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), dtype=np.int64)
+    return pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64)
 
 
 def _cut_by_bytes(column: pa.ChunkedArray) -> list[int]:
     """Bounds of consecutive slices of about SLICE_BYTES each, at least one document."""
-    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    slices = np.cumsum(lengths) // SLICE_BYTES
+    slices = np.cumsum(_byte_lengths(column)) // SLICE_BYTES
     return [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist(), len(column)]
 
 
@@ -337,7 +364,3 @@ def _to_arrow(rows: RowBuffer) -> pa.Table:
     }
     columns = {name: pa.ListArray.from_arrays(ends, array) for name, array in values.items()}
     return pa.table(columns, schema=FEATURES.arrow_schema)
-
-
-def _to_arrow_dict(table: pa.Table) -> dict[str, list[Any]]:
-    return {name: table.column(name).to_pylist() for name in table.column_names}

@@ -20,7 +20,7 @@ from axolotl_cft.config import CFTConfig, make_plan
 from axolotl_cft.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
 from axolotl_cft.prompts import load_pool
-from axolotl_cft.strategy import descriptions
+from axolotl_cft.strategy import Task, descriptions
 
 SPECIALS = """
     <unk> <s> </s> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [TOOL_CALLS] [TOOL_RESULTS]
@@ -96,7 +96,15 @@ def tokenizer_of(core):
 
 
 def chat_strategy(
-    tokenizer, template, *, part="train", dataset=(), cfg=(), sequence_len=2048, **options
+    tokenizer,
+    template,
+    *,
+    part="train",
+    dataset=(),
+    cfg=(),
+    sequence_len=2048,
+    is_piece=False,
+    **options,
 ):
     """(the host's strategy, ours) for a dataset."""
     cfg = DictDefault({"sequence_len": sequence_len, **dict(cfg)})
@@ -106,7 +114,8 @@ def chat_strategy(
     options = {"prompt_budget": 128, **options}
     plan = make_plan("datasets[0]", part, {**ds_cfg, "cft": options}, top, 42)
     encoder = ChatEncoder(load_pinned(tokenizer, cfg, ds_cfg), plan, sequence_len)
-    return load_pinned(tokenizer, cfg, ds_cfg), ChatStrategy(encoder)
+    task = Task(plan, sequence_len, plan.path, is_piece=is_piece)
+    return load_pinned(tokenizer, cfg, ds_cfg), ChatStrategy(encoder, task)
 
 
 def rows_of(conversations, **columns):
@@ -388,6 +397,16 @@ def test_holdout_splits_conversations(tokenizer_of):
     )
     assert 25 < test_ledger["used"] < 75 and train_ledger["empty"] == 1
     assert test_ledger["prompt_counts"] == {"(none)": test_ledger["used"]}
+
+
+def test_only_a_piece_of_a_dataset_may_be_empty(tokenizer_of):
+    options = {"holdout": 0.0001, "part": "test"}
+    _, piece = chat_strategy(tokenizer_of("chatml"), "chatml", is_piece=True, **options)
+    encoded, ledger = encode(piece, many(3))
+    assert encoded == [] and ledger["documents"] == 3
+    _, whole = chat_strategy(tokenizer_of("chatml"), "chatml", **options)
+    with pytest.raises(CFTError, match="none of its 3 documents fell into the held-out part"):
+        encode(whole, many(3))
 
 
 def test_what_fits_only_without_its_prompt_goes_without_in_every_arm(tokenizer_of):

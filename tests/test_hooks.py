@@ -93,10 +93,10 @@ def plan_for(prompts, **options):
 
 def encode(tokenizer, rows, prompts, **options):
     from axolotl_cft.encoder import DocumentEncoder
-    from axolotl_cft.strategy import CFTStrategy
+    from axolotl_cft.strategy import CFTStrategy, Task
 
     plan = plan_for(prompts, **options)
-    strategy = CFTStrategy(DocumentEncoder(tokenizer, plan, 192), "text")
+    strategy = CFTStrategy(DocumentEncoder(tokenizer, plan, 192), "text", Task(plan, 192, "corpus"))
     return strategy.wrap_dataset(Dataset.from_list(rows)), strategy.encoder.ledger
 
 

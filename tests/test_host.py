@@ -13,6 +13,8 @@ from conftest import make_documents, write_jsonl
 from host import fit, host_config, losses, prepare, write_config
 
 from axolotl_cft.encoding import IGNORE_INDEX
+from axolotl_cft.errors import CFTError
+from axolotl_cft.strategy import descriptions
 
 
 @pytest.fixture
@@ -135,6 +137,32 @@ def test_streaming_keeps_the_mask_and_has_no_ledger(config, caplog, tmp_path):
     assert len(losses(trainer)) == 2
     assert "no ledger" in caplog.text
     assert not (Path(config["output_dir"]) / "cft_ledger.json").exists()
+
+
+def test_packed_streaming_keeps_the_mask(config, corpus, tmp_path):
+    config["datasets"] = [
+        {"path": "json", "data_files": str(corpus), "type": "cft", "field": "text"}
+    ]
+    config |= {**PACKED, "streaming": True, "dataset_prepared_path": str(tmp_path / "other")}
+    trainer = fit(config)
+    assert len(losses(trainer)) == 2
+    labels = next(iter(trainer.train_dataset))["labels"].flatten().tolist()
+    assert 5 < labels.count(IGNORE_INDEX) < len(labels)
+    assert not list((tmp_path / "other").glob("*ledger*"))
+
+
+def test_a_dataset_prepared_in_shards_is_whole(config, corpus):
+    """Most shards hold no held-out document, and each is prepared by itself."""
+    config["cft"]["holdout"] = 0.15
+    shards = {"path": str(corpus), "type": "cft", "field": "text", "preprocess_shards": 8}
+    config |= {"datasets": [shards], "test_datasets": [dict(shards)]}
+    _, meta = prepare(config)
+    train, test = descriptions(meta.train_dataset), descriptions(meta.eval_dataset)
+    assert sum(e["ledger"]["used"] for e in train) + sum(e["ledger"]["used"] for e in test) == 16
+    assert 0 < len(test) < 8 and len({entry["path"] for entry in train}) == len(train)
+    config["cft"]["holdout"] = 0.0001
+    with pytest.raises(CFTError, match="test_datasets: none of its rows reached the trainer"):
+        fit(config)
 
 
 def test_training_reuses_what_preprocess_made(config, caplog):

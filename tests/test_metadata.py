@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from axolotl_cft.config import CFTConfig, make_plan
 from axolotl_cft.encoder import DocumentEncoder
 from axolotl_cft.errors import CFTError
-from axolotl_cft.strategy import CFTStrategy
+from axolotl_cft.strategy import CFTStrategy, Task
 
 POOL = """\
 name: metadata
@@ -32,7 +32,7 @@ def pool(tmp_path):
 def strategy_for(tokenizer, pool, **options):
     dataset = {"path": "corpus", "cft": {"prompts": pool, **options}}
     plan = make_plan("datasets[0]", "train", dataset, CFTConfig(), 42)
-    return CFTStrategy(DocumentEncoder(tokenizer, plan, 256), "text")
+    return CFTStrategy(DocumentEncoder(tokenizer, plan, 256), "text", Task(plan, 256, "corpus"))
 
 
 def contexts(tokenizer, strategy, rows):

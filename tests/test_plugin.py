@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import make_documents, write_jsonl
+from datasets import Dataset
 from host import fit, host_config, load_cfg, prepare
 
 from axolotl_cft.errors import CFTError
@@ -94,6 +95,86 @@ def test_every_option_and_the_content_of_a_pool_enter_the_identity(config, tmp_p
     assert stamp(named) == before
 
 
+def stamps(config) -> list[str]:
+    cfg = register(config)
+    return [ds["conversation"] for key in ("datasets", "test_datasets") for ds in cfg[key] or []]
+
+
+def test_no_two_datasets_of_a_config_share_a_stamp(config):
+    """Not even where no local file tells them apart, no prompt is drawn, or both are the same."""
+    config["cft"]["prompts"] = "none"
+    hub = {"path": "org/a", "type": "cft", "field": "text"}
+    config["datasets"] = [
+        hub,
+        {**hub, "path": "org/b"},
+        {**hub, "split": "extra"},
+        {**hub, "field": "title"},
+        dict(hub),
+    ]
+    config["test_datasets"] = [dict(hub), {**hub, "path": "org/b"}]
+    first = stamps(config)
+    assert len(set(first)) == len(first) == 7
+    assert stamps(config) == first
+
+
+def test_rows_of_the_test_part_have_their_own_length(config, corpus):
+    config["cft"]["prompts"] = "none"
+    config["test_datasets"] = [{"path": str(corpus), "type": "cft", "field": "text"}]
+
+    def longest(length):
+        _, meta = prepare({**config, "eval_sequence_len": length})
+        pair = (meta.train_dataset, meta.eval_dataset)
+        return [max(map(len, dataset["input_ids"])) for dataset in pair]
+
+    (whole, short), (same, shorter) = longest(160), longest(128)
+    assert whole == same == 192 - 96 + 1
+    assert short <= 160 - 96 + 1 and shorter <= 128 - 96 + 1 < whole
+
+
+def test_a_dataset_listed_twice_is_counted_twice(config):
+    from axolotl_cft.strategy import descriptions
+
+    config["datasets"].append(dict(config["datasets"][0]))
+    _, meta = prepare(config)
+    entries = descriptions(meta.train_dataset)
+    assert [entry["ledger"]["documents"] for entry in entries] == [24, 24]
+    assert sum(entry["ledger"]["rows"] for entry in entries) == len(meta.train_dataset)
+    (beside,) = Path(config["dataset_prepared_path"]).glob("*.cft_ledger.json")
+    assert len(json.loads(beside.read_text())["datasets"]) == 2
+
+
+def test_files_behind_patterns_and_links_enter_the_identity(config, corpus, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "loop").symlink_to(folder)
+    (tmp_path / "elsewhere").mkdir()
+    target = write_jsonl(tmp_path / "elsewhere" / "a[1].jsonl", make_documents(2))
+    linked = {"path": str(folder)}
+    pattern = {"path": str(folder), "data_files": [str(tmp_path / "else*" / "*.jsonl")]}
+    literal = {"path": "json", "data_files": str(target)}
+    for source in (linked, pattern, literal):
+        config["datasets"][0] = {"type": "cft", "field": "text", **source}
+        write_jsonl(target, make_documents(2))
+        before = stamp(config)
+        assert stamp(config) == before
+        write_jsonl(target, make_documents(3))
+        assert stamp(config) != before
+
+
+def test_caches_inside_a_saved_dataset_do_not(config, tmp_path):
+    """`datasets` keeps the result of a map beside the data it came from."""
+    saved = tmp_path / "saved"
+    Dataset.from_list(make_documents(6)).save_to_disk(str(saved))
+    config["datasets"][0]["path"] = str(saved)
+    before = stamp(config)
+    prepare(config)
+    assert list(saved.glob("cache-*"))
+    assert stamp(config) == before
+    prepare(config)
+    assert len(folders(config)) == 1
+
+
 def test_spelling_out_a_default_changes_nothing(config):
     spelled = {**config["cft"], "views": 1, "format": "plain", "seed": config["seed"]}
     assert stamp({**config, "cft": spelled}) == stamp(config)
@@ -156,6 +237,19 @@ REFUSALS = [
     ({"skip_prepare_dataset": True}, "skip_prepare_dataset: .*remove"),
     ({"rl": "dpo"}, "rl: dpo trains on preferences"),
     ({"datasets": [{"path": "x", "type": "alpaca"}]}, "cft: no dataset uses these options"),
+    ({"datasets": "corpus.jsonl"}, "cft: no dataset uses these options"),
+    (
+        {"datasets": [{"path": "x", "type": "alpaca", "cft": {"seed": 1}}]},
+        r"datasets\[0\].cft: `type: alpaca` does not use these options",
+    ),
+    (
+        {"datasets": [{"path": "x", "type": "cft"}] * 2, "streaming": True, "sample_packing": True},
+        "streaming: with sample_packing the host reads the first of `datasets`",
+    ),
+    (
+        {"datasets": [{"path": "x", "type": "cft", "preprocess_shards": 2}], "seed": None},
+        r"datasets\[0\].preprocess_shards: without a `seed`.*set seed",
+    ),
 ]
 
 
@@ -170,6 +264,8 @@ def test_wrong_configs_are_refused_in_one_sentence(config, change, message):
 DATASET_REFUSALS = [
     ({"conversation": "chatml"}, r"datasets\[0\].conversation: .*remove it"),
     ({"path": "notes.txt"}, "notes.txt would be split into a document a line"),
+    ({"path": "notes.txt.gz"}, "notes.txt.gz would be split into a document a line"),
+    ({"cft": "negative"}, r"datasets\[0\].cft: expected a block of options, got 'negative'"),
     ({"ds_type": "text"}, "would be split into a document a line"),
     ({"data_files": ["a.txt"]}, "a.txt would be split"),
     ({"cft": {"holdout": 0.1}}, r"datasets\[0\].cft.holdout: set it in the top-level"),
@@ -187,11 +283,29 @@ def test_wrong_datasets_are_refused_in_one_sentence(config, change, message):
 
 def test_a_folder_of_text_files_is_refused(config, tmp_path):
     folder = tmp_path / "texts"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "a.txt").write_text("x")
+    for ds_type in (None, "text"):
+        config["datasets"][0] |= {"path": str(folder), "ds_type": ds_type}
+        with pytest.raises(CFTError, match="texts would be split into a document a line"):
+            register(config)
+
+
+def test_a_text_beside_data_or_read_as_json_is_none_of_our_business(config, tmp_path):
+    folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "a.txt").write_text("x")
-    config["datasets"][0]["path"] = str(folder)
-    with pytest.raises(CFTError, match="would be split into a document a line"):
-        register(config)
+    (folder / "LICENSE.txt").write_text("x")
+    for name in ("a.jsonl", "b.jsonl"):
+        write_jsonl(folder / name, make_documents(2))
+    for source in ({"path": str(folder)}, {"path": "rows.txt", "ds_type": "json"}):
+        config["datasets"][0] = {"type": "cft", "field": "text", **source}
+        assert stamp(config)
+
+
+def test_it_stands_beside_a_prompt_format_of_ones_own(config):
+    """The host lets `type` be a mapping."""
+    config["datasets"].append({"path": "x", "type": {"field_instruction": "a", "format": "{b}"}})
+    assert stamp(config)
 
 
 def test_an_old_host_is_refused(config, monkeypatch):
@@ -239,6 +353,11 @@ def warnings_of(caplog, config) -> str:
 
 def test_warnings_name_the_mend(config, caplog, monkeypatch):
     assert "cft" not in warnings_of(caplog, config)
+    tested = {**config, "test_datasets": [dict(config["datasets"][0])]}
+    kept = {**tested, "cft": {**config["cft"], "holdout": 0.1}}
+    assert "trained on" not in warnings_of(caplog, kept)
+    assert "test_datasets[0] holds the documents that are trained on" in warnings_of(caplog, tested)
+    assert "nothing is evaluated" in warnings_of(caplog, {**kept, "streaming": True})
     monkeypatch.setenv("WORLD_SIZE", "2")
     risky = {**config, "val_set_size": 0.1, "sample_packing": True}
     risky["plugins"] = [*config["plugins"], "axolotl.integrations.lm_eval.LMEvalPlugin"]

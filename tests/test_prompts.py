@@ -71,6 +71,8 @@ prompts:
         ("name: x\nprompts:\n  - {id: a, text: b, weight: 0}\n", "line 3: 'weight' must be"),
         ("name: x\nprompts:\n  - {id: a, text: b, weight: yes}\n", "line 3: 'weight' must be"),
         ("name: x\nprompts: [\n", "line 3: not valid YAML"),
+        ("name: x\ndefaults: [a]\nprompts:\n  - {id: a, text: b}\n", "line 1: 'defaults' maps"),
+        ("name: x\ndefaults: {1: a}\nprompts:\n  - {id: a, text: b}\n", "'defaults' maps"),
         ("name: x\ndefaults: {a: 1}\nprompts:\n  - {id: a, text: b}\n", "'defaults' maps"),
     ],
 )
@@ -91,6 +93,8 @@ def test_unreadable_and_unknown_pools(tmp_path):
         load_pool("missing/pool.yaml")
     with pytest.raises(CFTError, match="use one of fixed, negative, paper"):
         load_pool("papr")
+    with pytest.raises(CFTError, match="unknown prompt pool 'Think hard"):
+        load_pool("Think hard about the next text. " * 10)
 
 
 def test_fingerprint_sees_what_sampling_and_encoding_see(tmp_path):

@@ -1,5 +1,7 @@
 """Real tokenizers, real Arrow: the invariants of encoding at the edges."""
 
+import copy
+import json
 import os
 from collections import Counter
 
@@ -9,6 +11,7 @@ from conftest import TOPICS, make_documents
 from datasets import Dataset, Features, IterableDataset, Value, concatenate_datasets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
 
 from axolotl_cft.config import CFTConfig, make_plan
 from axolotl_cft.encoder import DocumentEncoder
@@ -16,14 +19,17 @@ from axolotl_cft.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
 from axolotl_cft.prompts import load_pool
 from axolotl_cft.sampling import is_held_out, text_key
-from axolotl_cft.strategy import FEATURES, CFTStrategy, descriptions
+from axolotl_cft.strategy import FEATURES, CFTStrategy, Task, descriptions
 
 
-def strategy_for(tokenizer, *, part="train", sequence_len=192, field="text", **options):
+def strategy_for(
+    tokenizer, *, part="train", sequence_len=192, field="text", is_piece=False, **options
+):
     options = {"prompt_budget": 128, **options}
     top = CFTConfig(holdout=options.pop("holdout", 0.0))
     plan = make_plan("datasets[0]", part, {"path": "corpus", "cft": options}, top, 42)
-    return CFTStrategy(DocumentEncoder(tokenizer, plan, sequence_len), field)
+    task = Task(plan, sequence_len, plan.path, is_piece=is_piece)
+    return CFTStrategy(DocumentEncoder(tokenizer, plan, sequence_len), field, task)
 
 
 def encode(tokenizer, texts, **options):
@@ -199,6 +205,45 @@ def test_ledger_rides_along_and_survives_merging(sentencepiece_tokenizer):
     assert entries[0]["ledger"] == ledger.to_dict()
 
 
+def test_batches_are_bounded_whatever_the_order_of_lengths(sentencepiece_tokenizer, monkeypatch):
+    monkeypatch.setattr("axolotl_cft.strategy.BATCH_BYTES", 100_000)
+    short, long = ["a" * 10] * 3000, ["b" * 5_000] * 100
+
+    def batch(texts, **options):
+        strategy = strategy_for(sentencepiece_tokenizer, **options)
+        return strategy._batch_size(Dataset.from_dict({"text": texts}))
+
+    assert batch(short) == 1000
+    assert batch(short, views=10) == 1000
+    assert batch(short + long) == batch(long + short) == 20
+    assert batch(long, views=10) == 2
+    assert batch([*short, "c" * 1_000_000]) == 1000  # one such document is a batch's size anyway
+    assert batch([None, "", None]) == 1000
+
+
+def test_streams_may_hold_other_columns_of_any_kind_and_nulls(sentencepiece_tokenizer):
+    def rows():
+        yield from ({"text": None, "extra": {"a": 1}} for _ in range(1000))
+        yield {"text": TOPICS["heart"], "extra": 1}
+        yield {"text": TOPICS["bonds"], "extra": "one"}
+
+    streamed = strategy_for(sentencepiece_tokenizer).wrap_dataset(
+        IterableDataset.from_generator(rows)
+    )
+    labels = {"labels": [row["labels"] for row in streamed]}
+    texts = [TOPICS["heart"], TOPICS["bonds"]]
+    assert trained_tokens(labels) == expected_targets(sentencepiece_tokenizer, texts)
+
+
+def test_only_a_piece_of_a_dataset_may_be_empty(sentencepiece_tokenizer):
+    """Of a dataset prepared in shards, each comes here alone; not all need a held-out document."""
+    options = {"holdout": 0.0001, "part": "test"}
+    strategy = strategy_for(sentencepiece_tokenizer, is_piece=True, **options)
+    rows = strategy.wrap_dataset(Dataset.from_dict({"text": ["a", "b"]}))
+    assert len(rows) == 0 and rows.features == FEATURES
+    assert descriptions(rows)[0]["ledger"]["documents"] == 2
+
+
 def test_threads_setting_is_left_as_the_host_wants_it(sentencepiece_tokenizer, monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     encode(sentencepiece_tokenizer, ["a"])
@@ -259,6 +304,33 @@ def test_budgets_that_cannot_work_are_refused(sentencepiece_tokenizer, bytelevel
         needed._encode_prompt(p.id, p.text, cut=False).ids.size for p in needed.plan.pool.prompts
     ]
     assert strategy_for(sentencepiece_tokenizer, prompt_budget=max(sizes))
+
+
+def test_chat_format_begins_with_the_bos_that_its_template_leaves_out(sentencepiece_tokenizer):
+    tokenizer = copy.deepcopy(sentencepiece_tokenizer)
+    for template in (tokenizer.chat_template, tokenizer.chat_template.replace("bos_token", "''")):
+        tokenizer.chat_template = template
+        rows, _ = encode(tokenizer, ["The heart."], format="chat")
+        assert rows[0]["input_ids"].count(tokenizer.bos_token_id) == 1
+        assert rows[0]["input_ids"][0] == tokenizer.bos_token_id
+
+
+def test_a_tokenizer_may_have_one_special_token_for_everything(bytelevel_tokenizer):
+    """As GPT-2's, whose unknown token is its EOS; and ids may have gaps."""
+    from transformers import PreTrainedTokenizerFast
+
+    one = dict.fromkeys(["bos_token", "eos_token", "unk_token"], "<|endoftext|>")
+    core = bytelevel_tokenizer.backend_tokenizer
+    _, ledger = encode(
+        PreTrainedTokenizerFast(tokenizer_object=core, **one), ["one <|endoftext|> two"]
+    )
+    assert ledger.special_tokens_in_text == 1
+    model = {"type": "WordLevel", "vocab": {"[UNK]": 0, "</s>": 1, "far": 70}, "unk_token": "[UNK]"}
+    gaps = Tokenizer.from_str(json.dumps({"version": "1.0", "model": model}))
+    gaps.pre_tokenizer = pre_tokenizers.Whitespace()
+    sparse = PreTrainedTokenizerFast(tokenizer_object=gaps, eos_token="</s>", unk_token="[UNK]")
+    rows, _ = encode(sparse, ["far far"], prompts="none")
+    assert rows[0]["input_ids"] == [1, 70, 70, 1]
 
 
 def test_chat_format_needs_a_template(eos_adding_tokenizer):
