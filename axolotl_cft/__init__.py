@@ -2,23 +2,25 @@
 
 What flows where:
 
-    the `cft:` block ──► config.py ──► Plan (options, pool, stamp)
-                                          │
-    documents ──► strategy.py ────────────┤
-      (Arrow)       │ tokenizer: ids      ▼
-                    │            sampling.py: (seed, text, chunk, view) ─► prompt
-                    ▼                     │
-                 encoding.py ◄────────────┘
-                    │  [BOS] c x [EOS], labels on x
-                    ▼
-                 rows (Arrow) + ledger.py: what was read, trained, spent on prompts
-                    │
+    the `cft:` block ─► config.py ─► Plan (options, pool, stamp)       hooks.py, prompts.py: pools
+                                       │
+    documents ─► strategy.py ──────────┤
+      (Arrow)      │                   ▼
+                   │    choice.py: a chunk's prompts ◄── sampling.py: (seed, text, chunk, view)
+                   ▼                   │
+                encoder.py ◄───────────┘   tokenizer: text and prompt to ids
+                   ▼
+                encoding.py    [BOS] c x [EOS], labels on x
+                   ▼
+                rows (Arrow) + ledger.py: what was read, trained, spent on prompts
+                   ▼
     Axolotl ◄── plugin.py: registration, cache identity, refusals, the ledger at the trainer
 
-`encoding`, `sampling`, `prompts` and `ledger` are pure: whoever wants to know what CFT does to a
-document reads the first two and nothing else. `cli/` holds a module for each command, `report/`
-the statistics of a comparison, `icl/` the paper's synthetic experiments (which never import
-Axolotl). Importing this package imports nothing heavy; names resolve on first use.
+`chat.py` does the same to conversations, on the host's own targets. `encoding`, `sampling`,
+`prompts` and `ledger` are pure: whoever wants to know what CFT does to a document reads the first
+two and nothing else. `cli/` holds a module for each command; `study/` and `report/` compare arms,
+`generation/` and `probe/` are about prompts, `icl/` is the paper's synthetic study (it never
+imports Axolotl). Importing this package imports nothing heavy; names resolve on first use.
 """
 
 import importlib

@@ -217,7 +217,8 @@ def _warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
     if cfg.get("sample_packing") and not cfg.get("curriculum_sampling"):
         LOG.warning(
             "cft: a packed run that is resumed repeats and skips rows (the host's sampler keeps no "
-            "state); set curriculum_sampling: true to resume exactly"
+            "state); set curriculum_sampling: true to resume exactly, and shuffle the documents "
+            "first, since a single dataset then keeps its order"
         )
 
 
@@ -236,6 +237,11 @@ def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:
                 f"cft: {place} holds the documents that are trained on; set cft.holdout to keep "
                 "a share of them out of training"
             )
+    if options.holdout and not any(part == "test" for _, part, _ in cft_datasets(cfg)):
+        LOG.warning(
+            f"cft: holdout: {options.holdout} keeps documents out of training, but no "
+            "test_datasets of type cft evaluate them"
+        )
     if cfg.get("test_datasets") and cfg.get("streaming") and not cfg.get("sample_packing"):
         # axolotl/utils/data/sft.py::_prepare_streaming_dataset
         LOG.warning(

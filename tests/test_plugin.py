@@ -356,6 +356,8 @@ def test_warnings_name_the_mend(config, caplog, monkeypatch):
     tested = {**config, "test_datasets": [dict(config["datasets"][0])]}
     kept = {**tested, "cft": {**config["cft"], "holdout": 0.1}}
     assert "trained on" not in warnings_of(caplog, kept)
+    unused = {**config, "cft": kept["cft"]}
+    assert "no test_datasets of type cft evaluate them" in warnings_of(caplog, unused)
     assert "test_datasets[0] holds the documents that are trained on" in warnings_of(caplog, tested)
     assert "nothing is evaluated" in warnings_of(caplog, {**kept, "streaming": True})
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -136,13 +136,14 @@ def _summary(report: Report) -> str:
 
 def _warnings(report: Report) -> str:
     found = list(report.warnings)
-    for c in report.constants:
-        if c.share >= CONSTANT_SHARE and c.share > c.gold_share:
-            found.append(
-                f'{c.row} answers "{c.usual}" to {100 * c.share:.1f} % of {c.task} '
-                f"(right for {100 * c.gold_share:.1f} %): nearly a constant answer"
-            )
     for row in report.rows:
+        usual = [
+            f'"{c.usual}" to {100 * c.share:.1f} % of {c.task}'
+            for c in report.constants
+            if c.row == row and c.share >= CONSTANT_SHARE and c.share > c.gold_share
+        ]
+        if usual:
+            found.append(f"{row} answers nearly always the same: {listed(usual)}")
         unbeaten = [c.task for c in report.constants if c.row == row and not c.beaten]
         if unbeaten:
             found.append(
