@@ -12,8 +12,9 @@ contender, as medians over the rounds:
                the ids read into Python
     wall       the whole process; for ours and completion it is a real `axolotl preprocess`, which
                also filters and saves
-    MiB        peak of the encoding stage, imports and workers included (Pss_Anon: a page that
+    MiB        peak during the encoding stage, imports and workers included (Pss_Anon: a page that
                processes share counts once; memory-mapped Arrow files do not count)
+    growth     that peak over what the process held when the stage began
 
 Ours and completion run inside the host, which switches the tokenizer's threads off and uses
 `dataset_num_proc` workers instead (all cores here). The last line gives the memory of our stage
@@ -106,8 +107,8 @@ def host_config(folder: Path, kind: str, size: str) -> dict[str, Any]:
     return config
 
 
-def encode_stage(contender: str, folder: Path, size: str) -> float:
-    """Seconds of the encoding stage alone, in this process."""
+def encode_stage(contender: str, folder: Path, size: str) -> tuple[float, float]:
+    """Encode in this process; when the stage began and ended (time.time)."""
     import datasets
     from transformers import AutoTokenizer
 
@@ -120,16 +121,16 @@ def encode_stage(contender: str, folder: Path, size: str) -> float:
     if contender == "limit":
         os.environ["TOKENIZERS_PARALLELISM"] = "true"
         texts = dataset["text"][:]
-        start = time.perf_counter()
+        start = time.time()
         for begin in range(0, len(texts), 256):
             batch = texts[begin : begin + 256]
             encodings = tokenizer.backend_tokenizer.encode_batch_fast(
                 batch, add_special_tokens=False
             )
             _ = [encoding.ids for encoding in encodings]
-        return time.perf_counter() - start
+        return start, time.time()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    start = time.perf_counter()
+    start = time.time()
     dataset.map(
         trl_style,
         fn_kwargs={"tokenizer": tokenizer, "prompt": "Think about what follows.\n\n"},
@@ -137,7 +138,7 @@ def encode_stage(contender: str, folder: Path, size: str) -> float:
         num_proc=CORES,
         load_from_cache_file=False,
     )
-    return time.perf_counter() - start
+    return start, time.time()
 
 
 def trl_style(row: dict[str, Any], tokenizer: Any, prompt: str) -> dict[str, Any]:
@@ -148,18 +149,20 @@ def trl_style(row: dict[str, Any], tokenizer: Any, prompt: str) -> dict[str, Any
     return {"input_ids": ids, "completion_mask": mask}
 
 
-def host_stage(config: Path) -> float:
+def host_stage(config: Path) -> tuple[float, float]:
+    import datasets
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
     from axolotl.utils.data.shared import load_dataset_with_config
     from axolotl.utils.data.wrappers import get_dataset_wrapper
 
+    datasets.disable_caching()  # as `axolotl preprocess` does, or later rounds would find results
     cfg = load_cfg(str(config))
     tokenizer = load_tokenizer(cfg)
     dataset = load_dataset_with_config(cfg.datasets[0], False)
-    start = time.perf_counter()
+    start = time.time()
     get_dataset_wrapper(cfg.datasets[0], tokenizer, cfg, cfg.datasets[0].type, dataset)
-    return time.perf_counter() - start
+    return start, time.time()
 
 
 def private_memory(pid: int) -> int:
@@ -180,30 +183,37 @@ def private_memory(pid: int) -> int:
 
 
 def measure(command: list[str], folder: Path) -> dict[str, float]:
-    """Run a command to its end; wall seconds, peak private MiB, and its last line as seconds."""
+    """Run a command to its end.
+
+    Returns:
+        wall: seconds of the whole process; for a worker also `seconds` of its stage, `memory`, the
+        peak in it, and `growth`, that peak over what the process held when the stage began (MiB).
+    """
     environment = {**os.environ, **QUIET, "HF_HOME": str(folder / "hf")}
-    start = time.perf_counter()
+    start = time.time()
     process = subprocess.Popen(
         command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    peak, done = 0, threading.Event()
+    samples: list[tuple[float, float]] = []
+    done = threading.Event()
 
     def watch() -> None:
-        nonlocal peak
         while not done.wait(0.2):
-            peak = max(peak, private_memory(process.pid))
+            samples.append((time.time(), private_memory(process.pid) / 2**20))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     stdout, stderr = process.communicate()
-    wall = time.perf_counter() - start
+    result = {"wall": time.time() - start}
     done.set()
     watcher.join()
     if process.returncode:
         raise SystemExit(stderr.decode()[-3000:])
-    lines = stdout.decode().strip().splitlines()
-    seconds = float(lines[-1].split()[-1]) if lines and lines[-1].startswith("seconds") else 0.0
-    return {"wall": wall, "memory": peak / 2**20, "seconds": seconds}
+    if stage := re.search(r"^stage (\S+) (\S+)$", stdout.decode(), re.MULTILINE):
+        begin, end = float(stage[1]), float(stage[2])
+        held = [mib for when, mib in samples if begin <= when <= end]
+        result |= {"seconds": end - begin, "memory": max(held), "growth": max(held) - held[0]}
+    return result
 
 
 def run_stage(contender: str, folder: Path, size: str = "once") -> dict[str, float]:
@@ -244,7 +254,7 @@ def main() -> None:
     parser.add_argument("--size", choices=("once", "many"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print("seconds", encode_stage(arguments.worker, arguments.folder, arguments.size))
+        print("stage", *encode_stage(arguments.worker, arguments.folder, arguments.size))
         return
     with tempfile.TemporaryDirectory() as name:
         compare(Path(name), arguments)
@@ -258,19 +268,25 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     for _ in range(arguments.runs):
         for contender in CONTENDERS:
             results[contender].append(run_contender(contender, folder))
-    print(f"{'':12}{'Mtok/s':>8}{'of limit':>10}{'wall s':>8}{'MiB':>8}")
+    print(f"{'':12}{'Mtok/s':>8}{'of limit':>10}{'wall s':>8}{'MiB':>8}{'growth':>8}")
     for name, runs in results.items():
         seconds = statistics.median(run["seconds"] for run in runs)
         pairs = zip(results["limit"], runs, strict=True)
         ratio = statistics.median(limit["seconds"] / run["seconds"] for limit, run in pairs)
         wall = statistics.median(run["wall"] for run in runs)
-        memory = statistics.median(run["memory"] for run in runs)
-        print(f"{name:12}{tokens / seconds / 1e6:8.2f}{ratio:10.2f}{wall:8.1f}{memory:8.0f}")
+        memory, growth = (
+            statistics.median(run[key] for run in runs) for key in ("memory", "growth")
+        )
+        speed = tokens / seconds / 1e6
+        print(f"{name:12}{speed:8.2f}{ratio:10.2f}{wall:8.1f}{memory:8.0f}{growth:8.0f}")
     pairs = zip(results["completion"], results["ours"], strict=True)
     against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
     print(f"ours against completion, encoding stage: {against:.2f}x")
     many = run_stage("ours", folder, "many")
-    print(f"ours at {arguments.factor}x the documents: {many['memory']:.0f} MiB")
+    print(
+        f"ours at {arguments.factor}x the documents: {many['memory']:.0f} MiB, "
+        f"of which the stage added {many['growth']:.0f}"
+    )
 
 
 if __name__ == "__main__":
