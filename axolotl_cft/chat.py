@@ -381,8 +381,7 @@ class ChatStrategy(PreparingStrategy):
             return None
         held_out = is_held_out(key, self.plan.holdout)
         ledger.held_out += held_out
-        ours = not self.plan.holdout or held_out == (self.plan.part == "test")
-        return key if ours else None
+        return key if self.plan.takes(held_out) else None
 
     def _encode_batch(
         self, batch: Mapping[str, list[Any]], indices: Sequence[int], numbers: npt.NDArray

@@ -135,6 +135,10 @@ class Plan:
     stamp: str
     function: PromptFunction | None = None
 
+    def takes(self, held_out: bool) -> bool:
+        """Whether a document belongs here; all do while nothing is held out."""
+        return not self.holdout or held_out == (self.part == "test")
+
     @property
     def prompts_name(self) -> str:
         """`cft.prompts` as one word for tables."""

@@ -291,7 +291,7 @@ def _conversation_rows(
     from axolotl_cft.sampling import is_held_out
 
     plan, key = texts.plan, texts.encoder.key(conversation)
-    if key is None or (plan.holdout and is_held_out(key, plan.holdout) != (plan.part == "test")):
+    if key is None or not plan.takes(is_held_out(key, plan.holdout)):
         return
     ledger, before = Ledger(), Counter[str]()
     for view, (ids, labels) in enumerate(
