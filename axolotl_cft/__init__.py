@@ -2,43 +2,45 @@
 
 What flows where:
 
-    the `cft:` block ─► config.py ─► Plan (options, pool, stamp)       hooks.py, prompts.py: pools
+    the `cft:` block ─► host/plan ─► Plan (options, pool, stamp)       prompts/registry: pools
                                        │
-    documents ─► strategy.py ──────────┤
+    documents ─► host/documents ───────┤
       (Arrow)      │                   ▼
-                   │    choice.py: a chunk's prompts ◄── sampling.py: (seed, text, chunk, view)
+                   │    core/choice: a chunk's prompts ◄── core/sampling: (seed, text, chunk, view)
                    ▼                   │
-                encoder.py ◄───────────┘   tokenizer: text and prompt to ids
+             core/documents ◄──────────┘   tokenizer: text and prompt to ids
                    ▼
-                encoding.py    [BOS] c x [EOS], labels on x
+             core/encoding    [BOS] c x [EOS], labels on x
                    ▼
-                rows (Arrow) + ledger.py: what was read, trained, spent on prompts
+                rows (Arrow) + core/ledger: what was read, trained, spent on prompts
                    ▼
-    Axolotl ◄── plugin.py: registration, cache identity, refusals, the ledger at the trainer
+    Axolotl ◄── host/plugin: registration, cache identity, refusals, the ledger at the trainer
 
-`chat.py` does the same to conversations, on the host's own targets. `encoding`, `sampling`,
-`prompts` and `ledger` are pure: whoever wants to know what CFT does to a document reads the first
-two and nothing else. `cli/` holds a module for each command; `study/` and `report/` compare arms,
+`host/chat` does the same to conversations, on the host's own targets. `core/` is pure: whoever
+wants to know what CFT does to a document reads `core/encoding` and `core/sampling` and nothing
+else. `cli/` holds a module for each command; `study/` and `evaluation/` compare arms,
 `generation/` and `probe/` are about prompts, `icl/` is the paper's synthetic study (it never
-imports Axolotl). Importing this package imports nothing heavy; names resolve on first use.
+imports Axolotl). The doors `strategy`, `chat` and `hooks` are names that configs and packages use.
+Importing this package imports nothing heavy; names resolve on first use.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from axolotl_cft.config import CFTConfig
+    from axolotl_cft.core.options import CFTConfig
+    from axolotl_cft.core.pool import Prompt, PromptPool
     from axolotl_cft.errors import CFTError
-    from axolotl_cft.plugin import CFTPlugin
-    from axolotl_cft.prompts import Prompt, PromptPool, load_pool
+    from axolotl_cft.host.plugin import CFTPlugin
+    from axolotl_cft.prompts.registry import load_pool
 
 _HOME = {
-    "CFTConfig": "config",
+    "CFTConfig": "core.options",
     "CFTError": "errors",
-    "CFTPlugin": "plugin",
-    "Prompt": "prompts",
-    "PromptPool": "prompts",
-    "load_pool": "prompts",
+    "CFTPlugin": "host.plugin",
+    "Prompt": "core.pool",
+    "PromptPool": "core.pool",
+    "load_pool": "prompts.registry",
 }
 
 __all__ = ["CFTConfig", "CFTError", "CFTPlugin", "Prompt", "PromptPool", "load_pool"]

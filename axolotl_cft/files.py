@@ -2,11 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from axolotl_cft.errors import CFTError
 
@@ -75,3 +76,20 @@ def digest_file(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_json(path: Path, mend: str) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        CFTError: unreadable, cut short or no object; ends with `mend`, what to do about it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise CFTError(f"cannot read {path}: {exc.strerror or exc}; {mend}") from exc
+    except ValueError as exc:
+        raise CFTError(f"{path} is not valid JSON (cut short?): {exc}; {mend}") from exc
+    if not isinstance(content, dict):
+        raise CFTError(f"{path} holds no JSON object; {mend}")
+    return content

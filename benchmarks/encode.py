@@ -65,7 +65,7 @@ def write_inputs(folder: Path, megabytes: float, factor: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from axolotl_cft.tiny import build_model, build_tokenizer
+    from axolotl_cft.demo.tiny import build_model, build_tokenizer
 
     texts = docstrings(megabytes)
     tokenizer = build_tokenizer(texts[::8], vocab_size=32_000)

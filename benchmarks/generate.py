@@ -25,12 +25,12 @@ from loopback_llm import Loopback, serve
 from rich.console import Console
 from rich.table import Table
 
-from axolotl_cft.generation.asking import ask_all
 from axolotl_cft.generation.client import Client
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan
-from axolotl_cft.tokens import Tokens
+from axolotl_cft.generation.workers import ask_all
+from axolotl_cft.host.tokens import Tokens
 
 PLAN = PromptPlan(TEXT_ADAPT_CFT, None, 42, Tokens(), 3000)
 

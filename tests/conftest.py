@@ -45,7 +45,7 @@ CHATML_WITH_DATE = (
 
 def tokenizer_texts() -> list[str]:
     """What the test tokenizers learn from: with the prompts in, these take about 30 tokens."""
-    from axolotl_cft.prompts import load_pool
+    from axolotl_cft.prompts.registry import load_pool
 
     pools = [load_pool("paper"), load_pool("negative")]
     return [*TOPICS.values(), *(prompt.text for pool in pools for prompt in pool.prompts)] * 2
@@ -54,7 +54,7 @@ def tokenizer_texts() -> list[str]:
 @pytest.fixture(scope="session")
 def sentencepiece_tokenizer():
     """BPE with byte fallback that sets BOS by itself, as Llama-2's; with a chat template."""
-    from axolotl_cft.tiny import build_tokenizer
+    from axolotl_cft.demo.tiny import build_tokenizer
 
     return build_tokenizer(tokenizer_texts(), vocab_size=900)
 
@@ -112,6 +112,6 @@ def any_tokenizer(request):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory, sentencepiece_tokenizer) -> Path:
     """Folder of a random 2-layer Llama with its tokenizer."""
-    from axolotl_cft.tiny import build_model
+    from axolotl_cft.demo.tiny import build_model
 
     return build_model(tmp_path_factory.mktemp("model"), sentencepiece_tokenizer)

@@ -1,74 +1,35 @@
-"""Who may import whom: the picture in `axolotl_cft/__init__.py`, enforced."""
+"""Who may import whom: the table in CONTRIBUTING.md's tour, enforced."""
 
 import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Module or package below axolotl_cft -> (imports allowed at the top, and more inside functions).
-# `.name` is ours, with all that lies below it; the standard library and a package's own modules are
-# free to all; what is imported for type checkers alone does not count. The longest name decides.
-MAY_IMPORT = {
-    "": ("", ""),
-    # the pure core: what happens to a document
-    "errors": ("", ""),
-    "files": (".errors", ""),
-    "encoding": ("numpy", ""),
-    "sampling": ("", ""),
-    "ledger": (".encoding", ""),
-    "prompts": (".errors yaml", ".hooks"),
-    "hooks": (".errors .prompts pluggy", ""),
-    "config": (".encoding .errors .hooks .prompts pydantic", ""),
-    "choice": (".config .errors .prompts .sampling", ""),
-    "encoder": (".choice .config .encoding .errors .ledger .sampling numpy", ""),
-    # the edge to the host: these alone know Axolotl when they are imported, and nobody but the
-    # commands imports them
-    "strategy": (
-        ".choice .config .encoder .encoding .errors .files .ledger axolotl datasets numpy pyarrow",
-        "",
-    ),
-    "chat": (
-        ".choice .config .encoder .encoding .errors .ledger .sampling .strategy "
-        "axolotl datasets jinja2 numpy",
-        "",
-    ),
-    "plugin": (
-        ".chat .config .encoding .errors .files .ledger .strategy axolotl datasets numpy packaging",
-        "",
-    ),
-    # data and models at hand
-    "tokens": (".config .errors", ".encoder .encoding axolotl transformers yaml"),
-    "corpora": (".errors .files", "datasets pyarrow"),
-    "benchmarks": (".errors .files yaml", ""),
-    "contamination": (".benchmarks", ""),
-    "tiny": ("", "tokenizers torch transformers"),
-    "demo": (".benchmarks .errors .files yaml", ".tiny transformers"),
-    # what the other commands do
-    "generation": (
-        ".corpora .errors .files .prompts .sampling .tokens",
-        "datasets httpx openai pyarrow transformers",
-    ),
-    "probe": (
-        ".config .encoder .encoding .errors .prompts .report.statistics .sampling .tokens "
-        "numpy torch",
-        "matplotlib transformers",
-    ),
-    "report": (".errors numpy scipy", "matplotlib"),
-    "study": (".config .errors .files .ledger filelock psutil pydantic yaml", "axolotl lm_eval"),
-    "icl": (".errors .files torch transformers", "matplotlib"),
-    "icl.presets": (".errors", ""),  # the command's --help reads it
-    # the commands: what --help needs at the top, the work inside functions
-    "cli": (
-        ".encoding .errors .files .icl.presets .prompts click pydantic rich",
-        ". axolotl datasets torch yaml",
-    ),
-}
+
+def read_table(text: str) -> dict[str, tuple[str, str]]:
+    """Module -> (imports allowed at the top, and more inside functions), from the tour.
+
+    What is imported for type checkers alone does not count.
+    """
+    lines = text.partition("| module of `axolotl_cft` |")[2].splitlines()[2:]
+    rules = {}
+    for line in takewhile(lambda line: line.startswith("|"), lines):
+        modules, _, top, inside = (cell.strip() for cell in line.strip("|").split("|"))
+        rule = tuple(cell.replace("`", "").replace("–", "") for cell in (top, inside))
+        for module in modules.replace("`", "").split(","):
+            rules[module.strip().replace("__init__", "")] = rule
+    return rules
+
+
+MAY_IMPORT = read_table((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 TASKS = ("", "datasets")
 """The same for eval_tasks/, which lm-eval runs without us."""
 
@@ -85,7 +46,7 @@ def rule_of(module: str) -> tuple[str, str]:
         if (name := ".".join(parts[:length])) in MAY_IMPORT:
             return MAY_IMPORT[name]
     if module:
-        raise KeyError(f"axolotl_cft.{module} is in no row of MAY_IMPORT")
+        raise KeyError(f"axolotl_cft.{module} is in no row of the tour in CONTRIBUTING.md")
     return MAY_IMPORT[""]
 
 
@@ -113,7 +74,8 @@ def allows(rule: str, module: str, name: str) -> bool:
     if top != "axolotl_cft":
         return top in sys.stdlib_module_names or top in rule.split()
     ours = "." + name.partition(".")[2]
-    free = ["." + module.split(".")[0]] if "." in module else []
+    # A module with a row of its own keeps to it; the others of a room are free among themselves.
+    free = ["." + module.split(".")[0]] if "." in module and module not in MAY_IMPORT else []
     return any(
         ours == word or word == "." or ours.startswith(word + ".") for word in rule.split() + free
     )
@@ -167,22 +129,27 @@ def test_evaluation_tasks_import_nothing_of_ours():
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("encoding", "import torch"),
-        ("encoding", "def f():\n    import torch.nn as nn"),
-        ("encoding", "class A:\n    async def f(self):\n        from transformers import x"),
-        ("encoding", "try:\n    import orjson as json\nexcept ImportError:\n    import json"),
-        ("encoding", "from axolotl_cft.errors import CFTError"),
-        ("ledger", "from axolotl_cft import config"),
-        ("ledger", "from .encoder import DocumentEncoder"),
-        ("prompts", "from axolotl_cft.hooks import pool_sources"),
-        ("encoder", "def f():\n    import axolotl"),
-        ("probe.scoring", "from ..strategy import load"),
-        ("probe.rows", "from axolotl_cft.report import Comparison"),
-        ("report.figures", "import matplotlib.pyplot as plt"),
+        ("core.encoding", "import torch"),
+        ("core.encoding", "def f():\n    import torch.nn as nn"),
+        ("core.encoding", "class A:\n    async def f(self):\n        from transformers import x"),
+        ("core.encoding", "try:\n    import orjson as json\nexcept ImportError:\n    import json"),
+        ("core.encoding", "from axolotl_cft.errors import CFTError"),
+        ("core.encoding", "from axolotl_cft.core.ledger import Ledger"),
+        ("core.ledger", "from axolotl_cft.host import plan"),
+        ("core.pool", "from axolotl_cft.prompts.registry import pool_sources"),
+        ("core.choice", "import transformers"),
+        ("core.documents", "def f():\n    import axolotl"),
+        ("core.conversations", "import datasets"),
+        ("hooks", "from axolotl_cft.prompts.registry import load_pool"),
+        ("host.output_dir", "import axolotl"),
+        ("host.plan", "from axolotl_cft.files import digest_file"),
+        ("probe.scoring", "from ..host.documents import load"),
+        ("probe.rows", "from axolotl_cft.evaluation import Comparison"),
+        ("evaluation.figures", "import matplotlib.pyplot as plt"),
         ("icl.model", "f = lambda: 0\nif True:\n    from axolotl.utils import dict"),
         ("icl.presets", "import torch"),
-        ("generation.rows", "from openai import OpenAI"),
-        ("cli.report", "from axolotl_cft.report.comparison import compare"),
+        ("corpus.rows", "from openai import OpenAI"),
+        ("cli.report", "from axolotl_cft.evaluation.comparison import compare"),
         ("cli.preview", "import datasets"),
         ("", "from axolotl_cft.errors import CFTError"),
     ],
@@ -194,13 +161,13 @@ def test_a_planted_import_is_found(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("prompts", "def f():\n    from axolotl_cft.hooks import pool_sources"),
-        ("report.figures", "def f():\n    import matplotlib.pyplot as plt"),
-        ("report.figures", "from axolotl_cft.report import results\nfrom . import training"),
-        ("probe.results", "from axolotl_cft.report.statistics import mean"),
-        ("cli.report", "def f():\n    from axolotl_cft.report.comparison import compare"),
-        ("encoding", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
-        ("encoding", "import os.path, numpy.typing as npt\nfrom collections import abc"),
+        ("evaluation.figures", "def f():\n    import matplotlib.pyplot as plt"),
+        ("evaluation.figures", "from axolotl_cft.evaluation import results\nfrom . import cost"),
+        ("probe.results", "from axolotl_cft.evaluation.statistics import mean"),
+        ("cli.report", "def f():\n    from axolotl_cft.evaluation.comparison import compare"),
+        ("core.encoding", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
+        ("core.encoding", "import os.path, numpy.typing as npt\nfrom collections import abc"),
+        ("core.documents", "from axolotl_cft.core.choice import Document"),
     ],
 )
 def test_what_the_table_allows_is_not_found(module, source):
@@ -211,6 +178,52 @@ def test_a_new_module_and_a_task_that_knows_us_are_found():
     with pytest.raises(KeyError, match="axolotl_cft.novelty is in no row"):
         rule_of("novelty")
     assert violations("letters", "def f():\n    import axolotl_cft", TASKS)
+
+
+def import_graph(sources: dict[str, tuple[str, bool]], rooms: bool) -> dict[str, set[str]]:
+    """Module (or its room: the first part of its name) -> ours that it imports, anywhere in it."""
+    graph: dict[str, set[str]] = {}
+    for module, (source, is_package) in sources.items():
+        package = ["axolotl_cft", *filter(None, module.split("."))]
+        place = package if is_package else package[:-1]
+        for name, _ in imports(ast.parse(source), place):
+            target = name.removeprefix("axolotl_cft").removeprefix(".")
+            if not name.startswith("axolotl_cft"):
+                continue
+            while target and target not in sources:
+                target = target.rpartition(".")[0]
+            ends = [end.split(".")[0] if rooms else end for end in (module, target)]
+            if ends[0] != ends[1]:
+                graph.setdefault(ends[0], set()).add(ends[1])
+    return graph
+
+
+def our_sources() -> dict[str, tuple[str, bool]]:
+    return {
+        module: (path.read_text(encoding="utf-8"), path.name == "__init__.py")
+        for module, path in our_modules().items()
+    }
+
+
+@pytest.mark.parametrize("rooms", [False, True])
+def test_no_circle(rooms):
+    assert list(TopologicalSorter(import_graph(our_sources(), rooms)).static_order())
+
+
+@pytest.mark.parametrize("rooms", [False, True])
+def test_a_planted_circle_is_found(rooms):
+    sources = our_sources()
+    sources["core.pool"] = (
+        sources["core.pool"][0] + "\ndef f():\n    from axolotl_cft.prompts import registry\n",
+        False,
+    )
+    with pytest.raises(CycleError):
+        TopologicalSorter(import_graph(sources, rooms)).prepare()
+
+
+def test_the_top_of_the_package_is_small():
+    rooms = [path for path in (ROOT / "axolotl_cft").iterdir() if path.name != "__pycache__"]
+    assert len(rooms) <= 20
 
 
 HELP_OF_EVERY_COMMAND = """

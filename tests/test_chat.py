@@ -15,12 +15,14 @@ from host import fit, host_config, losses, prepare
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_cft.chat import ChatEncoder, ChatStrategy, carry_labels, load_pinned, put_prompt
-from axolotl_cft.config import CFTConfig, make_plan
-from axolotl_cft.encoding import IGNORE_INDEX
+from axolotl_cft.core.conversations import carry_labels, put_prompt
+from axolotl_cft.core.encoding import IGNORE_INDEX
+from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import load_pool
-from axolotl_cft.strategy import Task, descriptions
+from axolotl_cft.host.chat import ChatEncoder, ChatStrategy, load_pinned
+from axolotl_cft.host.plan import make_plan
+from axolotl_cft.host.preparing import Task, descriptions
+from axolotl_cft.prompts.registry import load_pool
 
 SPECIALS = """
     <unk> <s> </s> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [TOOL_CALLS] [TOOL_RESULTS]

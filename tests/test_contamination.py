@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_cft.cli import main
-from axolotl_cft.contamination import OverlapIndex, load_items, words_of
-from axolotl_cft.corpora import Field, HubDataset
+from axolotl_cft.corpus.contamination import OverlapIndex, load_items, words_of
+from axolotl_cft.corpus.readers import Field, HubDataset
 from axolotl_cft.errors import CFTError
 
-FIXTURES = Path(__file__).parents[1] / "axolotl_cft" / "demo_data" / "benchmarks"
+FIXTURES = Path(__file__).parents[1] / "axolotl_cft" / "demo" / "data" / "benchmarks"
 
 
 def overlaps(item: list[str], document: list[str], n: int) -> bool:

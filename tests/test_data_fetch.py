@@ -8,9 +8,9 @@ import datasets
 import pytest
 from click.testing import CliRunner
 
-from axolotl_cft.benchmarks import catalogue, fetch, task_benchmarks
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.tasks import catalogue, fetch, task_benchmarks
 
 ROWS = {
     "cais/mmlu": {"question": "Why? Ω", "subject": "s", "choices": ["a", "b"], "answer": 1},

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from axolotl_cft import demo
 from axolotl_cft.cli import main
+from axolotl_cft.demo import steps as demo
 from axolotl_cft.errors import CFTError
 
 

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from axolotl_cft.config import parse_options
-from axolotl_cft.prompts import load_pool, parse_pool
+from axolotl_cft.core.pool import parse_pool
+from axolotl_cft.host.plan import parse_options
+from axolotl_cft.prompts.registry import load_pool
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [DOCS / name for name in ("data.md", "pools.md", "probe.md")]

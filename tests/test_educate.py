@@ -11,8 +11,8 @@ from loopback_llm import GOOD, REFUSING, Loopback, passage_for, prompt_for, serv
 
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.chat_rows import SERVICES, chat_jsonl
-from axolotl_cft.generation.items import Item, named_test, read_item
+from axolotl_cft.generation.export import SERVICES, chat_jsonl
+from axolotl_cft.generation.questions import Item, named_test, read_item
 
 
 def question(index: int) -> str:

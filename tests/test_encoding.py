@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_cft.encoding import (
+from axolotl_cft.core.encoding import (
     IGNORE_INDEX,
     Frame,
     RowBuffer,

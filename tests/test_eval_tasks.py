@@ -24,11 +24,11 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from sklearn.metrics import accuracy_score, f1_score
 
-from axolotl_cft.benchmarks import catalogue, task_benchmarks
+from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = REPOSITORY / "eval_tasks"
-FIXTURES = REPOSITORY / "axolotl_cft" / "demo_data" / "benchmarks"
+FIXTURES = REPOSITORY / "axolotl_cft" / "demo" / "data" / "benchmarks"
 HARNESS_TASKS = Path(lm_eval.__file__).parent / "tasks"
 
 CHOICES = {

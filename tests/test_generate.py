@@ -31,7 +31,7 @@ from loopback_llm import (
 
 from axolotl_cft.cli import main
 from axolotl_cft.generation.client import Client
-from axolotl_cft.prompts import load_pool
+from axolotl_cft.prompts.registry import load_pool
 
 COMMAND = [sys.executable, "-c", "from axolotl_cft.cli import main; main()", "generate"]
 
@@ -280,9 +280,10 @@ def test_a_hub_dataset_is_downloaded_once(tmp_path, monkeypatch):
 def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokenizer):
     import datasets
 
-    from axolotl_cft.config import CFTConfig, make_plan
-    from axolotl_cft.encoder import DocumentEncoder
-    from axolotl_cft.encoding import RowBuffer
+    from axolotl_cft.core.documents import DocumentEncoder
+    from axolotl_cft.core.encoding import RowBuffer
+    from axolotl_cft.core.options import CFTConfig
+    from axolotl_cft.host.plan import make_plan
 
     corpus = make_corpus(tmp_path, 12)
     with serve(Loopback()) as server:

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.asking import _Commits
 from axolotl_cft.generation.checks import Reply, judge_prompt, judge_text, strip_wrapping
-from axolotl_cft.generation.cutting import count_sentences, cut_at_sentence, sentence_ends
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
-from axolotl_cft.prompts import load_pool
-from axolotl_cft.tokens import Tokens, read_tokens
+from axolotl_cft.generation.sentences import count_sentences, cut_at_sentence, sentence_ends
+from axolotl_cft.generation.workers import _Commits
+from axolotl_cft.host.tokens import Tokens, read_tokens
+from axolotl_cft.prompts.registry import load_pool
 
 TEXT = (
     "Insulin lets cells take up glucose from the blood, and without it the blood sugar rises "
@@ -165,8 +165,9 @@ def test_a_cut_is_a_prefix_within_the_limit(text, limit):
 
 
 def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
-    from axolotl_cft.config import CFTConfig, DatasetOptions, make_plan
-    from axolotl_cft.encoder import DocumentEncoder
+    from axolotl_cft.core.documents import DocumentEncoder
+    from axolotl_cft.core.options import CFTConfig, DatasetOptions
+    from axolotl_cft.host.plan import make_plan
 
     def is_cut(prompt_format: str, budget: int) -> bool:
         options = CFTConfig(

@@ -12,10 +12,16 @@ import pytest
 from conftest import make_documents, write_jsonl
 from datasets import Dataset
 
-from axolotl_cft.config import CFTConfig, make_plan
+from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
-from axolotl_cft.hooks import load_function, plugin_manager, pool_sources
-from axolotl_cft.prompts import all_pools, load_pool
+from axolotl_cft.host.plan import make_plan
+from axolotl_cft.prompts.registry import (
+    all_pools,
+    load_function,
+    load_pool,
+    plugin_manager,
+    pool_sources,
+)
 
 EXAMPLE = Path(__file__).parent / "example_plugin"
 
@@ -92,8 +98,9 @@ def plan_for(prompts, **options):
 
 
 def encode(tokenizer, rows, prompts, **options):
-    from axolotl_cft.encoder import DocumentEncoder
-    from axolotl_cft.strategy import CFTStrategy, Task
+    from axolotl_cft.core.documents import DocumentEncoder
+    from axolotl_cft.host.documents import CFTStrategy
+    from axolotl_cft.host.preparing import Task
 
     plan = plan_for(prompts, **options)
     strategy = CFTStrategy(DocumentEncoder(tokenizer, plan, 192), "text", Task(plan, 192, "corpus"))

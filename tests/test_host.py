@@ -12,9 +12,9 @@ import torch
 from conftest import make_documents, write_jsonl
 from host import fit, host_config, losses, prepare, write_config
 
-from axolotl_cft.encoding import IGNORE_INDEX
+from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
-from axolotl_cft.strategy import descriptions
+from axolotl_cft.host.preparing import descriptions
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from datasets import Dataset
 from host import host_config, prepare
 from transformers import AutoTokenizer
 
-from axolotl_cft.config import CFTConfig, make_plan
-from axolotl_cft.encoder import DocumentEncoder
+from axolotl_cft.core.documents import DocumentEncoder
+from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
-from axolotl_cft.strategy import CFTStrategy, Task
+from axolotl_cft.host.documents import CFTStrategy
+from axolotl_cft.host.plan import make_plan
+from axolotl_cft.host.preparing import Task
 
 POOL = """\
 name: metadata

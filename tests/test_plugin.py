@@ -12,7 +12,7 @@ from datasets import Dataset
 from host import fit, host_config, load_cfg, prepare
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import load_pool
+from axolotl_cft.prompts.registry import load_pool
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def register(config):
     """What `CFTPlugin.register` alone does to a raw config; no model, no validation."""
     from axolotl.utils.dict import DictDefault
 
-    from axolotl_cft.plugin import CFTPlugin
+    from axolotl_cft.host.plugin import CFTPlugin
 
     cfg = DictDefault(config)
     CFTPlugin().register(cfg)
@@ -132,7 +132,7 @@ def test_rows_of_the_test_part_have_their_own_length(config, corpus):
 
 
 def test_a_dataset_listed_twice_is_counted_twice(config):
-    from axolotl_cft.strategy import descriptions
+    from axolotl_cft.host.preparing import descriptions
 
     config["datasets"].append(dict(config["datasets"][0]))
     _, meta = prepare(config)
@@ -182,7 +182,7 @@ def test_spelling_out_a_default_changes_nothing(config):
 
 def test_encoding_version_enters_the_identity(config, monkeypatch):
     before = stamp(config)
-    monkeypatch.setattr("axolotl_cft.config.ENCODING_VERSION", 999)
+    monkeypatch.setattr("axolotl_cft.host.plan.ENCODING_VERSION", 999)
     assert stamp(config) != before
 
 
@@ -195,7 +195,7 @@ def test_registering_twice_is_registering_once(config):
 
 
 def test_test_datasets_go_without_prompts_unless_they_ask(config, corpus):
-    from axolotl_cft.strategy import PLANS
+    from axolotl_cft.host.preparing import PLANS
 
     config["cft"] |= {"holdout": 0.2, "views": 2, "dropout": 0.1}
     config["test_datasets"] = [
@@ -309,7 +309,7 @@ def test_it_stands_beside_a_prompt_format_of_ones_own(config):
 
 
 def test_an_old_host_is_refused(config, monkeypatch):
-    monkeypatch.setattr("axolotl_cft.plugin.version", lambda name: "0.17.2")
+    monkeypatch.setattr("axolotl_cft.host.checks.version", lambda name: "0.17.2")
     with pytest.raises(CFTError, match=r"axolotl 0.17.2 is too old .*pip install"):
         register(config)
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from conftest import make_documents, write_jsonl
 
 from axolotl_cft.cli import main
-from axolotl_cft.cli.preview import collect, decode_spans
-from axolotl_cft.prompts import load_pool
+from axolotl_cft.preview.rows import collect, decode_spans
+from axolotl_cft.prompts.registry import load_pool
 
 
 @pytest.fixture

@@ -14,15 +14,16 @@ from click.testing import CliRunner, Result
 from conftest import make_documents, write_jsonl
 
 from axolotl_cft.cli import main
-from axolotl_cft.config import DatasetOptions, Plan
-from axolotl_cft.encoder import DocumentEncoder
-from axolotl_cft.encoding import IGNORE_INDEX, RowBuffer
+from axolotl_cft.core.documents import DocumentEncoder
+from axolotl_cft.core.encoding import IGNORE_INDEX, RowBuffer
+from axolotl_cft.core.options import DatasetOptions, Plan
+from axolotl_cft.core.pool import PromptPool
+from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
 from axolotl_cft.probe.results import resample_changes
 from axolotl_cft.probe.rows import RowMaker, make_arms, make_rows, sample_documents, shuffle_words
 from axolotl_cft.probe.scoring import score
-from axolotl_cft.prompts import PromptPool, load_pool
-from axolotl_cft.sampling import text_key
+from axolotl_cft.prompts.registry import load_pool
 
 MAX_TOKENS = 40
 POOL = """\

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from axolotl_cft.core.pool import Prompt, read_pool
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import Prompt, builtin_pools, load_pool, read_pool
+from axolotl_cft.prompts.registry import builtin_pools, load_pool
 
 STRATEGIES = {
     "Application of Knowledge",

@@ -22,8 +22,8 @@ from sklearn.metrics import f1_score
 
 from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
-from axolotl_cft.ledger import Ledger
-from axolotl_cft.report.comparison import Comparison, is_percent
+from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.evaluation.comparison import Comparison, is_percent
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
 TOPICS = "Finance;Technology;Tax & Accounting;Business & Management;Government & Controls;Industry"
@@ -461,7 +461,7 @@ def test_the_papers_numbers_stand_apart(root: Path, three: str, tmp_path: Path) 
 
 
 def test_the_papers_averages_are_means() -> None:
-    content = json.loads(files("axolotl_cft.report").joinpath("paper.json").read_text())
+    content = json.loads(files("axolotl_cft.evaluation").joinpath("paper.json").read_text())
     printed_otherwise = []
     for models in content["groups"].values():
         for model, rows in models.items():

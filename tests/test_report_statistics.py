@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from axolotl_cft.report.statistics import (
+from axolotl_cft.evaluation.statistics import (
     Difference,
     Outcomes,
     average,
@@ -61,7 +61,7 @@ def test_resampling_patterns_is_resampling_items() -> None:
 
 def test_large_draws_are_made_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((2, 50))
-    monkeypatch.setattr("axolotl_cft.report.statistics._BLOCK", 1_000)
+    monkeypatch.setattr("axolotl_cft.evaluation.statistics._BLOCK", 1_000)
     draws = Outcomes(values).resampled_scores("task", 2_050)
     assert draws.shape == (2_050, 2)
     assert draws.mean(axis=0) == pytest.approx(values.mean(axis=1), abs=0.01)

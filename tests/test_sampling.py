@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_cft.sampling import draw, is_dropped, is_held_out, text_key, uniform
+from axolotl_cft.core.sampling import draw, is_dropped, is_held_out, text_key, uniform
 
 IDS = [f"p{i}" for i in range(10)]
 KEYS = [text_key(f"document {i}") for i in range(4000)]

@@ -13,13 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from axolotl_cft.config import CFTConfig, make_plan
-from axolotl_cft.encoder import DocumentEncoder
-from axolotl_cft.encoding import IGNORE_INDEX
+from axolotl_cft.core.documents import DocumentEncoder
+from axolotl_cft.core.encoding import IGNORE_INDEX
+from axolotl_cft.core.options import CFTConfig
+from axolotl_cft.core.sampling import is_held_out, text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import load_pool
-from axolotl_cft.sampling import is_held_out, text_key
-from axolotl_cft.strategy import FEATURES, CFTStrategy, Task, descriptions
+from axolotl_cft.host.documents import CFTStrategy
+from axolotl_cft.host.plan import make_plan
+from axolotl_cft.host.preparing import FEATURES, Task, descriptions
+from axolotl_cft.prompts.registry import load_pool
 
 
 def strategy_for(
@@ -115,8 +117,8 @@ def test_order_batches_and_streaming_change_nothing(any_tokenizer, monkeypatch):
     backwards, other = encode(any_tokenizer, texts[::-1])
     assert Counter(map(tuple, backwards["input_ids"])) == by_row
     assert other.to_dict() == ledger.to_dict()
-    monkeypatch.setattr("axolotl_cft.strategy.BATCH_BYTES", 300)
-    monkeypatch.setattr("axolotl_cft.strategy.SLICE_BYTES", 100)
+    monkeypatch.setattr("axolotl_cft.host.documents.BATCH_BYTES", 300)
+    monkeypatch.setattr("axolotl_cft.host.documents.SLICE_BYTES", 100)
     small, _ = encode(any_tokenizer, texts)
     assert small["input_ids"] == rows["input_ids"]
     stream = Dataset.from_dict({"text": texts}).to_iterable_dataset(num_shards=4)
@@ -206,7 +208,7 @@ def test_ledger_rides_along_and_survives_merging(sentencepiece_tokenizer):
 
 
 def test_batches_are_bounded_whatever_the_order_of_lengths(sentencepiece_tokenizer, monkeypatch):
-    monkeypatch.setattr("axolotl_cft.strategy.BATCH_BYTES", 100_000)
+    monkeypatch.setattr("axolotl_cft.host.documents.BATCH_BYTES", 100_000)
     short, long = ["a" * 10] * 3000, ["b" * 5_000] * 100
 
     def batch(texts, **options):

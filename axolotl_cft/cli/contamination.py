@@ -23,8 +23,8 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 
 if TYPE_CHECKING:
-    from axolotl_cft.contamination import Tally
-    from axolotl_cft.corpora import Part
+    from axolotl_cft.corpus.contamination import Tally
+    from axolotl_cft.corpus.readers import Part
 
 Advance = Callable[[int, int], None]
 REPORT = "contamination.json"
@@ -75,8 +75,8 @@ def contamination(
       axolotl-cft contamination corpus.jsonl --tasks cft_medical \\
           --remove --output-dir clean/
     """
-    from axolotl_cft.contamination import OverlapIndex, Tally, load_items
-    from axolotl_cft.corpora import Field, open_corpus
+    from axolotl_cft.corpus.contamination import OverlapIndex, Tally, load_items
+    from axolotl_cft.corpus.readers import Field, open_corpus
 
     console = Console(stderr=True)
     parts = open_corpus(corpus, Field(field), subset=subset, split=split)

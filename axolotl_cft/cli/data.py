@@ -44,8 +44,8 @@ def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
       CFT_DATA_DIR=benchmarks lm_eval --model hf --model_args pretrained=MODEL \\
           --tasks cft_medical
     """
-    from axolotl_cft.benchmarks import catalogue, task_benchmarks
-    from axolotl_cft.benchmarks import fetch as fetch_splits
+    from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks
+    from axolotl_cft.evaluation.tasks import fetch as fetch_splits
 
     chosen = set(task_benchmarks(tasks).values())
     total = sum(len(catalogue().BENCHMARKS[benchmark].splits) for benchmark in chosen)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from axolotl_cft.demo import ArmResult
+    from axolotl_cft.demo.steps import ArmResult
 
 
 @click.command(
@@ -47,8 +47,8 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
     """
     from rich.console import Console
 
-    from axolotl_cft import demo as steps
-    from axolotl_cft.cli.preview import quiet_imports
+    from axolotl_cft.demo import steps
+    from axolotl_cft.preview.rows import quiet_imports
 
     console = Console(highlight=False)
     if (output_dir / steps.MARKER).exists():
@@ -87,7 +87,8 @@ def _step(console: "Console", what: str) -> Iterator[None]:
 
 
 def _show_row(config: Path, console: "Console") -> None:
-    from axolotl_cft.cli.preview import collect, render
+    from axolotl_cft.preview.rows import collect
+    from axolotl_cft.preview.terminal import render
 
     with _step(console, f"Encoding (as `axolotl-cft preview {config}` does)"):
         previews = collect(config, rows=1)
@@ -99,7 +100,7 @@ def _table(results: "dict[str, ArmResult]") -> "Table":
     """Losses and ledgers side by side."""
     from rich.table import Table
 
-    from axolotl_cft.demo import ARMS
+    from axolotl_cft.demo.steps import ARMS
 
     arms = list(results.values())
     digests = [arm.train["targets_digest"] for arm in arms]
@@ -132,8 +133,8 @@ def _table(results: "dict[str, ArmResult]") -> "Table":
 
 def _evaluate(ctx: click.Context, output_dir: Path, console: "Console") -> None:
     """Evaluate both arms, and write the report with its own command."""
-    from axolotl_cft import demo as steps
     from axolotl_cft.cli.report import report
+    from axolotl_cft.demo import steps
 
     folders = {}
     for arm in steps.ARMS:

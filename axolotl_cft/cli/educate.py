@@ -3,11 +3,10 @@
 import contextlib
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,23 +15,22 @@ from axolotl_cft.cli.llm_options import (
     ENDPOINT_OPTIONS,
     PROMPT_OPTIONS,
     Closing,
-    Endpoint,
     PromptOptions,
     bundled,
-    identity_of,
     print_estimate,
-    read_instruction,
-    settle,
+    progress,
 )
 from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
+from axolotl_cft.generation.guard import Guard
+from axolotl_cft.generation.run import Endpoint, identity_of, read_instruction, settle
 
 if TYPE_CHECKING:
-    from axolotl_cft.generation.items import Item
+    from axolotl_cft.corpus.rows import Corpus
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.prompting import PromptPlan
-    from axolotl_cft.generation.rows import Corpus
+    from axolotl_cft.generation.questions import Item
 
 TEXT, PROMPT = "text", "contextual_prompt"
 TYPICAL_TEXT_TOKENS = 700
@@ -50,8 +48,8 @@ class Source:
 
     def open(self, items: str) -> "tuple[Corpus, list[str]]":
         """The corpus behind a path or hub name, and the file or split names it goes by."""
-        from axolotl_cft.corpora import Field, open_corpus
-        from axolotl_cft.generation.rows import Corpus
+        from axolotl_cft.corpus.readers import Field, open_corpus
+        from axolotl_cft.corpus.rows import Corpus
 
         field = Field(self.question_field, "--question-field")
         parts = open_corpus(items, field, subset=self.subset, split=self.split, streamed=False)
@@ -61,7 +59,7 @@ class Source:
 
     def read(self, corpus: "Corpus") -> "dict[str, Item]":
         """The items by their place, in order."""
-        from axolotl_cft.generation.items import read_item
+        from axolotl_cft.generation.questions import read_item
 
         corpus.refuse_columns([TEXT, PROMPT])
         read = {
@@ -87,77 +85,6 @@ SOURCE_OPTIONS = (
     SUBSET,
     SPLIT,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Guard:
-    """What keeps evaluation items out of the training rows."""
-
-    tasks: list[str]
-    data_dir: Path | None
-    ngram: int
-    drop_overlapping: bool
-    allow_test_split: bool
-
-    def check_names(self, names: Sequence[str]) -> None:
-        """Refuse files or splits that are a test set by their name; nothing is read.
-
-        Raises:
-            CFTError: names the first of them.
-        """
-        from axolotl_cft.generation.items import named_test
-
-        if self.allow_test_split:
-            click.echo("warning: nothing keeps test items out (--allow-test-split)", err=True)
-            return
-        for name in names:
-            if named_test(name):
-                raise CFTError(
-                    f"'{name}' is a test split by its name: a model trained on texts made from it "
-                    "knows the test; use the train split (--allow-test-split overrides this)"
-                )
-
-    def check_items(self, items: "dict[str, Item]", output_dir: Path) -> list[bool]:
-        """Which items may be used.
-
-        Args:
-            items: the items by their place.
-            output_dir: receives `overlaps.jsonl` where some overlap with the evaluation sets.
-
-        Raises:
-            CFTError: some overlap, and are to be neither dropped nor allowed; or the evaluation
-                sets cannot be read.
-        """
-        hits = [] if self.allow_test_split else self._overlaps(items)
-        path = output_dir / "overlaps.jsonl"
-        if not hits:
-            path.unlink(missing_ok=True)  # an earlier run's
-            return [True] * len(items)
-        write_atomic(path, "".join(json.dumps(hit, ensure_ascii=False) + "\n" for hit in hits))
-        if not self.drop_overlapping:
-            first = hits[0]
-            raise CFTError(
-                f"{len(hits)} of {len(items)} items overlap with the evaluation sets, the first "
-                f"being {first['place']} with item {first['item']} of {first['task']} "
-                f'("{first["words"]}"); {path} lists them: --drop-overlapping leaves them out, '
-                "--allow-test-split keeps them"
-            )
-        overlapping = {hit["place"] for hit in hits}
-        click.echo(f"{len(hits)} items that overlap with the evaluation sets left out: {path}")
-        return [place not in overlapping for place in items]
-
-    def _overlaps(self, items: "dict[str, Item]") -> list[dict[str, Any]]:
-        """The first hit of every item that overlaps."""
-        from rich.console import Console
-
-        from axolotl_cft.contamination import OverlapIndex, load_items
-
-        with Console(stderr=True).status("Comparing with the evaluation sets"):
-            index = OverlapIndex.build(load_items(self.tasks, self.data_dir), self.ngram)
-            found = ((place, index.find(item.question)) for place, item in items.items())
-            return [
-                {"place": place, **dataclasses.asdict(hits[0])} for place, hits in found if hits
-            ]
 
 
 GUARD_OPTIONS = (
@@ -232,9 +159,9 @@ def educate(
           --model qwen3 --base-url http://localhost:8000/v1 --output-dir texts/
     """
     from axolotl_cft.generation.instructions import EDUCATE
-    from axolotl_cft.generation.items import item_key
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.outcome import finish
+    from axolotl_cft.generation.questions import item_key
 
     corpus, names = source.open(items)
     guard.check_names(names)
@@ -287,12 +214,18 @@ def _answer(
         The two columns, and for each item the key of the answer that decides about its row: the
         prompt's, or the text's where that was rejected.
     """
-    from axolotl_cft.generation.items import item_key, text_job
     from axolotl_cft.generation.prompting import prompt_key, resolve_answers
-    from axolotl_cft.prompts import load_pool
+    from axolotl_cft.generation.questions import item_key, text_job
+    from axolotl_cft.prompts.registry import load_pool
 
     pool = load_pool(closing.fallback) if closing.fallback else None
-    ask = partial(settle, journal=journal, endpoint=endpoint, retry_rejects=closing.retry_rejects)
+    ask = partial(
+        settle,
+        journal=journal,
+        endpoint=endpoint,
+        retry_rejects=closing.retry_rejects,
+        progress=progress,
+    )
     text_keys = [item_key(item) if item else None for item in items]
     makers = ((item_key(item), partial(text_job, item, instruction)) for item in items if item)
     ask("Texts", text_keys, makers)
@@ -308,8 +241,8 @@ def _answer(
 def _print_estimate(
     items: "Sequence[Item | None]", instruction: str, plan: "PromptPlan", endpoint: Endpoint
 ) -> None:
-    from axolotl_cft.generation.items import text_job
     from axolotl_cft.generation.prompting import prompt_key
+    from axolotl_cft.generation.questions import text_job
 
     distinct = {item for item in items if item}
     texts = sum(plan.estimate(text_job(item, instruction).request) for item in distinct)
@@ -331,7 +264,7 @@ def _export(
     columns: "Mapping[str, Sequence[str | None]]", output_dir: Path, plan: "PromptPlan"
 ) -> None:
     """Write the chat rows of every service; all limits are checked before anything is written."""
-    from axolotl_cft.generation.chat_rows import SERVICES, chat_jsonl
+    from axolotl_cft.generation.export import SERVICES, chat_jsonl
 
     pairs = [
         (prompt, text)

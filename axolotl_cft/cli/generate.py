@@ -12,21 +12,20 @@ from axolotl_cft.cli.llm_options import (
     ENDPOINT_OPTIONS,
     PROMPT_OPTIONS,
     Closing,
-    Endpoint,
     PromptOptions,
     bundled,
-    identity_of,
     print_estimate,
-    settle,
+    progress,
 )
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.run import Endpoint, identity_of, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from axolotl_cft.corpus.rows import Corpus
     from axolotl_cft.generation.prompting import PromptPlan
-    from axolotl_cft.generation.rows import Corpus
 
 COLUMN = "contextual_prompt"
 
@@ -72,12 +71,12 @@ def generate(
     """
     from rich.console import Console
 
-    from axolotl_cft.corpora import Field, open_corpus
+    from axolotl_cft.corpus.readers import Field, open_corpus
+    from axolotl_cft.corpus.rows import Corpus
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.outcome import finish
     from axolotl_cft.generation.prompting import prompt_key, resolve_answers
-    from axolotl_cft.generation.rows import Corpus
-    from axolotl_cft.prompts import load_pool
+    from axolotl_cft.prompts.registry import load_pool
 
     parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=False)
     source = Corpus(corpus, parts)
@@ -92,7 +91,7 @@ def generate(
     identity = identity_of("generate", keys, endpoint, plan)
     with contextlib.closing(Journal(output_dir / "journal.jsonl", identity)) as journal:
         makers = ((prompt_key(text), partial(plan.job, text)) for text in source.texts())
-        settle("Prompts", keys, makers, journal, endpoint, closing.retry_rejects)
+        settle("Prompts", keys, makers, journal, endpoint, closing.retry_rejects, progress)
         described = {"corpus": corpus, **identity, "instruction_text": plan.instruction}
         written = finish(
             source,

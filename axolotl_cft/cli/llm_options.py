@@ -3,21 +3,18 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.run import read_instruction
 
 if TYPE_CHECKING:
-    from axolotl_cft.generation.asking import Job, Meter
-    from axolotl_cft.generation.client import Client
-    from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.prompting import PromptPlan
+    from axolotl_cft.generation.workers import Meter
 
 Command = Callable[..., None]
 
@@ -40,39 +37,6 @@ class JsonObject(click.ParamType):
         if not isinstance(parsed, dict):
             self.fail("not a JSON object, such as '{\"temperature\": 0}'", param, ctx)
         return parsed
-
-
-@dataclasses.dataclass(frozen=True)
-class Endpoint:
-    """Whom to ask, and how hard."""
-
-    model: str | None
-    base_url: str | None
-    concurrency: int
-    attempts: int
-    max_retries: int
-    timeout: float
-    max_output_tokens: int
-    request: dict[str, Any]
-
-    def client(self) -> "Client":
-        """A client for one event loop."""
-        from axolotl_cft.generation.client import Client
-
-        return Client(
-            self.named_model(),
-            self.base_url,
-            timeout=self.timeout,
-            max_retries=self.max_retries,
-            max_output_tokens=self.max_output_tokens,
-            request=self.request,
-        )
-
-    def named_model(self) -> str:
-        """The model, which only `--estimate` can do without."""
-        if not self.model:
-            raise click.UsageError("name the model with --model, or set OPENAI_MODEL")
-        return self.model
 
 
 ENDPOINT_OPTIONS = (
@@ -142,8 +106,8 @@ class PromptOptions:
         """The plan; reads the instruction, the pool, the config and the tokenizer."""
         from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
         from axolotl_cft.generation.prompting import PromptPlan
-        from axolotl_cft.prompts import load_pool
-        from axolotl_cft.tokens import read_tokens
+        from axolotl_cft.host.tokens import read_tokens
+        from axolotl_cft.prompts.registry import load_pool
 
         return PromptPlan(
             instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),
@@ -210,23 +174,6 @@ def bundled(
     return decorate
 
 
-def read_instruction(path: Path | None, default: str) -> str:
-    """The text of an instruction file, or the default.
-
-    Raises:
-        CFTError: the file cannot be read or is empty.
-    """
-    if path is None:
-        return default
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise CFTError(f"the instruction {path} cannot be read: {exc}") from exc
-    if not text:
-        raise CFTError(f"the instruction {path} is empty: write into it what the model shall do")
-    return text
-
-
 @dataclasses.dataclass(frozen=True)
 class Closing:
     """What becomes of rejected answers, and the form of the rows written."""
@@ -254,78 +201,9 @@ CLOSING_OPTIONS = (
 )
 
 
-def identity_of(
-    command: str, keys: Sequence[str | None], endpoint: Endpoint, plan: "PromptPlan"
-) -> dict[str, Any]:
-    """What decides a run's answers: a half-done run goes on only under the same.
-
-    The endpoint's address, and how hard it is asked, do not enter.
-    """
-    digest = hashlib.sha256("\n".join(key or "" for key in keys).encode()).hexdigest()
-    return {
-        "command": command,
-        "input": f"{len(keys)} rows, digest {digest[:16]}",
-        "model": endpoint.named_model(),
-        "request": endpoint.request,
-        **plan.identity(),
-    }
-
-
-def settle(
-    label: str,
-    keys: Iterable[str | None],
-    makers: Iterable[tuple[str | None, Callable[[], "Job"]]],
-    journal: "Journal",
-    endpoint: Endpoint,
-    retry_rejects: bool,
-) -> None:
-    """Ask, under a progress bar, what the journal does not hold yet; equal keys are asked once.
-
-    Args:
-        label: of the progress bar.
-        keys: all that are wanted; None is nothing.
-        makers: key and how to make its job, in the order to ask; read as requests become free.
-        journal: where the answers are and go.
-        endpoint: whom to ask.
-        retry_rejects: whether an answer given up earlier counts as none.
-    """
-    wanted = {key for key in keys if key is not None}
-    done = {
-        key
-        for key in wanted & journal.entries.keys()
-        if not (retry_rejects and "reject" in journal.entries[key])
-    }
-    left = wanted - done
-    if not left:
-        return
-
-    def jobs() -> Iterator["Job"]:
-        for key, make in makers:
-            if key in left:
-                left.remove(key)
-                yield make()
-
-    from axolotl_cft.generation.asking import ask_all
-
-    with _progress(label, len(wanted), len(done)) as show:
-        try:
-            ask_all(
-                jobs(),
-                journal,
-                endpoint.client,
-                concurrency=endpoint.concurrency,
-                attempts=endpoint.attempts,
-                show=show,
-            )
-        except KeyboardInterrupt:
-            raise CFTError(
-                f"stopped; {len(journal.entries)} answers are kept, and the same command goes on "
-                "from there"
-            ) from None
-
-
 @contextlib.contextmanager
-def _progress(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
+def progress(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
+    """A bar over answers, with their rate, tokens and faults."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -343,16 +221,16 @@ def _progress(label: str, total: int, done: int) -> Iterator[Callable[["Meter"],
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(label, total=total, completed=done, state="")
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(label, total=total, completed=done, state="")
 
         def show(meter: "Meter") -> None:
-            speed = meter.settled / (progress.tasks[bar].elapsed or 1.0)
+            speed = meter.settled / (bars.tasks[bar].elapsed or 1.0)
             errors = meter.retries + meter.asked_again
             state = (
                 f"{speed:.1f}/s {meter.tokens:,} tokens {errors} errors {meter.rejected} rejected"
             )
-            progress.update(bar, completed=done + meter.settled, state=state)
+            bars.update(bar, completed=done + meter.settled, state=state)
 
         yield show
 

@@ -12,8 +12,8 @@ import click
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, NameList
 
 if TYPE_CHECKING:
-    from axolotl_cft.corpora import Part
-    from axolotl_cft.prompts import PromptPool
+    from axolotl_cft.core.pool import PromptPool
+    from axolotl_cft.corpus.readers import Part
 
 RESULT = "probe.json"
 
@@ -125,9 +125,9 @@ def probe(
       axolotl-cft probe --model meta-llama/Llama-2-7b-hf --data corpus.parquet \\
           --pools paper,negative --output-dir probe/
     """
-    from axolotl_cft.corpora import Field, open_corpus
-    from axolotl_cft.prompts import load_pool
-    from axolotl_cft.tokens import read_tokens
+    from axolotl_cft.corpus.readers import Field, open_corpus
+    from axolotl_cft.host.tokens import read_tokens
+    from axolotl_cft.prompts.registry import load_pool
 
     asked = [load_pool(name) for name in pools]
     parts = open_corpus(data, Field(field), subset=subset, split=split)

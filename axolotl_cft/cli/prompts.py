@@ -11,10 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from axolotl_cft.prompts import Prompt, PromptPool, all_pools, load_pool
+from axolotl_cft.core.pool import Prompt, PromptPool
+from axolotl_cft.prompts.registry import all_pools, load_pool
 
 if TYPE_CHECKING:
-    from axolotl_cft.tokens import Tokens
+    from axolotl_cft.host.tokens import Tokens
 
 SIMILAR = 0.8
 """Share of common words (Jaccard) from which on two prompts are called near duplicates."""
@@ -114,7 +115,7 @@ def check(
     if pool.columns:
         _print(Text(f"columns it names: {', '.join(sorted(pool.columns))}"))
     if tokenizer or config:
-        from axolotl_cft.tokens import read_tokens
+        from axolotl_cft.host.tokens import read_tokens
 
         _report_tokens(pool, read_tokens(config, tokenizer, format_=format_))
     doubts = find_doubts(pool)

@@ -50,11 +50,11 @@ def report(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from axolotl_cft.evaluation import sources as study
+    from axolotl_cft.evaluation.comparison import compare
+    from axolotl_cft.evaluation.figures import draw_figures
+    from axolotl_cft.evaluation.markdown import headlines, render
     from axolotl_cft.files import write_atomic
-    from axolotl_cft.report import study
-    from axolotl_cft.report.comparison import compare
-    from axolotl_cft.report.figures import draw_figures
-    from axolotl_cft.report.markdown import headlines, render
 
     console = Console()
     folder = Path(sources[0])

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from axolotl_cft.generation.cutting import count_sentences
+from axolotl_cft.generation.sentences import count_sentences
 
 MAX_SENTENCES = 5
 """A contextual prompt is one to a few sentences (the paper's have two or three)."""

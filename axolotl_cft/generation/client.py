@@ -14,7 +14,7 @@ from typing import Any
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.checks import Reply
-from axolotl_cft.tokens import well_formed
+from axolotl_cft.host.tokens import well_formed
 
 OPENAI_URL = "https://api.openai.com/v1"
 

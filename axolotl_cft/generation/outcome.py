@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from axolotl_cft.corpus.rows import Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.journal import Entry
-from axolotl_cft.generation.rows import Corpus, write_rows
 
 LEDGER = "generation.json"
 REJECTS = "rejects.jsonl"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axolotl_cft.evaluation.statistics import DRAWS, Difference
 from axolotl_cft.probe.rows import SHUFFLED, Arm, Rows
-from axolotl_cft.report.statistics import DRAWS, Difference
 
 Floats = NDArray[np.float64]
 

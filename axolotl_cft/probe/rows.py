@@ -1,6 +1,6 @@
 """The sample, the prompts with their controls, and the rows that a model scores.
 
-Rows are those of training (`encoder.DocumentEncoder`): the same ids before the text, the text
+Rows are those of training (`core/documents`): the same ids before the text, the text
 tokenized apart, its first token predicted too. So the scored ids are the same under every prompt,
 and the row without a prompt is the one that CPT trains. Of each document the first chunk is scored,
 without the EOS that ends a short one: whether a text is over says nothing about its words.
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from axolotl_cft.config import DatasetOptions, Plan
-from axolotl_cft.encoder import DocumentEncoder
-from axolotl_cft.encoding import Ids, RowBuffer
+from axolotl_cft.core.documents import DocumentEncoder
+from axolotl_cft.core.encoding import Ids, RowBuffer
+from axolotl_cft.core.options import DatasetOptions, Plan
+from axolotl_cft.core.pool import Prompt, PromptPool
+from axolotl_cft.core.sampling import text_key, uniform
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import Prompt, PromptPool
-from axolotl_cft.sampling import text_key, uniform
 
 Row = tuple[Ids, Ids]
 """The ids before a text, and the text's own ids, which are scored."""

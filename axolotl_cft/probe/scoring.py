@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.tokens import first_line
 from axolotl_cft.probe.rows import Row
-from axolotl_cft.tokens import first_line
 
 
 def load_model(name: str, device: str, dtype: str, rows: Sequence[Row]) -> Any:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.config import CFTArgs
+from axolotl_cft.core.options import CFTArgs
 from axolotl_cft.errors import CFTError
 from axolotl_cft.study.plan import Step, StudyPlan
 from axolotl_cft.study.spec import Study
 
-OUR_PLUGINS = {"axolotl_cft.CFTPlugin", "axolotl_cft.plugin.CFTPlugin"}
+OUR_PLUGINS = {"axolotl_cft.CFTPlugin", "axolotl_cft.host.plugin.CFTPlugin"}
 
 
 def check_plan(study: Study, plan: StudyPlan, steps: Iterable[Step], path: str | None) -> None:

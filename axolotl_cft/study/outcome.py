@@ -1,21 +1,25 @@
 """After a process has ended: is its output whole, and is it a number?"""
 
 import json
-import math
-import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
-from axolotl_cft.ledger import Ledger
-from axolotl_cft.study.records import read_json
+from axolotl_cft.files import read_json
+from axolotl_cft.host.output_dir import (
+    TrainerState,
+    check_losses,
+    checkpoints,
+    is_finite,
+    read_state,
+)
 
 _FINISHED = "'train_runtime'"
 """In the summary that the trainer prints after its last step, and at no other time."""
 
-_PRINTED = re.compile(r"'(loss|grad_norm)': '?([^',}]+)")
 _SHARDS = "pytorch_model_fsdp_0"
 _LOCK_FILES = ("datasets_ready.flag", "process_counter.txt")
 
@@ -39,7 +43,7 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
     for path in reversed(ledgers):
         entries = [
             Ledger.from_dict(entry["ledger"])
-            for entry in read_json(path)["datasets"]
+            for entry in read_json(path, "delete it and prepare again")["datasets"]
             if entry["part"] == "train" and entry["stamp"] in wanted
         ]
         if entries:
@@ -86,20 +90,13 @@ def clear_half_checkpoints(train: Path) -> None:
     before it is the better start.
     """
     for checkpoint in checkpoints(train):
-        if _trainer_state(checkpoint) is None:
+        if read_state(checkpoint) is None:
             shutil.rmtree(checkpoint)
     whole = checkpoints(train)
     if len(whole) > 1:
-        state = _trainer_state(whole[-1]) or {}
-        inside_epoch = not float(state.get("epoch") or 0).is_integer()
-        if inside_epoch and _reached_end(state):
+        state = read_state(whole[-1])
+        if state and state.reached_end and not (state.epoch or 0.0).is_integer():
             shutil.rmtree(whole[-1])
-
-
-def checkpoints(train: Path) -> list[Path]:
-    """The host's checkpoints in the order of their steps (axolotl/utils/train.py)."""
-    found = [path for path in train.glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
-    return sorted(found, key=lambda path: int(path.name.split("-")[-1]))
 
 
 def check_training(train: Path, output: str) -> None:
@@ -115,41 +112,13 @@ def check_training(train: Path, output: str) -> None:
     Raises:
         CFTError: the sentence that the study records.
     """
-    states = [_trainer_state(checkpoint) or {} for checkpoint in checkpoints(train)]
-    last = states[-1] if states else {}
-    if not _reached_end(last) and _FINISHED not in output:
+    saved = checkpoints(train)
+    last = (read_state(saved[-1]) if saved else None) or TrainerState()
+    if not last.reached_end and _FINISHED not in output:
         raise CFTError("training ended before its last step, though with exit status 0")
-    _check_losses(last.get("log_history", []), output)
+    check_losses(last, output)
     if not whole_weights(train) and not any(train.glob(f"**/{_SHARDS}")):
         raise CFTError(f"training left no weights in {train}")
-
-
-def _check_losses(history: list[Mapping[str, Any]], output: str) -> None:
-    """The host filters NaN out of logged losses (`logging_nan_inf_filter`), not out of norms."""
-    for entry in history:
-        for key in ("loss", "eval_loss"):
-            if not _is_finite(entry.get(key)):
-                raise CFTError(
-                    f"{key} is {entry[key]} at step {entry.get('step')}; lower the learning rate, "
-                    "or look at the data"
-                )
-    norms = [(entry.get("step"), entry["grad_norm"]) for entry in history if "grad_norm" in entry]
-    if norms and not _is_finite(norms[-1][1]):
-        raise CFTError(
-            f"the gradient norm is {norms[-1][1]} at the last logged step, {norms[-1][0]}, so the "
-            "weights are lost; lower the learning rate, or look at the data"
-        )
-    for key, value in dict(_PRINTED.findall(output)).items():  # the last of each
-        if not math.isfinite(float(value)):
-            raise CFTError(f"the last printed {key} is {value}; lower the learning rate")
-
-
-def world_size(train: Path) -> int | None:
-    """Number of training processes, by the random states in the last checkpoint, if it has any."""
-    for checkpoint in reversed(checkpoints(train)):
-        if states := list(checkpoint.glob("rng_state*.pth")):
-            return len(states)
-    return None
 
 
 def whole_weights(folder: Path) -> bool:
@@ -195,7 +164,7 @@ def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
     found = sorted(folder.rglob("results_*.json"))
     if not found:
         raise CFTError("the harness exited without an error and without a results file")
-    content = read_json(found[-1])
+    content = read_json(found[-1], "evaluate again")
     results: dict[str, Any] = {**content.get("groups", {}), **content.get("results", {})}
     scored = results.keys() | content.get("group_subtasks", {}).keys()
     for task in tasks:
@@ -203,7 +172,7 @@ def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
             raise CFTError(f"the results have no task {task!r}")
     for task, metrics in results.items():
         for name, value in metrics.items():
-            if "_stderr" not in name and not _is_finite(value):
+            if "_stderr" not in name and not is_finite(value):
                 raise CFTError(f"{task}: {name} is {value}")
     for task in content.get("configs", results):
         logs = sorted(folder.rglob(f"samples_{task}_*.jsonl"))
@@ -224,18 +193,3 @@ def _check_samples(task: str, log: Path) -> None:
                     f"{task}: the model's log-likelihood is NaN (item {sample['doc_id']}), so its "
                     "weights are lost or overflow in this dtype"
                 )
-
-
-def _trainer_state(checkpoint: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _reached_end(state: Mapping[str, Any]) -> bool:
-    return state.get("global_step", 0) >= state.get("max_steps", math.inf)
-
-
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from axolotl_cft.config import cft_datasets, make_plan, parse_options
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides, read_yaml
 
 Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate"]

@@ -10,13 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.errors import CFTError
-from axolotl_cft.files import write_atomic
+from axolotl_cft.files import read_json, write_atomic
 from axolotl_cft.study.plan import Run, Step, StudyPlan
 
 STUDY_FILE = "study.json"
 JOURNAL = "executions.jsonl"
 """A line when a process starts and one when it ends: what ran, with which versions, how long."""
+
+_MEND = "delete it and run the study again"
 
 _VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "datasets")
 
@@ -30,7 +31,7 @@ class Records:
     def state(self, step: Step) -> dict[str, Any]:
         """The mark of a step, empty if it was never started."""
         path = self.plan.folder(step.run) / f"{step.kind}.json"
-        return read_json(path) if path.is_file() else {}
+        return read_json(path, _MEND) if path.is_file() else {}
 
     def mark(self, step: Step, state: Mapping[str, Any]) -> None:
         """Replace the mark of a step."""
@@ -82,7 +83,7 @@ class Records:
             chosen: arms of this call; earlier failures of others are kept.
         """
         path = self.plan.root / STUDY_FILE
-        before = read_json(path)["runs"] if path.is_file() else []
+        before = read_json(path, _MEND)["runs"] if path.is_file() else []
         errors = {
             (run["arm"], run["seed"], run["stage"]): run["error"]
             for run in before
@@ -113,18 +114,3 @@ class Records:
             # The host's own figure is better, but covers the last session alone.
             "train_seconds": round(sum(sessions), 3) if done and len(sessions) > 1 else None,
         }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that some process wrote.
-
-    Raises:
-        CFTError: the file is damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise CFTError(f"{path} cannot be read (cut short?): {exc}") from exc
-    if not isinstance(content, dict):
-        raise CFTError(f"{path} is not a JSON object")
-    return content

@@ -13,6 +13,7 @@ import yaml
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
+from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.study import outcome
 from axolotl_cft.study.checks import check_targets
 from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, stamps
@@ -138,7 +139,7 @@ class Runner:
             return {"targets_digest": outcome.targets_digest(prepared, stamps(step.config or {}))}
         if step.kind == "train":
             outcome.check_training(train, output)
-            return {"world_size": outcome.world_size(train)}
+            return {"world_size": world_size(train)}
         if step.kind == "merge":
             outcome.check_merged(train)
         elif step.kind == "consolidate":
@@ -173,7 +174,7 @@ class Runner:
         if not state or state["identity"] == step.identity or step.kind in ("prepare", "evaluate"):
             return
         folder = self.plan.folder(step.run)
-        if state["status"] == "done" or outcome.checkpoints(folder / "train"):
+        if state["status"] == "done" or checkpoints(folder / "train"):
             raise CFTError(
                 f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
                 "data; delete this folder to do it anew, or choose another --output-dir"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from axolotl_cft.encoding import Ids
+from axolotl_cft.core.encoding import Ids
 
 NO_PROMPT = "(none)"
 """Key in `prompt_counts` for rows without a prompt."""

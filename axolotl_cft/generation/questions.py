@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.asking import Job
 from axolotl_cft.generation.checks import judge_text
 from axolotl_cft.generation.instructions import fill
-from axolotl_cft.sampling import text_key
+from axolotl_cft.generation.workers import Job
 
 MEDQA_QUESTION = "sent1"
 """The question's column in GBaker/MedQA-USMLE-4-options-hf; `ending0`… and `label` answer it."""

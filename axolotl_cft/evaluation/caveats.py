@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from axolotl_cft.report import statistics
-from axolotl_cft.report.results import Run, TaskResult
-from axolotl_cft.report.statistics import Outcomes
-from axolotl_cft.report.study import Plan, Training
-from axolotl_cft.report.training import TrainingCost
+from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.cost import TrainingCost
+from axolotl_cft.evaluation.results import Run, TaskResult
+from axolotl_cft.evaluation.sources import Plan, Training
+from axolotl_cft.evaluation.statistics import Outcomes
 
 MISSING_SHARE = 0.05
 CONSTANT_SHARE = 0.98

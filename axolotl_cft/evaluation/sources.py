@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.report.results import Run, read_json, read_run
-from axolotl_cft.report.training import TrainingCost, read_cost
+from axolotl_cft.evaluation.cost import TrainingCost, read_cost
+from axolotl_cft.evaluation.results import Run, read_run
+from axolotl_cft.files import read_json
 
 STUDY_FILE = "study.json"
 CONTAMINATION_FILE = "contamination.json"

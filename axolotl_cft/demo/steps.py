@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from axolotl_cft.benchmarks import task_folder
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import write_atomic
 
 ARMS = {"cpt": "none", "cft": "paper"}
@@ -25,7 +25,7 @@ ARMS = {"cpt": "none", "cft": "paper"}
 
 TASKS = "cft_medical,cft_financial_mc"
 
-DATA = Path(__file__).parent / "demo_data"
+DATA = Path(__file__).parent / "data"
 
 MARKER = ".axolotl-cft-demo"
 """Lies in a demo's folder, so that a later demo may clear it, and no other folder is cleared."""
@@ -78,7 +78,7 @@ def prepare(folder: Path) -> dict[str, Path]:
     _clear(folder)
     from transformers.utils import logging
 
-    from axolotl_cft.tiny import build_model, build_tokenizer
+    from axolotl_cft.demo.tiny import build_model, build_tokenizer
 
     logging.disable_progress_bar()  # for a model of 1 MB
     write_atomic(folder / MARKER, "Made by `axolotl-cft demo`, which may clear this folder.\n")
@@ -103,7 +103,7 @@ def _clear(folder: Path) -> None:
 
 def base_config() -> dict[str, Any]:
     """`example_configs/demo.yml`: inside the package when installed, beside it in a clone."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     for parent in (package, package.parent):
         path = parent / "example_configs" / "demo.yml"
         if path.is_file():

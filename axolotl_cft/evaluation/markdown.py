@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from axolotl_cft.report import statistics
-from axolotl_cft.report.comparison import (
+from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.caveats import CONSTANT_SHARE, listed
+from axolotl_cft.evaluation.comparison import (
     FEW_DISCORDANT,
     SEEDS_FOR_INTERVAL,
     Comparison,
@@ -16,8 +17,7 @@ from axolotl_cft.report.comparison import (
     Report,
     is_percent,
 )
-from axolotl_cft.report.doubts import CONSTANT_SHARE, listed
-from axolotl_cft.report.training import TrainingCost
+from axolotl_cft.evaluation.cost import TrainingCost
 
 _WIDE = 8  # groups with more tasks than this get a line a task instead of a column
 _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
@@ -285,7 +285,7 @@ def _readings(report: Report, group: Group) -> list[str]:
 
 def _paper(group: Group) -> str:
     """The paper's rows for a group, apart from ours; empty where it has none or tasks lack."""
-    content = json.loads(files("axolotl_cft.report").joinpath("paper.json").read_text("utf-8"))
+    content = json.loads(files("axolotl_cft.evaluation").joinpath("paper.json").read_text("utf-8"))
     models = content["groups"].get(group.name)
     if not models or group.weights is None:
         return ""

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from axolotl_cft.corpora import Block, Part
+from axolotl_cft.core.sampling import text_key
+from axolotl_cft.corpus.readers import Block, Part
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import open_whole
-from axolotl_cft.sampling import text_key
 
 Row = dict[str, Any]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.report import statistics
-from axolotl_cft.report.doubts import Constant, best_constant, run_warnings, training_warnings
-from axolotl_cft.report.results import Run, TaskResult
-from axolotl_cft.report.statistics import Difference, Outcomes
-from axolotl_cft.report.study import Plan, Training
-from axolotl_cft.report.training import TrainingCost
+from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
+from axolotl_cft.evaluation.cost import TrainingCost
+from axolotl_cft.evaluation.results import Run, TaskResult
+from axolotl_cft.evaluation.sources import Plan, Training
+from axolotl_cft.evaluation.statistics import Difference, Outcomes
 
 SEEDS_FOR_INTERVAL = 5  # Student's t over fewer seeds is mostly the t quantile (4.3 at three)
 FEW_DISCORDANT = 10  # below this a bootstrap sees too few changes to know their spread

@@ -5,147 +5,22 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
-from axolotl_cft.encoding import ENCODING_VERSION
+from axolotl_cft.core.encoding import ENCODING_VERSION
+from axolotl_cft.core.options import CFTConfig, DatasetOptions, FunctionPrompts, Part, Plan
+from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.errors import CFTError
-from axolotl_cft.hooks import load_function
-from axolotl_cft.prompts import PromptFunction, PromptPool, load_pool
+from axolotl_cft.prompts.registry import load_function, load_pool
 
 DEFAULT_SEED = 42
 """Used, with a warning, when neither `cft.seed` nor the host's `seed` is set."""
 
 STAMP_PREFIX = "axolotl-cft:"
-"""Marks the value that we write into `datasets[i].conversation` (see plugin.py)."""
-
-Part = Literal["train", "test"]
-
-
-class ColumnPrompts(BaseModel):
-    """`prompts: {column: NAME}`: every row brings its own prompt."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    column: str = Field(min_length=1)
-
-
-class FunctionPrompts(BaseModel):
-    """`prompts: {function: NAME}`: an installed package's function gives every row its prompt."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    function: str = Field(min_length=1)
-
-
-class DatasetOptions(BaseModel):
-    """Options that a single dataset may override (`datasets[i].cft`)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    prompts: str | ColumnPrompts | FunctionPrompts = Field(
-        default="paper",
-        description="A pool by name (paper, negative, fixed, or an installed package's), the path "
-        "of a pool file, {column: NAME} for a prompt in each row, {function: NAME} for an "
-        "installed package's function, or none for CPT on the same chunks.",
-    )
-    format: Literal["plain", "chat"] = Field(
-        default="plain",
-        description="plain: prompt, separator, text. chat: the prompt as the user turn of the "
-        "tokenizer's chat template, the text where the reply would begin.",
-    )
-    place: Literal["user", "system"] = Field(
-        default="user",
-        description="`type: cft.chat` only. user: before the first user message, which every "
-        "template can show. system: before the system message, or as one where there is none.",
-    )
-    separator: str = Field(
-        default="\n\n",
-        description="Between prompt and text (plain format), or prompt and message; bears no loss.",
-    )
-    prompt_budget: int = Field(
-        default=128,
-        ge=1,
-        description="Tokens kept free before the text (BOS, prompt, separator, template) in every "
-        "arm, so that chunk boundaries agree.",
-    )
-    seed: int | None = Field(
-        default=None, description="Seed of all draws. Default: the config's own `seed`."
-    )
-    views: int = Field(
-        default=1,
-        ge=1,
-        description="Prompts drawn for each chunk, each a row of its own. A fresh context in each "
-        "of E epochs is `views: E` with `num_epochs: 1`.",
-    )
-    dropout: float = Field(
-        default=0.0, ge=0.0, lt=1.0, description="Share of chunks that get no prompt."
-    )
-
-    @field_validator("prompts", mode="before")
-    @classmethod
-    def _prompts_named(cls, value: Any) -> Any:
-        if value is None or value == "":
-            raise ValueError(
-                "is empty; name a pool (paper, negative, fixed), a pool file, {column: NAME} or "
-                "{function: NAME}, or write `prompts: none` for CPT"
-            )
-        return value
-
-
-class CFTConfig(DatasetOptions):
-    """The top-level `cft:` block."""
-
-    holdout: float = Field(
-        default=0.0,
-        ge=0.0,
-        lt=1.0,
-        description="Share of documents kept for `test_datasets`, chosen by a hash of the text.",
-    )
-
-
-class CFTArgs(BaseModel):
-    """What the plugin adds to Axolotl's own config schema (`BasePlugin.get_input_args`)."""
-
-    cft: CFTConfig | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides how one dataset is encoded.
-
-    Attributes:
-        path: the dataset, for messages.
-        part: which documents it takes once `holdout` is above 0.
-        options: the resolved options; `options.seed` is set.
-        holdout: share of documents that belong to the test part.
-        pool: the loaded pool, None for prompts from elsewhere and for none.
-        stamp: identity of the result: equal stamps mean equal rows.
-        function: the loaded function of `{function: NAME}`, else None.
-    """
-
-    path: str
-    part: Part
-    options: DatasetOptions
-    holdout: float
-    pool: PromptPool | None
-    stamp: str
-    function: PromptFunction | None = None
-
-    def takes(self, held_out: bool) -> bool:
-        """Whether a document belongs here; all do while nothing is held out."""
-        return not self.holdout or held_out == (self.part == "test")
-
-    @property
-    def prompts_name(self) -> str:
-        """`cft.prompts` as one word for tables."""
-        prompts = self.options.prompts
-        if isinstance(prompts, str):
-            return prompts
-        return " ".join(str(part) for pair in prompts.model_dump().items() for part in pair)
+"""Marks the value that we write into `datasets[i].conversation` (host/plugin)."""
 
 
 def is_chat_type(type_: Any) -> bool:

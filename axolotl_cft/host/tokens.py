@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from axolotl_cft.config import ColumnPrompts, DatasetOptions, Plan, parse_options
+from axolotl_cft.core.options import ColumnPrompts, DatasetOptions, Plan
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.plan import parse_options
 
 if TYPE_CHECKING:
-    from axolotl_cft.encoder import DocumentEncoder
+    from axolotl_cft.core.documents import DocumentEncoder
 
 _UNBOUNDED = 1 << 20
 """A budget that no prompt reaches, so that none is cut before it is counted."""
@@ -51,7 +52,7 @@ class Tokens:
         """
         if self.tokenizer is None:
             return 1 + self.of_text(prompt + self.options.separator)
-        from axolotl_cft.encoding import RowBuffer
+        from axolotl_cft.core.encoding import RowBuffer
 
         rows = RowBuffer()
         self._encoder.encode(["a"], [{"prompt": prompt}], rows)
@@ -60,7 +61,7 @@ class Tokens:
     @functools.cached_property
     def _encoder(self) -> "DocumentEncoder":
         """Training's own encoder: what it puts before a text is what counts."""
-        from axolotl_cft.encoder import DocumentEncoder
+        from axolotl_cft.core.documents import DocumentEncoder
 
         prompts = ColumnPrompts(column="prompt")
         options = self.options.model_copy(update={"prompts": prompts, "prompt_budget": _UNBOUNDED})

@@ -26,7 +26,7 @@ def task_folder() -> Path:
     Raises:
         CFTError: the tasks are not installed.
     """
-    folders = [Path(__file__).resolve().parents[1] / "eval_tasks"]
+    folders = [Path(__file__).resolve().parents[2] / "eval_tasks"]
     harness = importlib.util.find_spec("lm_eval")
     if harness is not None and harness.submodule_search_locations:
         folders += [

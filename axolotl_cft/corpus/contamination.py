@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from axolotl_cft.benchmarks import load_items
+from axolotl_cft.evaluation.tasks import load_items
 
 __all__ = ["Hit", "OverlapIndex", "Tally", "load_items", "words_of"]
 

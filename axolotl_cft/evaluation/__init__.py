@@ -1,10 +1,10 @@
 """From lm-eval's output folders to a report that one can trust.
 
-    study.py       what there is: folders or a study          ┐
+    sources.py     what there is: folders or a study          ┐
     results.py     one lm-eval folder -> Run                  ├─ compare() -> Report
-    training.py    ledger, trainer state, log -> TrainingCost ┘  (comparison.py)
+    cost.py        ledger, trainer state, log -> TrainingCost ┘  (comparison.py)
     statistics.py  paired bootstrap, McNemar, Holm
-    doubts.py      constant answers, unread answers, unlike conditions
+    caveats.py     constant answers, unread answers, unlike conditions
     markdown.py, figures.py   Report -> text, PNG
     paper.json     the paper's own numbers
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from axolotl_cft.choice import Document, PromptChooser
-from axolotl_cft.config import Plan
-from axolotl_cft.encoding import Frame, Ids, RowBuffer, encode_document
+from axolotl_cft.core.choice import Document, PromptChooser
+from axolotl_cft.core.encoding import Frame, Ids, RowBuffer, encode_document
+from axolotl_cft.core.ledger import NO_PROMPT, Ledger
+from axolotl_cft.core.options import Plan
+from axolotl_cft.core.sampling import is_held_out, text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.ledger import NO_PROMPT, Ledger
-from axolotl_cft.sampling import is_held_out, text_key
 
 PINNED_DATE = datetime(2024, 7, 26)
 """The date that chat templates see, so that a prepared dataset does not depend on the day."""

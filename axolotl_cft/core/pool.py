@@ -5,18 +5,15 @@ A pool is a YAML file (schema in docs/pools.md); the built-in ones are in `axolo
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from axolotl_cft.errors import CFTError
-
-BUILTIN_DIR = Path(__file__).parent / "pools"
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _POOL_KEYS = {"name", "description", "prompts", "defaults"}
@@ -115,54 +112,6 @@ class PromptFunction:
     fingerprint: str
     columns: frozenset[str] | None = None
     package: str = ""
-
-
-def builtin_pools() -> dict[str, Path]:
-    """Names and files of the pools that this package brings."""
-    return {path.stem: path for path in sorted(BUILTIN_DIR.glob("*.yaml"))}
-
-
-def load_pool(name: str) -> PromptPool:
-    """Load a pool of an installed package (ours included) by name, or a pool file by path.
-
-    Raises:
-        CFTError: no such pool or file, a malformed one (names file and line), or a package that
-            fails.
-    """
-    from axolotl_cft.hooks import pool_sources
-
-    sources = pool_sources()
-    if name in sources:
-        return _provided_pool(name, *sources[name])
-    path = Path(name).expanduser()
-    if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where a name is too long)
-        return read_pool(path)
-    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
-    known = ", ".join(sorted(sources))
-    raise CFTError(f"unknown prompt pool '{name}': use one of {known}, or the path of a pool file")
-
-
-def all_pools() -> dict[str, PromptPool]:
-    """Every pool that an installed package provides, ours first; `package` says which.
-
-    Raises:
-        CFTError: a malformed pool, or a package that fails.
-    """
-    from axolotl_cft.hooks import pool_sources
-
-    return {name: _provided_pool(name, *source) for name, source in pool_sources().items()}
-
-
-def _provided_pool(name: str, package: str, source: Any) -> PromptPool:
-    """A pool as a package provides it: an object, plain data or a file."""
-    if isinstance(source, PromptPool):
-        pool = source
-    elif isinstance(source, Mapping):
-        pool = parse_pool({"name": name, **source}, origin=f"pool '{name}' of package {package}")
-    else:
-        pool = read_pool(Path(source))
-    return replace(pool, name=name, package=package)
 
 
 def read_pool(path: Path) -> PromptPool:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from axolotl_cft.config import ColumnPrompts, FunctionPrompts, Plan
+from axolotl_cft.core.options import ColumnPrompts, FunctionPrompts, Plan
+from axolotl_cft.core.pool import PromptPool
+from axolotl_cft.core.sampling import draw, is_dropped
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts import PromptPool
-from axolotl_cft.sampling import draw, is_dropped
 
 
 @dataclass(frozen=True)

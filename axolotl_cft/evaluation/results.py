@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.report.statistics import Outcomes
+from axolotl_cft.evaluation.statistics import Outcomes
+from axolotl_cft.files import read_json
 
 _TOLERANCE = 1e-6  # a score recomputed from the sample log against the harness's own
 
@@ -154,23 +155,6 @@ def _result_files(folder: Path) -> list[Path]:
         names = ", ".join(model.name for model in models)
         raise CFTError(f"{folder} holds the results of several models ({names}): pass one of them")
     return files
-
-
-def read_json(path: Path, mend: str) -> dict[str, Any]:
-    """The JSON object in `path`.
-
-    Raises:
-        CFTError: unreadable, cut short or no object; ends with `mend`, what to do about it.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise CFTError(f"cannot read {path}: {exc.strerror or exc}; {mend}") from exc
-    except ValueError as exc:
-        raise CFTError(f"{path} is not valid JSON (cut short?): {exc}; {mend}") from exc
-    if not isinstance(content, dict):
-        raise CFTError(f"{path} holds no JSON object; {mend}")
-    return content
 
 
 def _load_results(path: Path) -> dict[str, Any]:

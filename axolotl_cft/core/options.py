@@ -1,0 +1,133 @@
+"""The `cft:` block as data, and what it resolves to for one dataset."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from axolotl_cft.core.pool import PromptFunction, PromptPool
+
+Part = Literal["train", "test"]
+
+
+class ColumnPrompts(BaseModel):
+    """`prompts: {column: NAME}`: every row brings its own prompt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    column: str = Field(min_length=1)
+
+
+class FunctionPrompts(BaseModel):
+    """`prompts: {function: NAME}`: an installed package's function gives every row its prompt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    function: str = Field(min_length=1)
+
+
+class DatasetOptions(BaseModel):
+    """Options that a single dataset may override (`datasets[i].cft`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompts: str | ColumnPrompts | FunctionPrompts = Field(
+        default="paper",
+        description="A pool by name (paper, negative, fixed, or an installed package's), the path "
+        "of a pool file, {column: NAME} for a prompt in each row, {function: NAME} for an "
+        "installed package's function, or none for CPT on the same chunks.",
+    )
+    format: Literal["plain", "chat"] = Field(
+        default="plain",
+        description="plain: prompt, separator, text. chat: the prompt as the user turn of the "
+        "tokenizer's chat template, the text where the reply would begin.",
+    )
+    place: Literal["user", "system"] = Field(
+        default="user",
+        description="`type: cft.chat` only. user: before the first user message, which every "
+        "template can show. system: before the system message, or as one where there is none.",
+    )
+    separator: str = Field(
+        default="\n\n",
+        description="Between prompt and text (plain format), or prompt and message; bears no loss.",
+    )
+    prompt_budget: int = Field(
+        default=128,
+        ge=1,
+        description="Tokens kept free before the text (BOS, prompt, separator, template) in every "
+        "arm, so that chunk boundaries agree.",
+    )
+    seed: int | None = Field(
+        default=None, description="Seed of all draws. Default: the config's own `seed`."
+    )
+    views: int = Field(
+        default=1,
+        ge=1,
+        description="Prompts drawn for each chunk, each a row of its own. A fresh context in each "
+        "of E epochs is `views: E` with `num_epochs: 1`.",
+    )
+    dropout: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Share of chunks that get no prompt."
+    )
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _prompts_named(cls, value: Any) -> Any:
+        if value is None or value == "":
+            raise ValueError(
+                "is empty; name a pool (paper, negative, fixed), a pool file, {column: NAME} or "
+                "{function: NAME}, or write `prompts: none` for CPT"
+            )
+        return value
+
+
+class CFTConfig(DatasetOptions):
+    """The top-level `cft:` block."""
+
+    holdout: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of documents kept for `test_datasets`, chosen by a hash of the text.",
+    )
+
+
+class CFTArgs(BaseModel):
+    """What the plugin adds to Axolotl's own config schema (`BasePlugin.get_input_args`)."""
+
+    cft: CFTConfig | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides how one dataset is encoded.
+
+    Attributes:
+        path: the dataset, for messages.
+        part: which documents it takes once `holdout` is above 0.
+        options: the resolved options; `options.seed` is set.
+        holdout: share of documents that belong to the test part.
+        pool: the loaded pool, None for prompts from elsewhere and for none.
+        stamp: identity of the result: equal stamps mean equal rows.
+        function: the loaded function of `{function: NAME}`, else None.
+    """
+
+    path: str
+    part: Part
+    options: DatasetOptions
+    holdout: float
+    pool: PromptPool | None
+    stamp: str
+    function: PromptFunction | None = None
+
+    def takes(self, held_out: bool) -> bool:
+        """Whether a document belongs here; all do while nothing is held out."""
+        return not self.holdout or held_out == (self.part == "test")
+
+    @property
+    def prompts_name(self) -> str:
+        """`cft.prompts` as one word for tables."""
+        prompts = self.options.prompts
+        if isinstance(prompts, str):
+            return prompts
+        return " ".join(str(part) for pair in prompts.model_dump().items() for part in pair)

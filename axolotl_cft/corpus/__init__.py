@@ -1,0 +1,1 @@
+"""Training corpora: read and written block by block, and searched for benchmark items."""

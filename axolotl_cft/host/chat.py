@@ -1,0 +1,384 @@
+"""Axolotl's prompt strategy `type: cft.chat`: a contextual prompt in every conversation.
+
+The host's own `chat_template` strategy decides what is trained; this one adds the prompt and
+carries the host's labels over, so the targets are the host's to the token:
+
+    host    [ <user> question <end> <assistant> | answer <end> ]
+    ours    [ <user> prompt question <end> <assistant> | answer <end> ]      loss right of the bar
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from axolotl.prompt_strategies.chat_template import ChatTemplateStrategy
+from axolotl.prompt_strategies.chat_template import load as load_host
+from axolotl.utils.dict import remove_none_values
+from axolotl.utils.logging import get_logger
+from datasets import Dataset, Features, IterableDataset, Value
+from jinja2 import TemplateError
+
+from axolotl_cft.core.choice import Document, PromptChooser
+from axolotl_cft.core.conversations import Labels, Turns, carry_labels, put_prompt
+from axolotl_cft.core.documents import PINNED_DATE
+from axolotl_cft.core.encoding import IGNORE_INDEX
+from axolotl_cft.core.ledger import NO_PROMPT, Ledger
+from axolotl_cft.core.options import Plan
+from axolotl_cft.core.sampling import is_held_out, text_key
+from axolotl_cft.errors import CFTError
+from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
+
+LOG = get_logger(__name__)
+
+BATCH_SIZE = 1000
+"""Conversations in a batch, as in the host (axolotl/datasets.py::TokenizedPromptDataset)."""
+
+Row = tuple[Sequence[int], Labels]
+
+
+def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) -> "ChatStrategy":
+    """Entry point of the strategy (axolotl/prompt_strategies/__init__.py::load).
+
+    Args:
+        tokenizer: the run's tokenizer.
+        cfg: the validated config.
+        ds_cfg: one element of `datasets` or `test_datasets`; all options of `chat_template` hold.
+        processor: of a multimodal model, must be None.
+
+    Raises:
+        CFTError: the plugin was not registered for this config, a processor is in use, or a
+            prompt does not fit.
+    """
+    task = find_task(tokenizer, cfg, ds_cfg)
+    if processor is not None:
+        raise CFTError(
+            f"dataset {task.plan.path}: `type: cft.chat` works on text; remove processor_type"
+        )
+    encoder = ChatEncoder(load_pinned(tokenizer, cfg, ds_cfg), task.plan, task.sequence_len)
+    return ChatStrategy(encoder, task)
+
+
+def load_pinned(tokenizer: Any, cfg: Any, ds_cfg: Any) -> ChatTemplateStrategy:
+    """The host's strategy for a dataset; its template sees one date, whatever the day."""
+    host = load_host(tokenizer, cfg, ds_cfg)
+    if host.prompter.chat_template:  # mistral-common renders without one, and knows no dates
+        host.prompter.chat_template_kwargs = {
+            "date_string": PINNED_DATE.strftime("%d %b %Y"),
+            "strftime_now": PINNED_DATE.strftime,
+            **host.prompter.chat_template_kwargs,
+        }
+    return host
+
+
+class ChatEncoder:
+    """Turns conversations into rows.
+
+    Args:
+        host: the host's strategy, set up for the dataset.
+        plan: how to encode.
+        sequence_len: most tokens in a row.
+
+    Raises:
+        CFTError: a prompt does not fit `prompt_budget`, or the template cannot show it.
+    """
+
+    def __init__(self, host: ChatTemplateStrategy, plan: Plan, sequence_len: int):
+        self.host = host
+        self.plan = plan
+        self.sequence_len = sequence_len
+        self.choose = PromptChooser(plan)
+        self._check_prompts()
+
+    def key(self, row: Mapping[str, Any]) -> bytes | None:
+        """What stands for a conversation: its messages and tools; None if it has no messages."""
+        prompter = self.host.prompter
+        messages, tools = (
+            json.loads(value) if isinstance(value, str) and value else value
+            for value in (row.get(prompter.field_messages), row.get(prompter.field_tools))
+        )
+        if not messages:
+            return None
+        # The loader fills a message with nulls for the keys that others have; they say nothing.
+        content = remove_none_values({"messages": messages, "tools": tools})
+        return text_key(json.dumps(content, sort_keys=True, ensure_ascii=False, default=str))
+
+    def encode(
+        self, row: Mapping[str, Any], number: int, key: bytes, ledger: Ledger
+    ) -> Iterator[Row]:
+        """The rows (ids and labels) of a conversation, one for each view.
+
+        Args:
+            row: the dataset's row.
+            number: its place in the dataset from 1, for messages.
+            key: from `key`.
+            ledger: counts it.
+
+        Raises:
+            CFTError: the host cannot tokenize the conversation, or a prompt cannot be had.
+        """
+        wanted = self.choose.columns
+        values = {name: row[name] for name in row if wanted is None or name in wanted}
+        row = remove_none_values(row)
+        try:
+            # As a batch of one: the host takes a lone row whose messages are JSON text for a batch.
+            encoded = self.host.tokenize_prompt({name: [value] for name, value in row.items()})
+        except Exception as exc:
+            raise CFTError(
+                f"dataset {self.plan.path}: conversation {number} cannot be tokenized "
+                f"({type(exc).__name__}: {exc}); mend or drop it"
+            ) from exc
+        ids, labels = encoded["input_ids"][0], np.asarray(encoded["labels"][0], dtype=np.int64)
+        ledger.used += 1
+        ledger.text_tokens += len(ids)
+        ledger.add_targets([labels[labels != IGNORE_INDEX]])
+        for choice in self._choices(Document(number, key, values), len(ids), ledger):
+            prompted = choice and self._prompted(row, ids, labels, choice[1], ledger)
+            name = choice[0] if choice and prompted else NO_PROMPT
+            row_ids, row_labels = prompted or (ids, labels)
+            ledger.rows += 1
+            ledger.prompt_counts[name] += 1
+            ledger.trained_tokens += int(np.count_nonzero(row_labels != IGNORE_INDEX))
+            ledger.total_tokens += len(row_ids)
+            ledger.prompt_tokens += len(row_ids) - len(ids)
+            yield row_ids, row_labels
+
+    def _choices(self, document: Document, length: int, ledger: Ledger) -> Sequence[Any]:
+        """A choice for each view, all of them None if the conversation leaves no room.
+
+        Which prompt was drawn, and whether one was, must not matter to that: all arms agree.
+        """
+        options = self.plan.options
+        if length > self.sequence_len:
+            ledger.longer_than_row += 1
+        elif length + options.prompt_budget > self.sequence_len:
+            ledger.fits_only_without_prompt += 1
+        else:
+            return self.choose(document, chunk=0)
+        return [None] * options.views
+
+    def _prompted(
+        self,
+        row: Mapping[str, Any],
+        ids: Sequence[int],
+        labels: Labels,
+        prompt: str,
+        ledger: Ledger,
+    ) -> Row | None:
+        """Ids and labels with the prompt, cut to the budget; None if it cannot be placed."""
+        turns = self.host.get_conversation_thread(row)
+        # The host's own reading of the tools, which may be JSON text.
+        tools = self.host._get_tools(row)
+        longest = len(ids) + self.plan.options.prompt_budget
+        longer = self._render(turns, prompt, tools)
+        if longer is not None and len(longer) > longest:
+            longer = self._cut(turns, prompt, tools, longest)
+            ledger.prompts_truncated += longer is not None
+        carried = None
+        if longer is not None and list(longer) != list(ids):
+            carried = carry_labels(ids, labels, longer)
+        if longer is None or carried is None:
+            ledger.prompts_not_placed += 1
+            return None
+        return longer, carried
+
+    def _render(self, turns: Turns, prompt: str, tools: Any = None) -> list[int] | None:
+        """Ids of the conversation with the prompt; None if the template has no place for it."""
+        options = self.plan.options
+        prompted = put_prompt(turns, prompt, options.place, options.separator)
+        try:
+            if prompted is not None:
+                return list(self.host.prompter.build_prompt(prompted, tools=tools))
+        except TemplateError:
+            pass  # it refuses a system message, say
+        return None
+
+    def _cut(self, turns: Turns, prompt: str, tools: Any, longest: int) -> list[int] | None:
+        """`_render` with as much of the prompt as fits; None if nothing does."""
+        tokenizer = self.host.tokenizer
+        tokens = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        keep = len(tokens)
+        longer = self._render(turns, prompt, tools)
+        while longer is not None and len(longer) > longest:
+            keep -= len(longer) - longest
+            if keep < 1:
+                return None
+            longer = self._render(turns, tokenizer.decode(tokens[:keep]), tools)
+        return longer
+
+    def _check_prompts(self) -> None:
+        """Try every prompt on the plainest conversations, with a system message and without."""
+        plan, place = self.plan, self.plan.options.place
+        if plan.options.prompts == "none":
+            return
+        pool = plan.pool.prompts if plan.pool is not None else ()
+        # Where no text is known beforehand, the shortest stands in for it.
+        prompts = {p.id: p.fill({}) for p in pool if not p.columns} or {"a": "a"}
+        exchange = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+        for turns in (exchange, [{"role": "system", "content": "c"}, *exchange]):
+            try:
+                bare = self.host.prompter.build_prompt(turns)
+            except TemplateError:
+                continue  # the template takes no such conversation, so the data hold none
+            rendered = {id_: self._render(turns, text) for id_, text in prompts.items()}
+            if any(longer is None or longer == bare for longer in rendered.values()):
+                other = "user" if place == "system" else "system"
+                raise CFTError(
+                    f"dataset {plan.path}: its chat template shows no {place} message, where the "
+                    f"prompt should stand; set cft.place: {other}"
+                )
+            self._check_budget({id_: len(ids or ()) - len(bare) for id_, ids in rendered.items()})
+
+    def _check_budget(self, needed: Mapping[str, int]) -> None:
+        pool, budget = self.plan.pool, self.plan.options.prompt_budget
+        worst = max(needed, key=needed.__getitem__)
+        if needed[worst] <= budget:
+            return
+        source = f"pool {pool.name}" if pool else self.plan.prompts_name
+        raise CFTError(
+            f"{source}: prompt '{worst}' adds {needed[worst]} tokens to a conversation, more than "
+            f"cft.prompt_budget: {budget}; set it to at least {needed[worst]}"
+        )
+
+
+class ChatStrategy(PreparingStrategy):
+    """Encodes a dataset of conversations.
+
+    Args:
+        encoder: makes rows of conversations.
+        task: the dataset.
+    """
+
+    def __init__(self, encoder: ChatEncoder, task: Task):
+        super().__init__(
+            encoder.choose, encoder.host.prompter.field_messages, "field_messages", task
+        )
+        self.encoder = encoder
+
+    def wrap_dataset(
+        self,
+        dataset: Dataset | IterableDataset,
+        process_count: int | None = None,
+        keep_in_memory: bool | None = False,
+        **kwargs: Any,
+    ) -> Dataset | IterableDataset:
+        """Encode `dataset` (axolotl/utils/data/wrappers.py::_handle_loaded_strategy).
+
+        Rendering templates is Python's work, so that, as in the host, it is spread over
+        `process_count` processes. What they count comes back in a column.
+
+        Raises:
+            CFTError: a column is missing, a conversation cannot be tokenized, nothing is left to
+                train, or no conversation takes a prompt.
+        """
+        columns = self.checked_columns(dataset)
+        if isinstance(dataset, IterableDataset):
+            LOG.info("cft: a streaming dataset has no ledger and no stamp")
+            return dataset.map(
+                self._encode_stream, batched=True, remove_columns=columns, features=FEATURES
+            )
+        ledger, chosen = self._choose(dataset)
+        if not chosen:
+            return self.finish(no_rows(), ledger)
+        encoded = dataset.select(chosen).map(
+            self._encode_batch,
+            batched=True,
+            batch_size=BATCH_SIZE,
+            with_indices=True,
+            fn_kwargs={"numbers": np.asarray(chosen, dtype=np.int64) + 1},
+            remove_columns=columns,
+            features=Features({**FEATURES, "ledger": Value("string")}),
+            keep_in_memory=bool(keep_in_memory),
+            load_from_cache_file=False,  # the prepared folder is the cache
+            # A stream is encoded in a worker of the data loader, which must not fork.
+            num_proc=None if self.streamed or len(chosen) <= BATCH_SIZE else process_count,
+            desc=f"Contextual fine-tuning of conversations ({self.plan.prompts_name})",
+        )
+        counted = filter(None, encoded.data.column("ledger").to_pylist())
+        ledger = sum((Ledger.from_dict(json.loads(part)) for part in counted), ledger)
+        self._check_prompted(ledger)
+        return self.finish(encoded.remove_columns("ledger"), ledger)
+
+    def _choose(self, dataset: Dataset) -> tuple[Ledger, list[int]]:
+        """Counts of what is read, and the indices of this part's conversations."""
+        prompter = self.encoder.host.prompter
+        fields = [prompter.field_messages, prompter.field_tools]
+        present = [name for name in fields if name in dataset.column_names]
+        ledger, chosen = Ledger(), []
+        for index, row in enumerate(dataset.select_columns(present)):
+            if self._key_if_ours(row, ledger) is not None:
+                chosen.append(index)
+        return ledger, chosen
+
+    def _key_if_ours(self, row: Mapping[str, Any], ledger: Ledger) -> bytes | None:
+        """The key of a conversation of this part, else None; counts it as read."""
+        ledger.documents += 1
+        try:
+            key = self.encoder.key(row)
+        except json.JSONDecodeError as exc:
+            raise CFTError(
+                f"dataset {self.plan.path}: conversation {ledger.documents} is a text, but not "
+                f"JSON ({exc}); mend it, or name the column of messages in `field_messages`"
+            ) from exc
+        ledger.empty += key is None
+        if key is None:
+            return None
+        held_out = is_held_out(key, self.plan.holdout)
+        ledger.held_out += held_out
+        return key if self.plan.takes(held_out) else None
+
+    def _encode_batch(
+        self, batch: Mapping[str, list[Any]], indices: Sequence[int], numbers: npt.NDArray
+    ) -> dict[str, list[Any]]:
+        """A batch of this part's conversations, with what was counted in its first row."""
+        ledger = Ledger()
+        rows: list[Row] = []
+        for index, row in zip(indices, _rows(batch), strict=True):
+            key = self.encoder.key(row)
+            assert key is not None
+            rows += self.encoder.encode(row, int(numbers[index]), key, ledger)
+        counted = [json.dumps(ledger.to_dict())] + [""] * (len(rows) - 1)
+        return {**_columns(rows), "ledger": counted}
+
+    def _encode_stream(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """A batch of a streaming dataset."""
+        ledger = Ledger()
+        rows: list[Row] = []
+        for row in _rows(batch):
+            key = self._key_if_ours(row, ledger)
+            if key is not None:
+                rows += self.encoder.encode(row, ledger.documents, key, ledger)
+        return _columns(rows)
+
+    def _check_prompted(self, ledger: Ledger) -> None:
+        """Refuse a run that asks for prompts and would train without a single one."""
+        options = self.plan.options
+        without = ledger.fits_only_without_prompt + ledger.longer_than_row
+        lost = without + ledger.prompts_not_placed / options.views
+        if options.prompts == "none" or lost < ledger.used or self.is_piece or self.streamed:
+            return
+        if without:
+            mend = "raise sequence_len or lower cft.prompt_budget"
+        else:
+            mend = f"set cft.place to something else than {options.place}"
+        raise CFTError(
+            f"dataset {self.plan.path}: none of its {ledger.used} conversations can take a prompt "
+            f"({without} are too long for it, in {ledger.prompts_not_placed} rows the template has "
+            f"no place for it); {mend}"
+        )
+
+
+def _rows(batch: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of a batch, which comes as a mapping from column to values."""
+    yield from (
+        dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)
+    )
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {
+        "input_ids": [list(ids) for ids, _ in rows],
+        "attention_mask": [[1] * len(ids) for ids, _ in rows],
+        "labels": [labels.tolist() for _, labels in rows],
+    }

@@ -1,0 +1,170 @@
+"""What the plugin refuses and warns of before anything is loaded."""
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from axolotl.utils.data.shared import get_dataset_type
+from axolotl.utils.dict import DictDefault
+from axolotl.utils.logging import get_logger
+from packaging.version import Version
+
+from axolotl_cft.core.options import CFTConfig
+from axolotl_cft.errors import CFTError
+
+# Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
+# user as "unhandled prompt tokenization strategy".
+from axolotl_cft.host.plan import (
+    DEFAULT_SEED,
+    STAMP_PREFIX,
+    all_datasets,
+    cft_datasets,
+    is_cft_type,
+    local_files,
+    source_of,
+)
+
+LOG = get_logger(__name__)
+
+
+MIN_AXOLOTL = "0.18"
+
+
+DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv"})
+"""Of files that `datasets` reads record by record."""
+
+
+def check_host_version() -> None:
+    """Refuse a host without the seams that this package stands on."""
+    found = version("axolotl")
+    if Version(found) < Version(MIN_AXOLOTL):
+        raise CFTError(
+            f"axolotl {found} is too old for axolotl-cft; "
+            f"run `pip install 'axolotl>={MIN_AXOLOTL}'`"
+        )
+
+
+def check_config(cfg: Mapping[str, Any]) -> None:
+    """Refuse what would silently bypass the strategy or undo the mask."""
+    if cfg.get("pretraining_dataset"):
+        raise CFTError(
+            "pretraining_dataset: the host rebuilds the labels of such data, so the prompt would "
+            "be trained; list it under `datasets` as `type: cft`, with `streaming: true` if needed"
+        )
+    for place, _, dataset in all_datasets(cfg):
+        if dataset.get("cft") is not None and not is_cft_type(dataset.get("type")):
+            raise CFTError(
+                f"{place}.cft: `type: {dataset.get('type')}` does not use these options; set "
+                "`type: cft` (or cft.chat for conversations), or remove them"
+            )
+    if not any(cft_datasets(cfg)):
+        if cfg.get("cft") is not None:
+            raise CFTError(
+                "cft: no dataset uses these options; give one `type: cft`, or remove the block"
+            )
+        return
+    if cfg.get("skip_prepare_dataset"):
+        raise CFTError("skip_prepare_dataset: the host would skip `type: cft`; remove the option")
+    if cfg.get("rl"):
+        raise CFTError(
+            f"rl: {cfg.get('rl')} trains on preferences, not on texts; remove it for cft"
+        )
+    if cfg.get("streaming") and cfg.get("sample_packing") and len(cfg.get("datasets") or []) > 1:
+        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
+        raise CFTError(
+            "streaming: with sample_packing the host reads the first of `datasets` and leaves the "
+            "others out; list one dataset, or set one of the two to false"
+        )
+
+
+def check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> None:
+    """Refuse what the host would do to one CFT dataset behind our back."""
+    given = dataset.get("conversation")
+    if given and not str(given).startswith(STAMP_PREFIX):
+        raise CFTError(
+            f"{place}.conversation: axolotl-cft keeps the cache identity here, and the host does "
+            "not use it for `type: cft`; remove it"
+        )
+    for key in ("shards", "preprocess_shards"):
+        if dataset.get(key) and seed is None:
+            # axolotl/utils/data/sft.py::_load_and_process_single_dataset
+            raise CFTError(
+                f"{place}.{key}: without a `seed` in the config the host shuffles anew before it "
+                "takes each shard, which repeats documents and leaves others out; set seed"
+            )
+    if file := _file_split_by_line(dataset):
+        raise CFTError(
+            f"{place}: {file} would be split into a document a line by the host; convert it to "
+            "JSONL or Parquet with one document a row (docs/data.md shows how)"
+        )
+
+
+def _file_split_by_line(dataset: Mapping[str, Any]) -> str | None:
+    """The file or folder of a dataset that the host would read line by line, if there is one."""
+    path, data_files = str(dataset.get("path")), dataset.get("data_files") or []
+    names = [data_files] if isinstance(data_files, str) else list(data_files)
+    if not Path(path).is_dir():
+        names.append(path)
+    elif not names:
+        # `datasets` takes a folder for what most of its files are, whatever `ds_type` says.
+        suffixes = [path.suffixes for path in local_files(dataset)]
+        texts = sum(".txt" in found for found in suffixes)
+        others = sum(not DATA_SUFFIXES.isdisjoint(found) for found in suffixes)
+        return path if texts > 0 and texts >= others else None
+    ds_type = dataset.get("ds_type")
+    kinds = {name: get_dataset_type(DictDefault(path=name, ds_type=ds_type)) for name in names}
+    return next((name for name, kind in kinds.items() if kind == "text"), None)
+
+
+def warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
+    """Warn of what works, but not as most people expect."""
+    if not any(cft_datasets(cfg)):
+        return
+    _warn_about_evaluation(cfg, options)
+    if cfg.get("seed") is None:
+        unset = options.seed is None
+        detail = f"prompts are drawn with seed {DEFAULT_SEED}, but " if unset else ""
+        LOG.warning(
+            f"cft: no `seed` in the config: {detail}the order of rows will differ from run to run"
+        )
+    if cfg.get("sample_packing") and not cfg.get("curriculum_sampling"):
+        LOG.warning(
+            "cft: a packed run that is resumed repeats and skips rows (the host's sampler keeps no "
+            "state); set curriculum_sampling: true to resume exactly, and shuffle the documents "
+            "first, since a single dataset then keeps its order"
+        )
+
+
+def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:
+    if cfg.get("val_set_size"):
+        LOG.warning(
+            "cft: val_set_size splits after chunking, so chunks of one document land on both "
+            "sides; use cft.holdout with test_datasets instead"
+        )
+    trained = [source_of(item) for _, part, item in cft_datasets(cfg) if part == "train"]
+    for place, part, dataset in cft_datasets(cfg):
+        # Of what has several splits, the host takes another one for each part.
+        shared = source_of(dataset) in trained and Path(str(dataset.get("path"))).is_file()
+        if part == "test" and shared and not options.holdout:
+            LOG.warning(
+                f"cft: {place} holds the documents that are trained on; set cft.holdout to keep "
+                "a share of them out of training"
+            )
+    if options.holdout and not any(part == "test" for _, part, _ in cft_datasets(cfg)):
+        LOG.warning(
+            f"cft: holdout: {options.holdout} keeps documents out of training, but no "
+            "test_datasets of type cft evaluate them"
+        )
+    if cfg.get("test_datasets") and cfg.get("streaming") and not cfg.get("sample_packing"):
+        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
+        LOG.warning(
+            "cft: streaming without sample_packing makes the host leave test_datasets out, so "
+            "nothing is evaluated; evaluate the saved model afterwards"
+        )
+    evaluates = any("lm_eval" in str(name) for name in cfg.get("plugins") or [])
+    if evaluates and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        LOG.warning(
+            "cft: LMEvalPlugin evaluates once on every rank; run lm_eval after training instead"
+        )

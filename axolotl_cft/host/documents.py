@@ -1,0 +1,176 @@
+"""Axolotl's prompt strategy `type: cft`: documents in, rows of token ids out.
+
+The edge to the host. Axolotl finds `load` through axolotl/prompt_strategies/__init__.py::load and
+calls `CFTStrategy.wrap_dataset`; texts come from an Arrow table and rows go back as one.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from axolotl.utils.logging import get_logger
+from datasets import Dataset, IterableDataset
+
+from axolotl_cft.core.documents import DocumentEncoder
+from axolotl_cft.core.encoding import RowBuffer
+from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.errors import CFTError
+from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
+
+LOG = get_logger(__name__)
+
+
+BATCH_BYTES = 16 << 20
+"""Most text bytes in one batch, over all views: bounds memory whatever the documents' length."""
+
+BATCH_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)
+"""Documents in a batch: the first of these that keeps to BATCH_BYTES."""
+
+SLICE_BYTES = 1 << 20
+"""Text bytes tokenized at a time, while the slice before becomes rows."""
+
+
+def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
+    """Entry point of the strategy (axolotl/prompt_strategies/__init__.py::load).
+
+    Args:
+        tokenizer: the run's tokenizer.
+        cfg: the validated config.
+        ds_cfg: one element of `datasets` or `test_datasets`.
+
+    Raises:
+        CFTError: the plugin was not registered for this config, or a prompt does not fit.
+    """
+    task = find_task(tokenizer, cfg, ds_cfg)
+    encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len)
+    return CFTStrategy(encoder, ds_cfg.get("field") or "text", task)
+
+
+class CFTStrategy(PreparingStrategy):
+    """Encodes a dataset of raw documents.
+
+    Args:
+        encoder: makes rows of documents.
+        field: column that holds the text.
+        task: the dataset.
+    """
+
+    def __init__(self, encoder: DocumentEncoder, field: str, task: Task):
+        super().__init__(encoder.choose, field, "field", task)
+        self.encoder = encoder
+        # Streams are encoded in forked workers of the data loader, where threads that the parent
+        # process started no longer exist and waiting for them would never end.
+        self.encoder.threads = not task.streamed
+
+    def wrap_dataset(
+        self,
+        dataset: Dataset | IterableDataset,
+        process_count: int | None = None,
+        keep_in_memory: bool | None = False,
+        **kwargs: Any,
+    ) -> Dataset | IterableDataset:
+        """Encode `dataset` (axolotl/utils/data/wrappers.py::_handle_loaded_strategy).
+
+        One process writes; the tokenizer's own threads do the work (`process_count` is not
+        needed, and its forks would switch those threads off).
+
+        Raises:
+            CFTError: the text column or a prompt column is missing, or nothing is left to train.
+        """
+        columns = self.checked_columns(dataset)
+        if isinstance(dataset, IterableDataset):
+            LOG.info("cft: a streaming dataset has no ledger and no stamp")
+            return dataset.map(
+                self._encode_lists, batched=True, remove_columns=columns, features=FEATURES
+            )
+        self._check_text(dataset.data.schema.field(self.field).type)
+        self.encoder.ledger = Ledger()
+        encoded = dataset.with_format("arrow").map(
+            self._encode_table,
+            batched=True,
+            batch_size=self._batch_size(dataset),
+            remove_columns=columns,
+            features=FEATURES,
+            keep_in_memory=bool(keep_in_memory),
+            # The prepared folder is the cache. A map cache beside it would not see code changes,
+            # and a hit would leave the ledger empty.
+            load_from_cache_file=False,
+            desc=f"Contextual fine-tuning ({self.plan.prompts_name})",
+        )
+        encoded = encoded.with_format(None) if len(encoded) else no_rows()
+        return self.finish(encoded, self.encoder.ledger)
+
+    def _batch_size(self, dataset: Dataset) -> int:
+        """The documents of a batch; a single document may be larger than a batch should be."""
+        lengths = _byte_lengths(dataset.data.table.column(self.field))
+        if not lengths.size:
+            return 1
+        limit = max(BATCH_BYTES // self.plan.options.views, 2 * int(lengths.max()))
+        for size in BATCH_SIZES:
+            if np.add.reduceat(lengths, np.arange(0, lengths.size, size)).max() <= limit:
+                return size
+        return 1
+
+    def _check_text(self, type_: pa.DataType) -> None:
+        # A batch of a stream that holds nulls alone does not know its type.
+        types = pa.types
+        if not (types.is_string(type_) or types.is_large_string(type_) or types.is_null(type_)):
+            raise CFTError(
+                f"dataset {self.plan.path}: column '{self.field}' holds {type_}, not text; "
+                "name the text column in `field`"
+            )
+
+    def _encode_table(self, table: pa.Table) -> pa.Table:
+        """An Arrow table of documents to an Arrow table of rows."""
+        column = table.column(self.field)
+        self._check_text(column.type)
+        rows = RowBuffer()
+        parts = (
+            (part.column(self.field).to_pylist(), self._values(part))
+            for part in (table.slice(a, b - a) for a, b in pairwise(_cut_by_bytes(column)))
+        )
+        self.encoder.encode_parts(parts, rows)
+        return _to_arrow(rows)
+
+    def _values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
+        """Of each document, the columns that prompts refer to."""
+        wanted = self.choose.columns
+        present = [name for name in table.column_names if wanted is None or name in wanted]
+        return table.select(present).to_pylist() if present else [{}] * len(table)
+
+    def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """A batch of a streaming dataset."""
+        wanted = self.choose.columns
+        # Other columns may hold what Arrow has no type for.
+        taken = {k: v for k, v in batch.items() if wanted is None or k in {self.field, *wanted}}
+        table = self._encode_table(pa.table(taken))
+        return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def _byte_lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Bytes of each text, 0 for a null."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), dtype=np.int64)
+    return pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64)
+
+
+def _cut_by_bytes(column: pa.ChunkedArray) -> list[int]:
+    """Bounds of consecutive slices of about SLICE_BYTES each, at least one document."""
+    slices = np.cumsum(_byte_lengths(column)) // SLICE_BYTES
+    return [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist(), len(column)]
+
+
+def _to_arrow(rows: RowBuffer) -> pa.Table:
+    offsets, input_ids, labels = rows.columns()
+    ends = pa.array(offsets)
+    values = {
+        "input_ids": pa.array(input_ids),
+        "attention_mask": pa.array(np.ones(input_ids.size, dtype=np.int8)),
+        "labels": pa.array(labels),
+    }
+    columns = {name: pa.ListArray.from_arrays(ends, array) for name, array in values.items()}
+    return pa.table(columns, schema=FEATURES.arrow_schema)

@@ -1,0 +1,107 @@
+"""Axolotl's plugin: registration, cache identity, refusals, and the ledger at the trainer.
+
+The host calls `register` with the raw config before validation, in every process and command;
+`load_datasets` after validation and before any data; `post_trainer_create` before the first step
+(axolotl/integrations/base.py::BasePlugin).
+"""
+
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from axolotl.integrations.base import BasePlugin
+from axolotl.utils.distributed import is_main_process
+from axolotl.utils.logging import get_logger
+from datasets import Dataset
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+
+# Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
+# user as "unhandled prompt tokenization strategy".
+from axolotl_cft.host import chat, documents
+from axolotl_cft.host.checks import check_config, check_dataset, check_host_version, warn
+from axolotl_cft.host.plan import (
+    cft_datasets,
+    check_reach,
+    make_plan,
+    parse_options,
+)
+from axolotl_cft.host.preparing import PLANS
+from axolotl_cft.host.trainer import LEDGER_FILE, check_stamps, final_ledger, log_reached
+
+LOG = get_logger(__name__)
+
+
+class CFTPlugin(BasePlugin):
+    """Contextual fine-tuning as `type: cft`; add `axolotl_cft.CFTPlugin` to `plugins`."""
+
+    def get_input_args(self) -> str:
+        """Adds the `cft:` block to the config's schema."""
+        return "axolotl_cft.core.options.CFTArgs"
+
+    def register(self, cfg: Any) -> None:
+        """Make `type: cft` known, resolve every CFT dataset, and give each its cache identity.
+
+        Called with the same config more than once by some commands; the result is the same.
+
+        Raises:
+            CFTError: anything about the config that cannot work, before a model is loaded.
+        """
+        sys.modules["axolotl.prompt_strategies.cft"] = documents
+        sys.modules["axolotl.prompt_strategies.cft.chat"] = chat
+        check_host_version()
+        check_config(cfg)
+        options = parse_options(cfg)
+        check_reach(options, cfg)
+        seed, eval_sequence_len = cfg.get("seed"), cfg.get("eval_sequence_len")
+        same: Counter[str] = Counter()
+        for place, part, dataset in cft_datasets(cfg):
+            check_dataset(place, dataset, seed)
+            plan = make_plan(place, part, dataset, options, seed, eval_sequence_len)
+            same[plan.stamp] += 1
+            if (count := same[plan.stamp]) > 1:
+                # Listed again to weigh more; under one stamp, one ledger would be kept of both.
+                plan = replace(plan, stamp=f"{plan.stamp}/{count}")
+            # A hashed field of the host's that nothing reads for this type: the least invasive way
+            # to let options and prompt texts decide which prepared dataset is used
+            # (axolotl/utils/data/shared.py::DATASET_HASH_BASE_DATASET_FIELDS).
+            dataset["conversation"] = plan.stamp
+            PLANS[plan.stamp] = plan
+        warn(cfg, options)
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
+        """Refuse what only the validated config shows; loading itself is left to the host."""
+        if not any(cft_datasets(cfg)):
+            return
+        packed = cfg.sample_packing or cfg.eval_sample_packing
+        if packed and not cfg.attn_decontaminates_packing:
+            raise CFTError(
+                "sample_packing: this attention lets packed documents see each other's prompts; "
+                "set attn_implementation to sdpa, flash_attention_2 or another that isolates "
+                "them, or sample_packing: false"
+            )
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        """Check that the data are the ones this config asks for, and write the ledger.
+
+        Raises:
+            CFTError: a dataset was prepared otherwise, or was tokenized before it came here.
+        """
+        train, test = trainer.train_dataset, trainer.eval_dataset
+        if not isinstance(train, Dataset):
+            LOG.info("cft: streaming: no ledger is kept and stamps cannot be checked")
+            return
+        check_stamps(cfg, "datasets", train)
+        if cfg.test_datasets and isinstance(test, Dataset):
+            check_stamps(cfg, "test_datasets", test)
+        if not is_main_process():
+            return
+        split_off = test if cfg.val_set_size and not cfg.test_datasets else None
+        ledger = final_ledger(cfg, train, test if cfg.test_datasets else None, split_off)
+        path = Path(cfg.output_dir) / LEDGER_FILE
+        write_atomic(path, json.dumps(ledger, indent=2) + "\n")
+        log_reached(ledger["reached_trainer"], path)

@@ -1,0 +1,207 @@
+"""What `cft` and `cft.chat` share: which dataset is prepared, and what becomes of its ledger."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axolotl.prompt_tokenizers import DatasetWrappingStrategy
+from axolotl.utils.data.shared import generate_dataset_hash_from_config, get_prepared_dataset_path
+from axolotl.utils.logging import get_logger
+from datasets import Dataset, Features, IterableDataset, Value
+from datasets import List as ListFeature
+
+from axolotl_cft.core.choice import PromptChooser
+from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.core.options import Plan
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import write_atomic
+from axolotl_cft.host.plan import STAMP_PREFIX
+
+LOG = get_logger(__name__)
+
+
+PLANS: dict[str, Plan] = {}
+"""Plans by stamp, filled by `CFTPlugin.register`, which is the only one to see the raw config."""
+
+
+FEATURES = Features(
+    {
+        "input_ids": ListFeature(Value("int32")),
+        "attention_mask": ListFeature(Value("int8")),
+        "labels": ListFeature(Value("int64")),
+    }
+)
+"""The host's own column types: int32 labels could not be concatenated with other strategies'."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One dataset to prepare.
+
+    Attributes:
+        plan: how to encode.
+        sequence_len: most tokens in a row.
+        label: what to call the dataset in the ledger.
+        ledger_file: where to keep the ledger, None for nowhere.
+        streamed: its rows are made while training goes on, so that there is no ledger. With
+            packing the host hands over a buffer of the stream at a time, as a `Dataset`.
+        is_piece: it is one of the `preprocess_shards` of a dataset, and may turn out empty.
+    """
+
+    plan: Plan
+    sequence_len: int
+    label: str
+    ledger_file: Path | None = None
+    streamed: bool = False
+    is_piece: bool = False
+
+
+def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
+    """What the plugin planned for the dataset of `load`'s arguments.
+
+    Raises:
+        CFTError: the plugin was not registered for this config.
+    """
+    stamp = (ds_cfg or {}).get("conversation") or ""
+    plan = PLANS.get(stamp)
+    if plan is None:
+        raise CFTError(
+            f"dataset {(ds_cfg or {}).get('path')}: `type: {(ds_cfg or {}).get('type')}` works "
+            "only with the plugin; add `plugins: [axolotl_cft.CFTPlugin]` to the config"
+        )
+    sequence_len = cfg.sequence_len
+    if plan.part == "test" and cfg.eval_sequence_len:
+        sequence_len = cfg.eval_sequence_len
+    # The host streams the training part only.
+    streamed = bool(cfg.streaming) and plan.part == "train"
+    ledger_file = None if streamed else _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
+    label, is_piece = dataset_label(plan.path, ds_cfg), bool(ds_cfg.get("preprocess_shards"))
+    return Task(plan, sequence_len, label, ledger_file, streamed, is_piece)
+
+
+class PreparingStrategy(DatasetWrappingStrategy):
+    """What `cft` and `cft.chat` share: columns are checked before, and the ledger is kept after.
+
+    Args:
+        choose: chooses the prompts.
+        field: column that holds the documents.
+        field_option: the dataset option that names it.
+        task: the dataset.
+    """
+
+    def __init__(self, choose: PromptChooser, field: str, field_option: str, task: Task):
+        self.plan = task.plan
+        self.choose = choose
+        self.field = field
+        self.field_option = field_option
+        self.label = task.label
+        self.ledger_file = task.ledger_file
+        self.streamed = task.streamed
+        self.is_piece = task.is_piece
+
+    def finish(self, encoded: Dataset, ledger: Ledger) -> Dataset:
+        """Give the rows their stamp and ledger, and publish the ledger.
+
+        Both ride in `info.description`, which survives what the host does to a dataset later.
+
+        Raises:
+            CFTError: there are no rows.
+        """
+        self._check_result(len(encoded), ledger)
+        entry = describe(self.plan, self.label, ledger)
+        encoded.info.description = STAMP_PREFIX + json.dumps(entry)
+        if self.streamed:
+            return encoded
+        heading = f"cft: {self.label}, {entry['part']} part, prompts: {entry['prompts']}"
+        LOG.info("\n  ".join([heading, *ledger.lines()]))
+        self._keep(entry)
+        return encoded
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        """Write the ledger beside the prepared folder (inside it would break it)."""
+        if self.ledger_file is None:
+            return
+        entries = []
+        if self.ledger_file.exists():
+            entries = json.loads(self.ledger_file.read_text(encoding="utf-8"))["datasets"]
+        same = (entry["stamp"], entry["path"])
+        entries = [e for e in entries if (e["stamp"], e["path"]) != same] + [entry]
+        content = json.dumps({"schema": 1, "datasets": entries}, indent=2)
+        write_atomic(self.ledger_file, content + "\n")
+
+    def checked_columns(self, dataset: Dataset | IterableDataset) -> list[str]:
+        """The dataset's columns, among them the documents and what every prompt needs.
+
+        Raises:
+            CFTError: one is missing; names it and the mend.
+        """
+        # A stream may not know its columns before its first row is read.
+        columns = dataset.column_names or list(next(iter(dataset), {}))
+        if self.field not in columns:
+            raise CFTError(
+                f"dataset {self.plan.path} has no column '{self.field}'; set "
+                f"`{self.field_option}` to one of {', '.join(columns)}"
+            )
+        self.choose.check_columns(columns)
+        return columns
+
+    def _check_result(self, rows: int, ledger: Ledger) -> None:
+        """Check that something is left to train; only a piece of a whole may be empty."""
+        if rows or self.is_piece or self.streamed:
+            return
+        plan = self.plan
+        if plan.part == "test" and plan.holdout:
+            raise CFTError(
+                f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
+                f"held-out part; raise cft.holdout (now {plan.holdout}) or, for a test file of "
+                "its own, set it to 0"
+            )
+        raise CFTError(
+            f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "
+            f"{ledger.empty} empty, {ledger.held_out} held out; check `path`, "
+            f"`{self.field_option}: {self.field}` and cft.holdout"
+        )
+
+
+def describe(plan: Plan, label: str, ledger: Ledger) -> dict[str, Any]:
+    """What a prepared dataset says of itself: stamp, source, part, prompts and ledger."""
+    return {
+        "stamp": plan.stamp,
+        "path": label,
+        "part": plan.part,
+        "prompts": plan.prompts_name,
+        "ledger": ledger.to_dict(),
+    }
+
+
+def descriptions(dataset: Dataset) -> list[dict[str, Any]]:
+    """What `describe` said, one entry for each dataset that was merged into this one."""
+    lines = (dataset.info.description or "").splitlines()
+    return [
+        json.loads(line.removeprefix(STAMP_PREFIX))
+        for line in lines
+        if line.startswith(STAMP_PREFIX + "{")
+    ]
+
+
+def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path:
+    """`<prepared>/<hash>.cft_ledger.json`, beside the folder that the host will write."""
+    configs = cfg.datasets if part == "train" else cfg.test_datasets
+    hash_ = generate_dataset_hash_from_config(cfg, configs, tokenizer_name)
+    folder = get_prepared_dataset_path(cfg, hash_)
+    return folder.with_name(f"{folder.name}.cft_ledger.json")
+
+
+def dataset_label(path: str, ds_cfg: Mapping[str, Any]) -> str:
+    """The dataset's path with whatever else tells its pieces apart."""
+    details = ", ".join(str(ds_cfg[key]) for key in ("name", "split") if ds_cfg.get(key))
+    shards = ds_cfg.get("shards")
+    shard = f" shard {ds_cfg.get('shards_idx') or 0} of {shards}" if shards else ""
+    return path + (f" ({details})" if details else "") + shard
+
+
+def no_rows() -> Dataset:
+    """What `map` makes of no documents lacks the columns."""
+    return Dataset.from_dict({name: [] for name in FEATURES}, features=FEATURES)

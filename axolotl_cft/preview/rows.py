@@ -1,0 +1,291 @@
+"""The rows that a config will train, decoded."""
+
+import logging
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby, islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from axolotl_cft.core.encoding import IGNORE_INDEX
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from axolotl_cft.core.options import Part
+    from axolotl_cft.host.chat import ChatStrategy
+    from axolotl_cft.host.documents import CFTStrategy
+    from axolotl_cft.host.preparing import PreparingStrategy
+
+
+Span = tuple[str, bool]
+"""A stretch of decoded text, and whether it is a special token."""
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    """One training row, decoded.
+
+    Attributes:
+        heading: document, chunk, prompt and token counts, as one line.
+        segments: consecutive stretches of the row: whether they are trained, and their text.
+    """
+
+    heading: str
+    segments: list[tuple[bool, list[Span]]]
+
+
+@dataclass(frozen=True)
+class DatasetPreview:
+    """The first rows of one dataset, and the lines of the ledger of a sample of it."""
+
+    title: str
+    rows: list[PreviewRow]
+    ledger: list[str]
+
+
+def collect(
+    config: Path, part: "Part" = "train", rows: int = 3, sample: int = 1000
+) -> list[DatasetPreview]:
+    """Encode the first documents of every CFT dataset in one part of a config.
+
+    Args:
+        config: an Axolotl YAML.
+        part: `datasets` or `test_datasets`.
+        rows: rows to decode of each dataset.
+        sample: documents to read of each dataset.
+
+    Raises:
+        CFTError: what training would refuse about the config, its pools or its data.
+    """
+    os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")  # looking is nothing to report
+    with quiet_imports():
+        import axolotl.cli.config  # noqa: F401  (sets up the host's logging)
+        from axolotl.loaders import load_tokenizer
+        from axolotl.utils.data.shared import datasets_with_name_generator
+        from datasets import disable_progress_bars
+
+        from axolotl_cft.host import chat
+        from axolotl_cft.host import documents as strategy
+        from axolotl_cft.host.plan import is_cft_type, is_chat_type
+
+    disable_progress_bars()  # a process that previews shows its own
+    cfg = _load_config(config)
+    key = "datasets" if part == "train" else "test_datasets"
+    chosen = [item for item in cfg[key] or [] if is_cft_type(item.type)]
+    if not chosen:
+        raise CFTError(f"{config}: no dataset under `{key}` has `type: cft`, so nothing to show")
+    tokenizer = _attempt(f"{config}: base_model {cfg.base_model}", load_tokenizer, cfg)
+    previews = []
+    for item in datasets_with_name_generator(chosen):
+        load = chat.load if is_chat_type(item.type) else strategy.load
+        documents = _first_documents(item, cfg, part, sample)
+        previews.append(_preview(load(tokenizer, cfg, item), tokenizer, documents, rows))
+    return previews
+
+
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Keep back what libraries say while they are imported, mostly about GPUs not needed here.
+
+    The host reads its log level when it is imported: warnings and above are shown later on.
+    """
+    level = os.environ.get("AXOLOTL_LOG_LEVEL")
+    os.environ["AXOLOTL_LOG_LEVEL"] = level or "WARNING"
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        if level is None:
+            del os.environ["AXOLOTL_LOG_LEVEL"]
+
+
+def _load_config(path: Path) -> Any:
+    """The config as the host sees it after validation; its own `load_cfg` would open a log file."""
+    import yaml
+    from axolotl.cli.config import prepare_plugins
+    from axolotl.utils.config import normalize_cfg_datasets, normalize_config, validate_config
+    from axolotl.utils.dict import DictDefault
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise CFTError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
+    if not isinstance(raw, dict):
+        raise CFTError(f"{path}: an Axolotl config is a mapping of options")
+    cfg = DictDefault(raw)
+    prepare_plugins(cfg)
+    cfg = _attempt(f"{path}", validate_config, cfg)
+    _attempt(f"{path}: base_model {cfg.base_model}", normalize_config, cfg)
+    normalize_cfg_datasets(cfg)
+    return cfg
+
+
+def _attempt(what: str, step: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of one of the host's functions, its complaint as one sentence."""
+    try:
+        return step(*arguments)
+    except (OSError, ValueError) as exc:
+        reason = str(exc).strip().splitlines()[0]
+        if isinstance(exc, ValidationError):
+            error = exc.errors()[0]
+            reason = f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+        raise CFTError(f"{what} cannot be used: {reason}") from exc
+
+
+def _first_documents(item: Any, cfg: Any, part: "Part", count: int) -> Any:
+    """The first documents of a dataset, loaded the way the host loads it but streamed if possible.
+
+    Follows axolotl/utils/data/sft.py::_load_and_process_single_dataset.
+    """
+    from axolotl.utils.data.shared import load_dataset_with_config
+    from datasets import Dataset
+
+    # Neither a slice (train[:90%]) nor a shuffled shard can be streamed.
+    streaming = not item.shards and "[" not in (item.split or "")
+
+    def load() -> Any:
+        dataset = load_dataset_with_config(item, cfg.hf_use_auth_token, streaming=streaming)
+        if isinstance(dataset, Mapping):
+            split = item.split if item.split in dataset else part
+            if split not in dataset:
+                raise ValueError(f"no {split} split; name one of {', '.join(dataset)} in `split`")
+            dataset = dataset[split]
+        if item.shards:
+            shuffled = dataset.shuffle(seed=cfg.seed)
+            dataset = shuffled.shard(num_shards=item.shards, index=item.get("shards_idx") or 0)
+        return Dataset.from_list(list(islice(dataset, count)))
+
+    return _attempt(f"dataset {item.path}", load)
+
+
+def _preview(
+    texts: "PreparingStrategy", tokenizer: Any, documents: Any, count: int
+) -> DatasetPreview:
+    """Encode a sample for its ledger, then its first documents one by one for their rows."""
+    from axolotl_cft.core.ledger import Ledger
+    from axolotl_cft.host.documents import CFTStrategy
+    from axolotl_cft.host.preparing import descriptions
+
+    texts.ledger_file = None  # it belongs beside a prepared dataset, and this makes none
+    entry = descriptions(texts.wrap_dataset(documents))[0]
+    make_rows = _document_rows if isinstance(texts, CFTStrategy) else _conversation_rows
+    rows: list[PreviewRow] = []
+    for number, document in enumerate(documents, start=1):
+        for where, prompt_id, ids, labels in make_rows(texts, document, number):
+            rows.append(_decode_row(tokenizer, [*where, f"prompt: {prompt_id}"], ids, labels))
+        if len(rows) >= count:
+            break
+    title = f"{texts.label} · {entry['part']} part · prompts: {entry['prompts']}"
+    return DatasetPreview(title, rows[:count], Ledger.from_dict(entry["ledger"]).lines())
+
+
+Made = tuple[list[str], str, Sequence[int], Sequence[int]]
+"""A row: where it comes from, its prompt's id, its token ids and its labels."""
+
+
+def _document_rows(
+    texts: "CFTStrategy", document: Mapping[str, Any], number: int
+) -> Iterator[Made]:
+    """The rows of a document; none if it is empty or belongs to the other part."""
+    from axolotl_cft.core.choice import Document
+    from axolotl_cft.core.encoding import RowBuffer
+    from axolotl_cft.core.sampling import text_key
+
+    text, rows, views = document[texts.field], RowBuffer(), texts.plan.options.views
+    texts.encoder.encode([text], [document], rows)
+    offsets, ids, labels = rows.columns()
+    chunks = len(rows) // views
+    for row, (begin, end) in enumerate(pairwise(offsets)):
+        chunk, view = divmod(row, views)
+        choice = texts.choose(Document(number, text_key(text), document), chunk)[view]
+        where = [f"document {number}"]
+        where += [f"chunk {chunk + 1} of {chunks}"] if chunks > 1 else []
+        where += [f"view {view + 1} of {views}"] if views > 1 else []
+        yield (
+            where,
+            choice[0] if choice else "none",
+            ids[begin:end].tolist(),
+            labels[begin:end].tolist(),
+        )
+
+
+def _conversation_rows(
+    texts: "ChatStrategy", conversation: Mapping[str, Any], number: int
+) -> Iterator[Made]:
+    """The rows of a conversation; none if it is empty or belongs to the other part."""
+    from axolotl_cft.core.ledger import Ledger
+    from axolotl_cft.core.sampling import is_held_out
+
+    plan, key = texts.plan, texts.encoder.key(conversation)
+    if key is None or not plan.takes(is_held_out(key, plan.holdout)):
+        return
+    ledger, before = Ledger(), Counter[str]()
+    for view, (ids, labels) in enumerate(
+        texts.encoder.encode(conversation, number, key, ledger), start=1
+    ):
+        (prompt_id,) = ledger.prompt_counts - before  # the ledger counts each row as it is made
+        before = ledger.prompt_counts.copy()
+        views = plan.options.views
+        where = [f"conversation {number}"] + ([f"view {view} of {views}"] if views > 1 else [])
+        yield where, prompt_id.strip("()"), ids, labels.tolist()
+
+
+def _decode_row(
+    tokenizer: Any, heading: list[str], ids: Sequence[int], labels: Sequence[int]
+) -> PreviewRow:
+    trained = [label != IGNORE_INDEX for label in labels]
+    segments = []
+    for is_trained, group in groupby(zip(trained, ids, strict=True), key=lambda pair: pair[0]):
+        run = [int(token) for _, token in group]
+        segments.append((is_trained, decode_spans(tokenizer, run)))
+    masked = len(trained) - sum(trained)
+    counts = f"{masked} masked + {sum(trained)} trained tokens"
+    return PreviewRow(" · ".join([*heading, counts]), segments)
+
+
+def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
+    """Decode ids, special tokens apart.
+
+    What lies between two special tokens is decoded as a whole, since a character may take
+    several tokens. Control characters become visible ones, so that no document can steer the
+    terminal.
+    """
+    special = set(tokenizer.all_special_ids) | {
+        index
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special and not _BYTE.fullmatch(token.content)
+    }
+    spans: list[Span] = []
+    for is_special, group in groupby(ids, key=special.__contains__):
+        run = list(group)
+        if is_special:
+            spans += [(token, True) for token in tokenizer.convert_ids_to_tokens(run)]
+        else:
+            text = tokenizer.decode(run, clean_up_tokenization_spaces=False)
+            spans.append((_CONTROL.sub(_control_picture, text), False))
+    return spans
+
+
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""A byte of a vocabulary with byte fallback: part of a character, not a special token."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _control_picture(match: re.Match[str]) -> str:
+    """U+2400… for C0 controls, U+2421 for DEL, the replacement character for C1 controls."""
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

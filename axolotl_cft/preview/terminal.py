@@ -1,0 +1,71 @@
+"""A preview on the terminal."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+from axolotl_cft.preview.rows import DatasetPreview, Span
+
+SHOWN_HEAD, SHOWN_TAIL = 700, 200
+"""Characters of a long stretch that the terminal shows; the HTML page shows all of them."""
+
+
+def render(dataset: DatasetPreview, console: "Console") -> None:
+    """Print one dataset's rows and ledger."""
+    from rich.markup import escape
+    from rich.padding import Padding
+    from rich.table import Table
+
+    console.rule(escape(dataset.title), align="left", style="dim")
+    for row in dataset.rows:
+        console.print(f"\n[bold]{escape(row.heading)}[/bold]", soft_wrap=True)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_column(overflow="fold")
+        for is_trained, spans in row.segments:
+            if is_trained:
+                grid.add_row("trained", _styled(_abridge(spans), ""))
+            else:
+                grid.add_row("masked", _styled(_abridge(show_line_ends(spans)), "dim"))
+        console.print(Padding(grid, (0, 0, 0, 2)))
+    console.print("\n[bold]Ledger of the sample[/bold]")
+    ledger = Table.grid(padding=(0, 2))
+    for line in dataset.ledger:
+        ledger.add_row(*(escape(cell) for cell in re.split(" {2,}", line, maxsplit=1)))
+    console.print(Padding(ledger, (0, 0, 1, 2)))
+
+
+def _styled(spans: list[Span], style: str) -> "Text":
+    from rich.text import Text
+
+    text = Text()
+    for content, is_special in spans:
+        text.append(content, style="bold magenta" if is_special else style)
+    return text
+
+
+def show_line_ends(spans: list[Span]) -> list[Span]:
+    """Make line ends visible: in a context they are part of what the model is given."""
+    shown = [(text if special else text.replace("\n", "⏎\n"), special) for text, special in spans]
+    if shown and shown[-1][0].endswith("⏎\n"):
+        body = shown[-1][0]
+        end = len(body.rstrip("⏎\n"))
+        shown[-1] = (body[:end] + body[end:].replace("\n", ""), shown[-1][1])
+    return shown
+
+
+def _abridge(spans: list[Span]) -> list[Span]:
+    """Leave out the middle of long stretches of text."""
+    limit = SHOWN_HEAD + SHOWN_TAIL
+    return [
+        (
+            text
+            if len(text) <= limit
+            else f"{text[:SHOWN_HEAD]} […{len(text) - limit:,} characters…] {text[-SHOWN_TAIL:]}",
+            special,
+        )
+        for text, special in spans
+    ]
