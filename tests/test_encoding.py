@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from axolotl_cft.core.encoding import (
     IGNORE_INDEX,
+    Context,
     Frame,
-    RowBuffer,
     bare_context,
     chunk_bounds,
     encode_document,
+    lay_out,
 )
 
 EOS = 2
@@ -27,11 +28,13 @@ texts = st.lists(st.integers(3, 50), max_size=60)
 
 
 def rows_of(text_ids, frame, contexts):
-    rows = RowBuffer()
-    chunks = encode_document(text_ids, frame, contexts, rows)
-    offsets, input_ids, labels = rows.columns()
+    def named(chunk):
+        return [None if ids is None else Context(ids, "p") for ids in contexts(chunk)]
+
+    rows = encode_document(text_ids, frame, named)
+    offsets, input_ids, labels = lay_out(rows)
     pairs = [(input_ids[a:b].tolist(), labels[a:b].tolist()) for a, b in pairwise(offsets)]
-    return chunks, pairs
+    return [row.target for row in rows if row.view == 0], pairs
 
 
 def reference_rows(text_ids, frame, context):
@@ -113,7 +116,7 @@ def test_a_row_without_prompt_or_bos_can_still_predict_its_first_token():
 
 
 def test_column_types_and_empty_buffers():
-    offsets, input_ids, labels = RowBuffer().columns()
+    offsets, input_ids, labels = lay_out([])
     assert (offsets.tolist(), input_ids.size, labels.size) == ([0], 0, 0)
     assert (offsets.dtype, input_ids.dtype, labels.dtype) == (np.int32, np.int32, np.int64)
 

@@ -281,7 +281,6 @@ def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokeni
     import datasets
 
     from axolotl_cft.core.documents import DocumentEncoder
-    from axolotl_cft.core.encoding import RowBuffer
     from axolotl_cft.core.options import CFTConfig
     from axolotl_cft.host.plan import make_plan
 
@@ -295,14 +294,13 @@ def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokeni
     options = CFTConfig(prompts={"column": "contextual_prompt"}, seed=1)
     plan = make_plan("datasets[0]", "train", {"path": str(path), "type": "cft"}, options, None)
     encoder = DocumentEncoder(sentencepiece_tokenizer, plan, 512)
-    rows = RowBuffer()
-    encoder.encode(
-        loaded["text"], [{"contextual_prompt": p} for p in loaded["contextual_prompt"]], rows
+    rows = encoder.encode(
+        loaded["text"], [{"contextual_prompt": p} for p in loaded["contextual_prompt"]]
     )
     assert len(rows) == 12 and encoder.ledger.prompts_truncated == 0
-    for context, text in zip(rows.contexts, loaded["text"], strict=True):
+    for row, text in zip(rows, loaded["text"], strict=True):
         ids = sentencepiece_tokenizer(prompt_for(text) + "\n\n")["input_ids"]
-        assert context.tolist() == ids
+        assert row.context.tolist() == ids
 
 
 def test_estimate_asks_nothing_and_needs_no_key(tmp_path, sentencepiece_tokenizer, monkeypatch):

@@ -175,7 +175,7 @@ def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
         )
         dataset = {"path": "corpus.jsonl", "type": "cft"}
         plan = make_plan("datasets[0]", "train", dataset, options, None)
-        return DocumentEncoder(any_tokenizer, plan, 512)._encode_prompt("p", GOOD).truncated
+        return DocumentEncoder(any_tokenizer, plan, 512).contexts.context_of("p", GOOD).cut
 
     for prompt_format in ("plain", "chat"):
         if prompt_format == "chat" and not any_tokenizer.chat_template:

@@ -204,6 +204,18 @@ def test_a_package_that_fails_is_named(package, source, message):
     assert "acme" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_broken_package_stops_only_what_uses_it(package, tmp_path):
+    package("acme", "raise RuntimeError('broken')\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nprompts: [{id: a, text: From a file.}]\n")
+    assert load_pool(str(path)).name == "mine"
+    assert load_pool("paper").package == "axolotl-cft"
+    with pytest.raises(CFTError, match="no such file"):
+        load_pool(str(tmp_path / "absent.yaml"))
+    with pytest.raises(CFTError, match="package acme: loading plug_acme failed"):
+        load_pool("bedside")
+
+
 def test_a_package_that_registers_a_module_twice_is_named(package):
     package("acme", pools("x"), entry_points=("one", "two"))
     with pytest.raises(CFTError, match="package acme: loading plug_acme failed .*already"):
@@ -259,7 +271,7 @@ def test_a_function_that_fails_is_named(package, sentencepiece_tokenizer, body, 
 def test_a_functions_fingerprint_is_part_of_the_cache_identity(package, add_site, tmp_path):
     package("acme", functions("return 'a'"))
     first = plan_for({"function": "give"})
-    assert (first.function.package, first.prompts_name) == ("acme", "function give")
+    assert (first.source.function.package, first.source.name) == ("acme", "function give")
     module = tmp_path / "plug_acme.py"
     module.write_text(module.read_text().replace("'v1'", "'version 2'"))
     del sys.modules["plug_acme"]

@@ -204,7 +204,7 @@ def test_test_datasets_go_without_prompts_unless_they_ask(config, corpus):
     ]
     cfg = register(config)
     plans = [PLANS[ds["conversation"]] for ds in cfg["test_datasets"]]
-    assert [plan.prompts_name for plan in plans] == ["none", "fixed"]
+    assert [plan.source.name for plan in plans] == ["none", "fixed"]
     assert all(plan.part == "test" for plan in plans)
     assert [(plan.options.views, plan.options.dropout) for plan in plans] == [(1, 0.0)] * 2
 

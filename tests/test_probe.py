@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from conftest import make_documents, write_jsonl
 
 from axolotl_cft.cli import main
+from axolotl_cft.core.choice import FromPool, NoPrompts
 from axolotl_cft.core.documents import DocumentEncoder
-from axolotl_cft.core.encoding import IGNORE_INDEX, RowBuffer
+from axolotl_cft.core.encoding import IGNORE_INDEX, lay_out
 from axolotl_cft.core.options import DatasetOptions, Plan
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.core.sampling import text_key
@@ -217,12 +218,12 @@ def test_rows_are_those_of_training(any_tokenizer, format_):
     assert len(prompts) == len(rows.contexts) == 22
     for pool, contexts in zip(prompts, rows.contexts, strict=True):
         options = DatasetOptions(prompts="one" if pool else "none", format=format_)
-        plan = Plan("x", "train", options, holdout=0.0, pool=pool, stamp="")
+        source = FromPool(pool, "one") if pool else NoPrompts()
+        plan = Plan("x", "train", options, holdout=0.0, source=source, stamp="")
         for document, context, text in zip(rows.documents, contexts, rows.texts, strict=True):
-            trained = RowBuffer()
             encoder = DocumentEncoder(any_tokenizer, plan, MAX_TOKENS + options.prompt_budget)
-            encoder.encode([document.text], [{}], trained)
-            ends, input_ids, labels = trained.columns()
+            trained = encoder.encode([document.text], [{}])
+            ends, input_ids, labels = lay_out(trained)
             first = slice(0, ends[1])
             eos = [any_tokenizer.eos_token_id] if len(trained) == 1 else []
             assert input_ids[first].tolist() == [*context, *text, *eos]

@@ -302,9 +302,7 @@ def test_budgets_that_cannot_work_are_refused(sentencepiece_tokenizer, bytelevel
     with pytest.raises(CFTError, match="has no room for a prompt beside"):
         strategy_for(bytelevel_tokenizer, prompt_budget=20, format="chat", prompts="fixed")
     needed = strategy_for(sentencepiece_tokenizer).encoder
-    sizes = [
-        needed._encode_prompt(p.id, p.text, cut=False).ids.size for p in needed.plan.pool.prompts
-    ]
+    sizes = [needed.contexts.length(text) for text in needed.plan.source.known.values()]
     assert strategy_for(sentencepiece_tokenizer, prompt_budget=max(sizes))
 
 

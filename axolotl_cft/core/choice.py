@@ -1,12 +1,17 @@
-"""Which prompts a chunk gets, whatever they come from: a pool, the data, a function, or nowhere."""
+"""Where prompts come from, and which of them a chunk gets.
 
-from collections.abc import Collection, Mapping
+A `PromptSource` is a pool, a column of the data, a function of an installed package, or nothing.
+Whoever chooses, encodes or describes asks the source and need not know which it is; the next
+source is one more class here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from axolotl_cft.core.options import ColumnPrompts, FunctionPrompts, Plan
-from axolotl_cft.core.pool import PromptPool
-from axolotl_cft.core.sampling import draw, is_dropped
+from axolotl_cft.core.pool import PromptFunction, PromptPool
+from axolotl_cft.core.sampling import draw
 from axolotl_cft.errors import CFTError
 
 
@@ -15,128 +20,263 @@ class Document:
     """What choosing needs to know of a document.
 
     Attributes:
-        number: its place in the dataset from 1, for messages only.
+        dataset: the dataset it is from, for messages only.
+        number: its place there from 1, for messages only.
         key: stands for its text (`sampling.text_key`).
         values: the columns that prompts refer to.
     """
 
+    dataset: str
     number: int
     key: bytes
     values: Mapping[str, Any]
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"dataset {self.dataset}: document {self.number}"
 
 
 Choice = tuple[str, str]
 """A prompt's id (what the ledger counts by) and its text, filled in."""
 
 
-class PromptChooser:
-    """Chooses prompts as a plan says: `chooser(document, chunk)`.
+class PromptSource(ABC):
+    """Something that offers prompts for a chunk.
 
-    Args:
-        plan: source of the prompts, seed, views and dropout.
+    Attributes:
+        gives_prompts: False where every row goes without.
+        offers_one: every view of a chunk would get the same prompt.
     """
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
+    gives_prompts: ClassVar[bool] = True
+    offers_one: bool = True
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """`cft.prompts` as one phrase, for tables."""
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        return self.name
+
+    @property
+    @abstractmethod
+    def identity(self) -> Any:
+        """All that decides what is offered, as JSON: part of a prepared dataset's identity."""
 
     @property
     def columns(self) -> frozenset[str] | None:
-        """Columns that `Document.values` should bring, where they exist; None for all."""
-        prompts, pool = self.plan.options.prompts, self.plan.pool
-        if isinstance(prompts, ColumnPrompts):
-            return frozenset({prompts.column})
-        if self.plan.function is not None:
-            return self.plan.function.columns
-        return frozenset() if pool is None else pool.columns
+        """Columns that `Document.values` should bring where they exist; None for all."""
+        return frozenset()
 
-    def check_columns(self, present: Collection[str]) -> None:
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Texts that are known before any data are read, by id."""
+        return {}
+
+    @abstractmethod
+    def offer(
+        self, document: Document, chunk: int, seed: int, views: int
+    ) -> Sequence[Choice | None]:
+        """One prompt for each view of a chunk; None where there is none.
+
+        Raises:
+            CFTError: the document lacks what a prompt needs, or a package's function fails.
+        """
+
+    def check_columns(self, present: Collection[str], dataset: str) -> None:
         """Check that the data have every column that some prompt cannot do without.
 
         Raises:
-            CFTError: one is missing; names it, what needs it and the mend.
+            CFTError: one is missing; says which, what needs it and what to do.
         """
-        plan, wanted = self.plan, self.columns or frozenset()
-        pool = plan.pool
-        if pool is not None:
-            wanted -= pool.defaults.keys()
-        if not (missing := sorted(wanted - set(present))):
-            return
-        if pool is not None:
-            needs = f"which a prompt of {pool.origin or pool.name} names"
-            mend = "add the column, or a value under the pool's `defaults`"
-        elif plan.function is not None:
-            needs = f"which {plan.prompts_name} of package {plan.function.package} reads"
-            mend = "add the column"
-        else:
-            needs, mend = "", f"set `cft.prompts.column` to one of {', '.join(present)}"
-        raise CFTError(
-            ", ".join(filter(None, [f"dataset {plan.path} has no column '{missing[0]}'", needs]))
-            + f"; {mend}"
-        )
+        if missing := sorted(self._needed() - set(present)):
+            start = f"dataset {dataset} has no column '{missing[0]}'"
+            raise CFTError(start + self._why_and_what_to_do(present))
 
-    def __call__(self, document: Document, chunk: int) -> list[Choice | None]:
-        """One choice for each view of a chunk; None where it goes without a prompt.
+    def _needed(self) -> frozenset[str]:
+        return self.columns or frozenset()
 
-        Raises:
-            CFTError: the document has no value for a column that a prompt needs, or a package's
-                function fails.
-        """
-        options = self.plan.options
-        seed = options.seed or 0
-        return [
-            None if is_dropped(seed, document.key, chunk, view, options.dropout) else choice
-            for view, choice in enumerate(self._offered(document, chunk, seed))
-        ]
+    def _why_and_what_to_do(self, present: Collection[str]) -> str:
+        return "; add it"
 
-    def _offered(self, document: Document, chunk: int, seed: int) -> list[Choice | None]:
-        prompts, pool = self.plan.options.prompts, self.plan.pool
-        if isinstance(prompts, ColumnPrompts):
-            return [(prompts.column, self._from_column(document, prompts.column))]
-        if isinstance(prompts, FunctionPrompts):
-            views = range(self.plan.options.views)
-            return [self._from_function(document, seed, chunk, view) for view in views]
-        if pool is None:
-            return [None]
-        ids = [prompt.id for prompt in pool.prompts]
-        weights = [prompt.weight for prompt in pool.prompts]
-        drawn = draw(ids, weights, seed, document.key, chunk, self.plan.options.views)
-        return [(ids[index], self._filled(document, pool, index)) for index in drawn]
 
-    def _from_column(self, document: Document, column: str) -> str:
-        prompt = document.values.get(column)
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise CFTError(
-                f"dataset {self.plan.path}: document {document.number} has no prompt in column "
-                f"'{column}'; fill it (`axolotl-cft generate --fallback paper` does) or drop the "
-                "row"
-            )
-        return prompt
+class NoPrompts(PromptSource):
+    """`prompts: none`: CPT on the same chunks."""
 
-    def _from_function(self, document: Document, seed: int, chunk: int, view: int) -> Choice | None:
-        provided, name = self.plan.function, self.plan.prompts_name
-        assert provided is not None
-        where = f"package {provided.package}: {name}, document {document.number} of "
-        where += self.plan.path
-        try:
-            prompt = provided.function(document.values, seed, chunk, view)
-        except Exception as exc:
-            raise CFTError(f"{where}: raised {type(exc).__name__}: {exc}") from exc
-        if prompt is None:
-            return None
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise CFTError(f"{where}: returned {prompt!r}; a prompt is a text, or None for none")
-        return name, prompt
+    gives_prompts = False
 
-    def _filled(self, document: Document, pool: PromptPool, index: int) -> str:
-        prompt = pool.prompts[index]
+    @property
+    def name(self) -> str:
+        """As in the config."""
+        return "none"
+
+    @property
+    def identity(self) -> str:
+        """As in the config."""
+        return "none"
+
+    def offer(self, document: Document, chunk: int, seed: int, views: int) -> list[Choice | None]:
+        """Nothing."""
+        return [None] * views
+
+
+class FromPool(PromptSource):
+    """`prompts: NAME` or a pool file: drawn from a pool, with columns filled in.
+
+    Args:
+        pool: the prompts.
+        name: as the config names it.
+    """
+
+    def __init__(self, pool: PromptPool, name: str):
+        self.pool = pool
+        self._name = name
+        self.offers_one = len(pool.prompts) == 1
+        self._ids = [prompt.id for prompt in pool.prompts]
+        self._weights = [prompt.weight for prompt in pool.prompts]
+
+    @property
+    def name(self) -> str:
+        """As the config names it."""
+        return self._name
+
+    @property
+    def label(self) -> str:
+        """By the pool's own name."""
+        return f"pool {self.pool.name}"
+
+    @property
+    def identity(self) -> list[str]:
+        """Content, not the name: a pool may be edited in place."""
+        return ["PromptPool", self.pool.fingerprint]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Those that any of the prompts names."""
+        return self.pool.columns
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Prompts that name no column."""
+        return {p.id: p.fill({}) for p in self.pool.prompts if not p.columns}
+
+    def offer(self, document: Document, chunk: int, seed: int, views: int) -> list[Choice]:
+        """Draw one prompt for each view (`sampling.draw`)."""
+        drawn = draw(self._ids, self._weights, seed, document.key, chunk, views)
+        return [(self._ids[index], self._filled(document, index)) for index in drawn]
+
+    def _filled(self, document: Document, index: int) -> str:
+        prompt, pool = self.pool.prompts[index], self.pool
         if not prompt.columns:
             return prompt.fill({})
         given = {name: value for name, value in document.values.items() if value is not None}
         known = {**pool.defaults, **given}
         if missing := sorted(prompt.columns - known.keys()):
             raise CFTError(
-                f"dataset {self.plan.path}: document {document.number} has no value for "
-                f"'{missing[0]}', which prompt '{prompt.id}' of {pool.origin or pool.name} names; "
-                "add the column, or a value under the pool's `defaults`"
+                f"{document.place} has no value for '{missing[0]}', which prompt '{prompt.id}' of "
+                f"{pool.origin or pool.name} names; add the column, or a value under the pool's "
+                "`defaults`"
             )
         return prompt.fill(known)
+
+    def _needed(self) -> frozenset[str]:
+        return self.pool.columns - self.pool.defaults.keys()
+
+    def _why_and_what_to_do(self, present: Collection[str]) -> str:
+        return (
+            f", which a prompt of {self.pool.origin or self.pool.name} names; add the column, or a "
+            "value under the pool's `defaults`"
+        )
+
+
+class FromColumn(PromptSource):
+    """`prompts: {column: NAME}`: every row brings its own prompt.
+
+    Args:
+        column: its name, and the prompts' id.
+    """
+
+    def __init__(self, column: str):
+        self.column = column
+
+    @property
+    def name(self) -> str:
+        """`column NAME`."""
+        return f"column {self.column}"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The column; its content is part of the data's identity."""
+        return {"column": self.column}
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The column."""
+        return frozenset({self.column})
+
+    def offer(self, document: Document, chunk: int, seed: int, views: int) -> list[Choice]:
+        """The row's own prompt."""
+        prompt = document.values.get(self.column)
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise CFTError(
+                f"{document.place} has no prompt in column '{self.column}'; fill it "
+                "(`axolotl-cft generate --fallback paper` does) or drop the row"
+            )
+        return [(self.column, prompt)] * views
+
+    def _why_and_what_to_do(self, present: Collection[str]) -> str:
+        return f"; set `cft.prompts.column` to one of {', '.join(present)}"
+
+
+class FromFunction(PromptSource):
+    """`prompts: {function: NAME}`: an installed package's function gives every row its prompt.
+
+    Args:
+        function: as the package provides it.
+        name: as the config names it, and the prompts' id.
+    """
+
+    offers_one = False  # it is told the view
+
+    def __init__(self, function: PromptFunction, name: str):
+        self.function = function
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """`function NAME`."""
+        return f"function {self._name}"
+
+    @property
+    def identity(self) -> list[str]:
+        """What the package's author changes with the function: a package may be upgraded."""
+        return ["PromptFunction", self.function.fingerprint]
+
+    @property
+    def columns(self) -> frozenset[str] | None:
+        """Those that it says it reads."""
+        return self.function.columns
+
+    def offer(self, document: Document, chunk: int, seed: int, views: int) -> list[Choice | None]:
+        """What the function answers for each view."""
+        return [self._ask(document, chunk, seed, view) for view in range(views)]
+
+    def _ask(self, document: Document, chunk: int, seed: int, view: int) -> Choice | None:
+        where = f"package {self.function.package}: {self.name}, document {document.number} of "
+        where += document.dataset
+        try:
+            prompt = self.function.function(document.values, seed, chunk, view)
+        except Exception as exc:
+            raise CFTError(f"{where}: raised {type(exc).__name__}: {exc}") from exc
+        if prompt is None:
+            return None
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise CFTError(f"{where}: returned {prompt!r}; a prompt is a text, or None for none")
+        return self.name, prompt
+
+    def _why_and_what_to_do(self, present: Collection[str]) -> str:
+        return f", which {self.name} of package {self.function.package} reads; add the column"

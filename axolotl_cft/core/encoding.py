@@ -11,8 +11,9 @@ trained tokens, are the same whichever prompt was drawn, or none.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,61 +83,57 @@ def bare_context(frame: Frame, previous: int | None) -> Ids:
     return np.asarray([frame.eos if previous is None else previous], dtype=np.int32)
 
 
-@dataclass
-class RowBuffer:
-    """Rows under construction: a context that is masked and a target that is trained, each."""
+class Context(NamedTuple):
+    """What stands before a text.
 
-    contexts: list[Ids] = field(default_factory=list)
-    targets: list[Ids] = field(default_factory=list)
+    Attributes:
+        ids: token ids, BOS included.
+        prompt_id: of the prompt in it; None for a row without one.
+        cut: whether the prompt was cut to fit `prompt_budget`.
+    """
 
-    def __len__(self) -> int:
-        return len(self.targets)
+    ids: Ids
+    prompt_id: str | None = None
+    cut: bool = False
 
-    def add(self, context: Ids, target: Ids) -> None:
-        """Append the row `context + target`."""
-        self.contexts.append(context)
-        self.targets.append(target)
 
-    def columns(self) -> tuple[npt.NDArray[np.int32], Ids, npt.NDArray[np.int64]]:
-        """The rows laid end to end.
+class Row(NamedTuple):
+    """A training row, and where it comes from.
 
-        Returns:
-            offsets: int32, shape (rows + 1,); row i is `[offsets[i], offsets[i + 1])`.
-            input_ids: int32, shape (tokens,).
-            labels: int64, shape (tokens,); IGNORE_INDEX on the context.
-        """
-        lengths = [c.size + t.size for c, t in zip(self.contexts, self.targets, strict=True)]
-        offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-        np.cumsum(lengths, out=offsets[1:])
-        if not self.targets:
-            return offsets, np.empty(0, np.int32), np.empty(0, np.int64)
-        parts = [part for row in zip(self.contexts, self.targets, strict=True) for part in row]
-        input_ids = np.concatenate(parts, dtype=np.int32)
-        labels = input_ids.astype(np.int64)
-        for begin, context in zip(offsets, self.contexts, strict=False):
-            labels[begin : begin + context.size] = IGNORE_INDEX
-        return offsets, input_ids, labels
+    Attributes:
+        context: ids that are masked.
+        target: ids that are trained; they follow the context.
+        prompt_id: of the prompt in the context; None without one.
+        cut: whether that prompt was cut to fit `prompt_budget`.
+        chunk: index of the chunk in its document.
+        view: index of the view of that chunk.
+    """
+
+    context: Ids
+    target: Ids
+    prompt_id: str | None
+    cut: bool
+    chunk: int
+    view: int
 
 
 def encode_document(
     text_ids: Sequence[int] | Ids,
     frame: Frame,
-    contexts: Callable[[int], Sequence[Ids | None]],
-    rows: RowBuffer,
-) -> list[Ids]:
-    """Append a document's rows to `rows`.
+    contexts: Callable[[int], Sequence[Context | None]],
+) -> list[Row]:
+    """The rows of a document: chunk 0 with all its views, then chunk 1, …
 
     Args:
         text_ids: `tokenizer(text, add_special_tokens=False)`, any length.
         frame: what stands around a text.
-        contexts: maps a chunk's index to one context per view: the ids before the text (at most
-            `frame.prompt_budget`), or None for a row without a prompt. Without any ids the first
-            token could not be predicted, so an empty context counts as None.
-        rows: receives chunk 0 with all its views, then chunk 1, …
+        contexts: maps a chunk's index to one context per view (at most `frame.prompt_budget`
+            ids), or None for a row without a prompt. Without any ids the first token could not
+            be predicted, so an empty context counts as None.
 
     Returns:
-        The chunks' targets, in order: joined they are the text's ids and one EOS. A document
-        without tokens has no chunks.
+        The rows. The targets of one view, joined, are the text's ids and one EOS. A document
+        without tokens has no rows.
 
     Raises:
         ValueError: a context is longer than the budget.
@@ -144,14 +141,36 @@ def encode_document(
     if len(text_ids) == 0:
         return []
     targets = np.append(np.asarray(text_ids, dtype=np.int32), np.int32(frame.eos))
-    chunks = []
+    rows = []
     for index, (begin, end) in enumerate(chunk_bounds(targets.size, frame.capacity)):
         chunk = targets[begin:end]
-        chunks.append(chunk)
-        for context in contexts(index):
-            if context is None or context.size == 0:
-                context = bare_context(frame, int(targets[begin - 1]) if begin else None)
-            if context.size > frame.prompt_budget:
-                raise ValueError(f"context of {context.size} tokens, budget {frame.prompt_budget}")
-            rows.add(context, chunk)
-    return chunks
+        for view, context in enumerate(contexts(index)):
+            if context is None or context.ids.size == 0:
+                before = int(targets[begin - 1]) if begin else None
+                context = (context or Context(targets))._replace(ids=bare_context(frame, before))
+            if context.ids.size > frame.prompt_budget:
+                raise ValueError(
+                    f"context of {context.ids.size} tokens, budget {frame.prompt_budget}"
+                )
+            rows.append(Row(context.ids, chunk, context.prompt_id, context.cut, index, view))
+    return rows
+
+
+def lay_out(rows: Sequence[Row]) -> tuple[npt.NDArray[np.int32], Ids, npt.NDArray[np.int64]]:
+    """The rows laid end to end.
+
+    Returns:
+        offsets: int32, shape (rows + 1,); row i is `[offsets[i], offsets[i + 1])`.
+        input_ids: int32, shape (tokens,).
+        labels: int64, shape (tokens,); IGNORE_INDEX on the context.
+    """
+    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([row.context.size + row.target.size for row in rows], out=offsets[1:])
+    if not rows:
+        return offsets, np.empty(0, np.int32), np.empty(0, np.int64)
+    parts = [part for row in rows for part in (row.context, row.target)]
+    input_ids = np.concatenate(parts, dtype=np.int32)
+    labels = input_ids.astype(np.int64)
+    for begin, row in zip(offsets, rows, strict=False):
+        labels[begin : begin + row.context.size] = IGNORE_INDEX
+    return offsets, input_ids, labels

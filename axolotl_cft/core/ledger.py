@@ -63,6 +63,25 @@ class Ledger:
         """Share of all tokens that the prompts add: the price of CFT over CPT."""
         return self.prompt_tokens / self.total_tokens if self.total_tokens else 0.0
 
+    def add_row(
+        self, prompt_id: str | None, *, trained: int, total: int, prompt: int, cut: bool = False
+    ) -> None:
+        """Count a row that was made.
+
+        Args:
+            prompt_id: of its prompt; None without one.
+            trained: tokens that bear loss.
+            total: all of its tokens.
+            prompt: tokens that the prompt adds.
+            cut: whether the prompt was cut to fit `prompt_budget`.
+        """
+        self.rows += 1
+        self.prompt_counts[NO_PROMPT if prompt_id is None else prompt_id] += 1
+        self.trained_tokens += trained
+        self.total_tokens += total
+        self.prompt_tokens += prompt
+        self.prompts_truncated += cut
+
     def add_targets(self, chunks: Iterable[Ids]) -> None:
         """Enter the targets of a document's chunks into the digest."""
         for chunk in chunks:

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from axolotl_cft.core.pool import PromptFunction, PromptPool
+from axolotl_cft.core.choice import Choice, Document, PromptSource
+from axolotl_cft.core.sampling import is_dropped
 
 Part = Literal["train", "test"]
 
@@ -107,27 +108,30 @@ class Plan:
         part: which documents it takes once `holdout` is above 0.
         options: the resolved options; `options.seed` is set.
         holdout: share of documents that belong to the test part.
-        pool: the loaded pool, None for prompts from elsewhere and for none.
+        source: where its prompts come from.
         stamp: identity of the result: equal stamps mean equal rows.
-        function: the loaded function of `{function: NAME}`, else None.
     """
 
     path: str
     part: Part
     options: DatasetOptions
     holdout: float
-    pool: PromptPool | None
+    source: PromptSource
     stamp: str
-    function: PromptFunction | None = None
 
     def takes(self, held_out: bool) -> bool:
         """Whether a document belongs here; all do while nothing is held out."""
         return not self.holdout or held_out == (self.part == "test")
 
-    @property
-    def prompts_name(self) -> str:
-        """`cft.prompts` as one word for tables."""
-        prompts = self.options.prompts
-        if isinstance(prompts, str):
-            return prompts
-        return " ".join(str(part) for pair in prompts.model_dump().items() for part in pair)
+    def choose(self, document: Document, chunk: int) -> list[Choice | None]:
+        """A prompt for each view of a chunk; None where it goes without one.
+
+        Raises:
+            CFTError: the document lacks what a prompt needs, or a package's function fails.
+        """
+        options, seed = self.options, self.options.seed or 0
+        offered = self.source.offer(document, chunk, seed, options.views)
+        return [
+            None if is_dropped(seed, document.key, chunk, view, options.dropout) else choice
+            for view, choice in enumerate(offered)
+        ]

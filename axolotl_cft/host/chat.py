@@ -9,7 +9,7 @@ carries the host's labels over, so the targets are the host's to the token:
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,11 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset, Features, IterableDataset, Value
 from jinja2 import TemplateError
 
-from axolotl_cft.core.choice import Document, PromptChooser
+from axolotl_cft.core.choice import Choice, Document
+from axolotl_cft.core.contexts import PINNED_DATE
 from axolotl_cft.core.conversations import Labels, Turns, carry_labels, put_prompt
-from axolotl_cft.core.documents import PINNED_DATE
 from axolotl_cft.core.encoding import IGNORE_INDEX
-from axolotl_cft.core.ledger import NO_PROMPT, Ledger
+from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.options import Plan
 from axolotl_cft.core.sampling import is_held_out, text_key
 from axolotl_cft.errors import CFTError
@@ -35,7 +35,21 @@ LOG = get_logger(__name__)
 BATCH_SIZE = 1000
 """Conversations in a batch, as in the host (axolotl/datasets.py::TokenizedPromptDataset)."""
 
-Row = tuple[Sequence[int], Labels]
+
+class ChatRow(NamedTuple):
+    """A training row of a conversation.
+
+    Attributes:
+        ids: token ids.
+        labels: of the same length; IGNORE_INDEX where nothing is trained.
+        prompt_id: of the prompt in it; None without one.
+        cut: whether that prompt was cut to fit `prompt_budget`.
+    """
+
+    ids: Sequence[int]
+    labels: Labels
+    prompt_id: str | None = None
+    cut: bool = False
 
 
 def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) -> "ChatStrategy":
@@ -88,7 +102,6 @@ class ChatEncoder:
         self.host = host
         self.plan = plan
         self.sequence_len = sequence_len
-        self.choose = PromptChooser(plan)
         self._check_prompts()
 
     def key(self, row: Mapping[str, Any]) -> bytes | None:
@@ -106,7 +119,7 @@ class ChatEncoder:
 
     def encode(
         self, row: Mapping[str, Any], number: int, key: bytes, ledger: Ledger
-    ) -> Iterator[Row]:
+    ) -> Iterator[ChatRow]:
         """The rows (ids and labels) of a conversation, one for each view.
 
         Args:
@@ -118,7 +131,7 @@ class ChatEncoder:
         Raises:
             CFTError: the host cannot tokenize the conversation, or a prompt cannot be had.
         """
-        wanted = self.choose.columns
+        wanted = self.plan.source.columns
         values = {name: row[name] for name in row if wanted is None or name in wanted}
         row = remove_none_values(row)
         try:
@@ -133,16 +146,18 @@ class ChatEncoder:
         ledger.used += 1
         ledger.text_tokens += len(ids)
         ledger.add_targets([labels[labels != IGNORE_INDEX]])
-        for choice in self._choices(Document(number, key, values), len(ids), ledger):
-            prompted = choice and self._prompted(row, ids, labels, choice[1], ledger)
-            name = choice[0] if choice and prompted else NO_PROMPT
-            row_ids, row_labels = prompted or (ids, labels)
-            ledger.rows += 1
-            ledger.prompt_counts[name] += 1
-            ledger.trained_tokens += int(np.count_nonzero(row_labels != IGNORE_INDEX))
-            ledger.total_tokens += len(row_ids)
-            ledger.prompt_tokens += len(row_ids) - len(ids)
-            yield row_ids, row_labels
+        document = Document(self.plan.path, number, key, values)
+        for choice in self._choices(document, len(ids), ledger):
+            prompted = self._prompted(row, ids, labels, choice, ledger) if choice else None
+            made = prompted or ChatRow(ids, labels)
+            ledger.add_row(
+                made.prompt_id,
+                trained=int(np.count_nonzero(made.labels != IGNORE_INDEX)),
+                total=len(made.ids),
+                prompt=len(made.ids) - len(ids),
+                cut=made.cut,
+            )
+            yield made
 
     def _choices(self, document: Document, length: int, ledger: Ledger) -> Sequence[Any]:
         """A choice for each view, all of them None if the conversation leaves no room.
@@ -155,7 +170,7 @@ class ChatEncoder:
         elif length + options.prompt_budget > self.sequence_len:
             ledger.fits_only_without_prompt += 1
         else:
-            return self.choose(document, chunk=0)
+            return self.plan.choose(document, chunk=0)
         return [None] * options.views
 
     def _prompted(
@@ -163,25 +178,25 @@ class ChatEncoder:
         row: Mapping[str, Any],
         ids: Sequence[int],
         labels: Labels,
-        prompt: str,
+        choice: Choice,
         ledger: Ledger,
-    ) -> Row | None:
-        """Ids and labels with the prompt, cut to the budget; None if it cannot be placed."""
+    ) -> "ChatRow | None":
+        """The row with the prompt, cut to the budget; None if it cannot be placed."""
+        prompt_id, prompt = choice
         turns = self.host.get_conversation_thread(row)
         # The host's own reading of the tools, which may be JSON text.
         tools = self.host._get_tools(row)
         longest = len(ids) + self.plan.options.prompt_budget
-        longer = self._render(turns, prompt, tools)
+        longer, cut = self._render(turns, prompt, tools), False
         if longer is not None and len(longer) > longest:
-            longer = self._cut(turns, prompt, tools, longest)
-            ledger.prompts_truncated += longer is not None
+            longer, cut = self._cut(turns, prompt, tools, longest), True
         carried = None
         if longer is not None and list(longer) != list(ids):
             carried = carry_labels(ids, labels, longer)
         if longer is None or carried is None:
             ledger.prompts_not_placed += 1
             return None
-        return longer, carried
+        return ChatRow(longer, carried, prompt_id, cut)
 
     def _render(self, turns: Turns, prompt: str, tools: Any = None) -> list[int] | None:
         """Ids of the conversation with the prompt; None if the template has no place for it."""
@@ -210,11 +225,10 @@ class ChatEncoder:
     def _check_prompts(self) -> None:
         """Try every prompt on the plainest conversations, with a system message and without."""
         plan, place = self.plan, self.plan.options.place
-        if plan.options.prompts == "none":
+        if not plan.source.gives_prompts:
             return
-        pool = plan.pool.prompts if plan.pool is not None else ()
         # Where no text is known beforehand, the shortest stands in for it.
-        prompts = {p.id: p.fill({}) for p in pool if not p.columns} or {"a": "a"}
+        prompts = plan.source.known or {"a": "a"}
         exchange = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
         for turns in (exchange, [{"role": "system", "content": "c"}, *exchange]):
             try:
@@ -231,14 +245,14 @@ class ChatEncoder:
             self._check_budget({id_: len(ids or ()) - len(bare) for id_, ids in rendered.items()})
 
     def _check_budget(self, needed: Mapping[str, int]) -> None:
-        pool, budget = self.plan.pool, self.plan.options.prompt_budget
+        budget = self.plan.options.prompt_budget
         worst = max(needed, key=needed.__getitem__)
         if needed[worst] <= budget:
             return
-        source = f"pool {pool.name}" if pool else self.plan.prompts_name
         raise CFTError(
-            f"{source}: prompt '{worst}' adds {needed[worst]} tokens to a conversation, more than "
-            f"cft.prompt_budget: {budget}; set it to at least {needed[worst]}"
+            f"{self.plan.source.label}: prompt '{worst}' adds {needed[worst]} tokens to a "
+            f"conversation, more than cft.prompt_budget: {budget}; set it to at least "
+            f"{needed[worst]}"
         )
 
 
@@ -251,9 +265,7 @@ class ChatStrategy(PreparingStrategy):
     """
 
     def __init__(self, encoder: ChatEncoder, task: Task):
-        super().__init__(
-            encoder.choose, encoder.host.prompter.field_messages, "field_messages", task
-        )
+        super().__init__(encoder.host.prompter.field_messages, "field_messages", task)
         self.encoder = encoder
 
     def wrap_dataset(
@@ -293,7 +305,7 @@ class ChatStrategy(PreparingStrategy):
             load_from_cache_file=False,  # the prepared folder is the cache
             # A stream is encoded in a worker of the data loader, which must not fork.
             num_proc=None if self.streamed or len(chosen) <= BATCH_SIZE else process_count,
-            desc=f"Contextual fine-tuning of conversations ({self.plan.prompts_name})",
+            desc=f"Contextual fine-tuning of conversations ({self.plan.source.name})",
         )
         counted = filter(None, encoded.data.column("ledger").to_pylist())
         ledger = sum((Ledger.from_dict(json.loads(part)) for part in counted), ledger)
@@ -333,7 +345,7 @@ class ChatStrategy(PreparingStrategy):
     ) -> dict[str, list[Any]]:
         """A batch of this part's conversations, with what was counted in its first row."""
         ledger = Ledger()
-        rows: list[Row] = []
+        rows: list[ChatRow] = []
         for index, row in zip(indices, _rows(batch), strict=True):
             key = self.encoder.key(row)
             assert key is not None
@@ -344,7 +356,7 @@ class ChatStrategy(PreparingStrategy):
     def _encode_stream(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """A batch of a streaming dataset."""
         ledger = Ledger()
-        rows: list[Row] = []
+        rows: list[ChatRow] = []
         for row in _rows(batch):
             key = self._key_if_ours(row, ledger)
             if key is not None:
@@ -356,7 +368,12 @@ class ChatStrategy(PreparingStrategy):
         options = self.plan.options
         without = ledger.fits_only_without_prompt + ledger.longer_than_row
         lost = without + ledger.prompts_not_placed / options.views
-        if options.prompts == "none" or lost < ledger.used or self.is_piece or self.streamed:
+        if (
+            not self.plan.source.gives_prompts
+            or lost < ledger.used
+            or self.is_piece
+            or self.streamed
+        ):
             return
         if without:
             mend = "raise sequence_len or lower cft.prompt_budget"
@@ -376,9 +393,9 @@ def _rows(batch: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     )
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[ChatRow]) -> dict[str, list[Any]]:
     return {
-        "input_ids": [list(ids) for ids, _ in rows],
-        "attention_mask": [[1] * len(ids) for ids, _ in rows],
-        "labels": [labels.tolist() for _, labels in rows],
+        "input_ids": [list(row.ids) for row in rows],
+        "attention_mask": [[1] * len(row.ids) for row in rows],
+        "labels": [row.labels.tolist() for row in rows],
     }

@@ -16,7 +16,7 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset, IterableDataset
 
 from axolotl_cft.core.documents import DocumentEncoder
-from axolotl_cft.core.encoding import RowBuffer
+from axolotl_cft.core.encoding import Row, lay_out
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
@@ -60,7 +60,7 @@ class CFTStrategy(PreparingStrategy):
     """
 
     def __init__(self, encoder: DocumentEncoder, field: str, task: Task):
-        super().__init__(encoder.choose, field, "field", task)
+        super().__init__(field, "field", task)
         self.encoder = encoder
         # Streams are encoded in forked workers of the data loader, where threads that the parent
         # process started no longer exist and waiting for them would never end.
@@ -99,7 +99,7 @@ class CFTStrategy(PreparingStrategy):
             # The prepared folder is the cache. A map cache beside it would not see code changes,
             # and a hit would leave the ledger empty.
             load_from_cache_file=False,
-            desc=f"Contextual fine-tuning ({self.plan.prompts_name})",
+            desc=f"Contextual fine-tuning ({self.plan.source.name})",
         )
         encoded = encoded.with_format(None) if len(encoded) else no_rows()
         return self.finish(encoded, self.encoder.ledger)
@@ -128,23 +128,21 @@ class CFTStrategy(PreparingStrategy):
         """An Arrow table of documents to an Arrow table of rows."""
         column = table.column(self.field)
         self._check_text(column.type)
-        rows = RowBuffer()
         parts = (
             (part.column(self.field).to_pylist(), self._values(part))
             for part in (table.slice(a, b - a) for a, b in pairwise(_cut_by_bytes(column)))
         )
-        self.encoder.encode_parts(parts, rows)
-        return _to_arrow(rows)
+        return _to_arrow(self.encoder.encode_parts(parts))
 
     def _values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
         """Of each document, the columns that prompts refer to."""
-        wanted = self.choose.columns
+        wanted = self.plan.source.columns
         present = [name for name in table.column_names if wanted is None or name in wanted]
         return table.select(present).to_pylist() if present else [{}] * len(table)
 
     def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """A batch of a streaming dataset."""
-        wanted = self.choose.columns
+        wanted = self.plan.source.columns
         # Other columns may hold what Arrow has no type for.
         taken = {k: v for k, v in batch.items() if wanted is None or k in {self.field, *wanted}}
         table = self._encode_table(pa.table(taken))
@@ -164,8 +162,8 @@ def _cut_by_bytes(column: pa.ChunkedArray) -> list[int]:
     return [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist(), len(column)]
 
 
-def _to_arrow(rows: RowBuffer) -> pa.Table:
-    offsets, input_ids, labels = rows.columns()
+def _to_arrow(rows: Sequence[Row]) -> pa.Table:
+    offsets, input_ids, labels = lay_out(rows)
     ends = pa.array(offsets)
     values = {
         "input_ids": pa.array(input_ids),

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from axolotl_cft.core.choice import PromptSource
 from axolotl_cft.core.encoding import ENCODING_VERSION
-from axolotl_cft.core.options import CFTConfig, DatasetOptions, FunctionPrompts, Part, Plan
-from axolotl_cft.core.pool import PromptPool
+from axolotl_cft.core.options import CFTConfig, DatasetOptions, Part, Plan
 from axolotl_cft.errors import CFTError
-from axolotl_cft.prompts.registry import load_function, load_pool
+from axolotl_cft.prompts.registry import load_source
 
 DEFAULT_SEED = 42
 """Used, with a warning, when neither `cft.seed` nor the host's `seed` is set."""
@@ -97,30 +97,22 @@ def make_plan(
         CFTError: a wrong override, a pool that cannot be used, options that contradict.
     """
     options = _resolve(place, part, dataset, top, host_seed)
-    pool = function = None
-    if isinstance(options.prompts, FunctionPrompts):
-        function = load_function(options.prompts.function)
-    elif isinstance(options.prompts, str) and options.prompts != "none":
-        pool = load_pool(options.prompts)
-    _check_views(place, options, pool)
-    described = options.model_dump()
-    if source := pool or function:
-        # Content, not the name: a pool may be edited in place, a package upgraded.
-        described["prompts"] = [type(source).__name__, source.fingerprint]
+    source = load_source(options.prompts)
+    _check_views(place, options, source)
     identity = {
         "encoding": ENCODING_VERSION,
         "chat": is_chat_type(dataset.get("type")),
         "part": part,
         "holdout": top.holdout,
         "eval_sequence_len": eval_sequence_len if part == "test" else None,
-        "options": described,
+        "options": options.model_dump() | {"prompts": source.identity},
         "source": source_of(dataset),
         "files": [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in local_files(dataset)],
     }
     data = json.dumps(identity, sort_keys=True, default=str).encode()
     stamp = STAMP_PREFIX + hashlib.blake2b(data, digest_size=12).hexdigest()
     path = str(dataset.get("path"))
-    return Plan(path, part, options, top.holdout, pool, stamp, function)
+    return Plan(path, part, options, top.holdout, source, stamp)
 
 
 def _resolve(
@@ -144,10 +136,8 @@ def _resolve(
     return options
 
 
-def _check_views(place: str, options: DatasetOptions, pool: PromptPool | None) -> None:
-    if isinstance(options.prompts, FunctionPrompts):
-        return  # it is told the view
-    if options.views > 1 and (pool is None or len(pool.prompts) == 1):
+def _check_views(place: str, options: DatasetOptions, source: PromptSource) -> None:
+    if options.views > 1 and source.offers_one:
         shown = options.prompts if isinstance(options.prompts, str) else "{column: …}"
         raise CFTError(
             f"{place}: views: {options.views} would repeat the same row, since prompts: {shown} "

@@ -12,7 +12,6 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset, Features, IterableDataset, Value
 from datasets import List as ListFeature
 
-from axolotl_cft.core.choice import PromptChooser
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.options import Plan
 from axolotl_cft.errors import CFTError
@@ -85,15 +84,13 @@ class PreparingStrategy(DatasetWrappingStrategy):
     """What `cft` and `cft.chat` share: columns are checked before, and the ledger is kept after.
 
     Args:
-        choose: chooses the prompts.
         field: column that holds the documents.
         field_option: the dataset option that names it.
         task: the dataset.
     """
 
-    def __init__(self, choose: PromptChooser, field: str, field_option: str, task: Task):
+    def __init__(self, field: str, field_option: str, task: Task):
         self.plan = task.plan
-        self.choose = choose
         self.field = field
         self.field_option = field_option
         self.label = task.label
@@ -144,7 +141,7 @@ class PreparingStrategy(DatasetWrappingStrategy):
                 f"dataset {self.plan.path} has no column '{self.field}'; set "
                 f"`{self.field_option}` to one of {', '.join(columns)}"
             )
-        self.choose.check_columns(columns)
+        self.plan.source.check_columns(columns, self.plan.path)
         return columns
 
     def _check_result(self, rows: int, ledger: Ledger) -> None:
@@ -171,7 +168,7 @@ def describe(plan: Plan, label: str, ledger: Ledger) -> dict[str, Any]:
         "stamp": plan.stamp,
         "path": label,
         "part": plan.part,
-        "prompts": plan.prompts_name,
+        "prompts": plan.source.name,
         "ledger": ledger.to_dict(),
     }
 

@@ -11,15 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from axolotl_cft.core.options import ColumnPrompts, DatasetOptions, Plan
+from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.plan import parse_options
 
 if TYPE_CHECKING:
-    from axolotl_cft.core.documents import DocumentEncoder
-
-_UNBOUNDED = 1 << 20
-"""A budget that no prompt reaches, so that none is cut before it is counted."""
+    from axolotl_cft.core.contexts import ContextEncoder
 
 
 @dataclass(frozen=True)
@@ -52,21 +49,19 @@ class Tokens:
         """
         if self.tokenizer is None:
             return 1 + self.of_text(prompt + self.options.separator)
-        from axolotl_cft.core.encoding import RowBuffer
-
-        rows = RowBuffer()
-        self._encoder.encode(["a"], [{"prompt": prompt}], rows)
-        return rows.contexts[0].size
+        return self._contexts.length(prompt)
 
     @functools.cached_property
-    def _encoder(self) -> "DocumentEncoder":
-        """Training's own encoder: what it puts before a text is what counts."""
-        from axolotl_cft.core.documents import DocumentEncoder
+    def _contexts(self) -> "ContextEncoder":
+        """Training's own: what it puts before a text is what counts."""
+        from axolotl_cft.core.contexts import ContextEncoder, frame_of
 
-        prompts = ColumnPrompts(column="prompt")
-        options = self.options.model_copy(update={"prompts": prompts, "prompt_budget": _UNBOUNDED})
-        plan = Plan(str(self.name), "train", options, holdout=0.0, pool=None, stamp="")
-        return DocumentEncoder(self.tokenizer, plan, sequence_len=2 * _UNBOUNDED)
+        options = self.options
+        # Uncut lengths are asked for, so that the row may be as long as it likes.
+        frame = frame_of(self.tokenizer, options.prompt_budget, 2 * options.prompt_budget + 2)
+        contexts = ContextEncoder(self.tokenizer, frame, options.format, options.separator)
+        contexts.check({})
+        return contexts
 
     def of_text(self, text: str) -> int:
         """Tokens of a text by itself."""

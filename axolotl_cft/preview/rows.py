@@ -4,11 +4,10 @@ import logging
 import os
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, islice, pairwise
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,14 +183,16 @@ def _preview(
     rows: list[PreviewRow] = []
     for number, document in enumerate(documents, start=1):
         for where, prompt_id, ids, labels in make_rows(texts, document, number):
-            rows.append(_decode_row(tokenizer, [*where, f"prompt: {prompt_id}"], ids, labels))
+            rows.append(
+                _decode_row(tokenizer, [*where, f"prompt: {prompt_id or 'none'}"], ids, labels)
+            )
         if len(rows) >= count:
             break
     title = f"{texts.label} · {entry['part']} part · prompts: {entry['prompts']}"
     return DatasetPreview(title, rows[:count], Ledger.from_dict(entry["ledger"]).lines())
 
 
-Made = tuple[list[str], str, Sequence[int], Sequence[int]]
+Made = tuple[list[str], str | None, Sequence[int], Sequence[int]]
 """A row: where it comes from, its prompt's id, its token ids and its labels."""
 
 
@@ -199,26 +200,17 @@ def _document_rows(
     texts: "CFTStrategy", document: Mapping[str, Any], number: int
 ) -> Iterator[Made]:
     """The rows of a document; none if it is empty or belongs to the other part."""
-    from axolotl_cft.core.choice import Document
-    from axolotl_cft.core.encoding import RowBuffer
-    from axolotl_cft.core.sampling import text_key
+    from axolotl_cft.core.encoding import lay_out
 
-    text, rows, views = document[texts.field], RowBuffer(), texts.plan.options.views
-    texts.encoder.encode([text], [document], rows)
-    offsets, ids, labels = rows.columns()
+    views = texts.plan.options.views
+    rows = texts.encoder.encode([document[texts.field]], [document])
     chunks = len(rows) // views
-    for row, (begin, end) in enumerate(pairwise(offsets)):
-        chunk, view = divmod(row, views)
-        choice = texts.choose(Document(number, text_key(text), document), chunk)[view]
+    for row in rows:
         where = [f"document {number}"]
-        where += [f"chunk {chunk + 1} of {chunks}"] if chunks > 1 else []
-        where += [f"view {view + 1} of {views}"] if views > 1 else []
-        yield (
-            where,
-            choice[0] if choice else "none",
-            ids[begin:end].tolist(),
-            labels[begin:end].tolist(),
-        )
+        where += [f"chunk {row.chunk + 1} of {chunks}"] if chunks > 1 else []
+        where += [f"view {row.view + 1} of {views}"] if views > 1 else []
+        _, ids, labels = lay_out([row])
+        yield where, row.prompt_id, ids.tolist(), labels.tolist()
 
 
 def _conversation_rows(
@@ -231,15 +223,11 @@ def _conversation_rows(
     plan, key = texts.plan, texts.encoder.key(conversation)
     if key is None or not plan.takes(is_held_out(key, plan.holdout)):
         return
-    ledger, before = Ledger(), Counter[str]()
-    for view, (ids, labels) in enumerate(
-        texts.encoder.encode(conversation, number, key, ledger), start=1
-    ):
-        (prompt_id,) = ledger.prompt_counts - before  # the ledger counts each row as it is made
-        before = ledger.prompt_counts.copy()
+    rows = texts.encoder.encode(conversation, number, key, Ledger())
+    for view, row in enumerate(rows, start=1):
         views = plan.options.views
         where = [f"conversation {number}"] + ([f"view {view} of {views}"] if views > 1 else [])
-        yield where, prompt_id.strip("()"), ids, labels.tolist()
+        yield where, row.prompt_id, row.ids, row.labels.tolist()
 
 
 def _decode_row(

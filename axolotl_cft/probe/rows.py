@@ -11,14 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from axolotl_cft.core.documents import DocumentEncoder
-from axolotl_cft.core.encoding import Ids, RowBuffer
-from axolotl_cft.core.options import DatasetOptions, Plan
+from axolotl_cft.core.choice import Document, FromPool
+from axolotl_cft.core.contexts import ContextEncoder, frame_of
+from axolotl_cft.core.documents import text_encoder
+from axolotl_cft.core.encoding import Ids, encode_document
+from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import text_key, uniform
 from axolotl_cft.errors import CFTError
 
-Row = tuple[Ids, Ids]
+Scored = tuple[Ids, Ids]
 """The ids before a text, and the text's own ids, which are scored."""
 
 SHUFFLED = " (shuffled)"
@@ -74,7 +76,7 @@ class Rows:
     contexts: list[list[Ids]]
 
     @property
-    def flat(self) -> list[Row]:
+    def flat(self) -> list[Scored]:
         """The rows of the first context, of the second, and so on."""
         return [row for contexts in self.contexts for row in zip(contexts, self.texts, strict=True)]
 
@@ -147,19 +149,19 @@ class RowMaker:
     """
 
     def __init__(self, tokenizer: Any, options: DatasetOptions, max_tokens: int, source: str):
-        self.tokenizer = tokenizer
-        self.options = options
-        self.sequence_len = max_tokens + options.prompt_budget
+        budget = options.prompt_budget
         self.source = source
+        self.frame = frame_of(tokenizer, budget, max_tokens + budget)
+        self._contexts = ContextEncoder(tokenizer, self.frame, options.format, options.separator)
+        self._text_ids = text_encoder(tokenizer)
 
-    def bare(self, text: str) -> Row | None:
+    def bare(self, text: str) -> Scored | None:
         """The first chunk of a text without a prompt; None for a text without a token."""
-        rows = RowBuffer()
-        self._encoder(None).encode([text], [{}], rows)
-        if not rows.targets:
+        rows = encode_document(self._text_ids([text])[0], self.frame, lambda chunk: [None])
+        if not rows:
             return None
         ends = len(rows) == 1  # then the chunk holds the EOS
-        return rows.contexts[0], rows.targets[0][:-1] if ends else rows.targets[0]
+        return rows[0].context, rows[0].target[:-1] if ends else rows[0].target
 
     def contexts(
         self, prompt: Prompt, pool: PromptPool, documents: Sequence[SampledText]
@@ -169,17 +171,13 @@ class RowMaker:
         Raises:
             CFTError: the prompt does not fit the budget, or a document lacks a value it names.
         """
-        rows = RowBuffer()
-        # The context does not depend on the text: a short one spares tokenizing every document
-        # again for every prompt.
-        encoder = self._encoder(replace(pool, prompts=(prompt,)))
-        encoder.encode(["a"] * len(documents), [d.values for d in documents], rows)
-        return rows.contexts
-
-    def _encoder(self, pool: PromptPool | None) -> DocumentEncoder:
-        options = self.options.model_copy(update={"prompts": pool.name if pool else "none"})
-        plan = Plan(self.source, "train", options, holdout=0.0, pool=pool, stamp="")
-        return DocumentEncoder(self.tokenizer, plan, self.sequence_len)
+        source = FromPool(replace(pool, prompts=(prompt,)), pool.name)
+        self._contexts.check(source.known, source.label)
+        choices = [
+            source.offer(Document(self.source, number, d.key, d.values), chunk=0, seed=0, views=1)
+            for number, d in enumerate(documents, 1)
+        ]
+        return [self._contexts.context_of(*choice).ids for (choice,) in choices]
 
 
 def make_rows(maker: RowMaker, documents: Sequence[SampledText], arms: Sequence[Arm]) -> Rows:

@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.tokens import first_line
-from axolotl_cft.probe.rows import Row
+from axolotl_cft.probe.rows import Scored
 
 
-def load_model(name: str, device: str, dtype: str, rows: Sequence[Row]) -> Any:
+def load_model(name: str, device: str, dtype: str, rows: Sequence[Scored]) -> Any:
     """A causal LM that is ready to score `rows`.
 
     Args:
@@ -41,7 +41,7 @@ def load_model(name: str, device: str, dtype: str, rows: Sequence[Row]) -> Any:
         raise CFTError(f"--model {name} cannot be loaded on {device}: {first_line(exc)}") from exc
 
 
-def _check_rows(config: Any, rows: Sequence[Row]) -> None:
+def _check_rows(config: Any, rows: Sequence[Scored]) -> None:
     text = config.get_text_config()
     limit = getattr(text, "max_position_embeddings", None)
     longest = max(context.size + ids.size for context, ids in rows)
@@ -60,7 +60,7 @@ def _check_rows(config: Any, rows: Sequence[Row]) -> None:
 
 def score(
     model: Any,
-    rows: Sequence[Row],
+    rows: Sequence[Scored],
     batch_size: int,
     advance: Callable[[int], None] = lambda tokens: None,
 ) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def score(
     return result
 
 
-def _score_batch(model: Any, rows: Sequence[Row]) -> list[float]:
+def _score_batch(model: Any, rows: Sequence[Scored]) -> list[float]:
     width = max(context.size + text.size for context, text in rows)
     input_ids = torch.zeros(len(rows), width, dtype=torch.long)
     attention_mask = torch.zeros_like(input_ids)
@@ -114,7 +114,7 @@ def _score_batch(model: Any, rows: Sequence[Row]) -> list[float]:
         return [_text_nll(*triple) for triple in zip(logits, input_ids, rows, strict=True)]
 
 
-def _text_nll(logits: torch.Tensor, ids: torch.Tensor, row: Row) -> float:
+def _text_nll(logits: torch.Tensor, ids: torch.Tensor, row: Scored) -> float:
     """Of one row; float32 copies of the logits exist for a single row at a time."""
     begin, end = row[0].size, row[0].size + row[1].size
     losses = cross_entropy(logits[begin - 1 : end - 1].float(), ids[begin:end], reduction="none")

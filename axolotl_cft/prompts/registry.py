@@ -1,4 +1,8 @@
-"""What `cft.prompts` can name: pools and prompt functions, ours and those of installed packages."""
+"""What `cft.prompts` can name: pools and prompt functions, ours and those of installed packages.
+
+Packages are asked only for a name that is neither one of ours nor a file, so that a broken one
+stops the runs that use it and no others.
+"""
 
 import functools
 import os
@@ -11,26 +15,64 @@ from typing import Any
 import pluggy
 
 from axolotl_cft import hooks
+from axolotl_cft.core.choice import FromColumn, FromFunction, FromPool, NoPrompts, PromptSource
+from axolotl_cft.core.options import ColumnPrompts, FunctionPrompts
 from axolotl_cft.core.pool import PromptFunction, PromptPool, parse_pool, read_pool
 from axolotl_cft.errors import CFTError
-from axolotl_cft.hooks import GROUP, PoolSource, hookimpl
+
+BUILTIN_DIR = Path(__file__).parent / "pools"
+
+OUR_PACKAGE = "axolotl-cft"
 
 
-class _BuiltIn:
-    """What this package provides itself."""
-
-    @hookimpl
-    def cft_pools(self) -> Mapping[str, PoolSource]:
-        return builtin_pools()
-
-
-def pool_sources() -> dict[str, tuple[str, PoolSource]]:
-    """Package and source of every provided pool, by name; ours first.
+def load_source(prompts: str | ColumnPrompts | FunctionPrompts) -> PromptSource:
+    """What the option `cft.prompts` names, ready to offer prompts.
 
     Raises:
-        CFTError: a package fails, provides something else, or a name that is taken; names it.
+        CFTError: a pool or function that cannot be used.
     """
-    return _collect("cft_pools", (PromptPool, Mapping, os.PathLike, str))
+    if isinstance(prompts, ColumnPrompts):
+        return FromColumn(prompts.column)
+    if isinstance(prompts, FunctionPrompts):
+        return FromFunction(load_function(prompts.function), prompts.function)
+    return NoPrompts() if prompts == "none" else FromPool(load_pool(prompts), prompts)
+
+
+def builtin_pools() -> dict[str, Path]:
+    """Names and files of the pools that this package brings."""
+    return {path.stem: path for path in sorted(BUILTIN_DIR.glob("*.yaml"))}
+
+
+def load_pool(name: str) -> PromptPool:
+    """Load a pool of ours by name, a pool file by path, or a pool of an installed package.
+
+    Raises:
+        CFTError: no such pool or file, a malformed one (names file and line), or a package that
+            fails.
+    """
+    if (ours := builtin_pools()).get(name):
+        return _provided_pool(name, OUR_PACKAGE, ours[name])
+    path = Path(name).expanduser()
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where a name is too long)
+            raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
+        return read_pool(path)
+    sources = pool_sources()
+    if name in sources:
+        return _provided_pool(name, *sources[name])
+    if os.path.isfile(path):  # noqa: PTH113
+        return read_pool(path)
+    known = ", ".join(sorted(sources))
+    raise CFTError(f"unknown prompt pool '{name}': use one of {known}, or the path of a pool file")
+
+
+def all_pools() -> dict[str, PromptPool]:
+    """Every pool that an installed package provides, ours first; `package` says which.
+
+    Raises:
+        CFTError: a malformed pool, or a package that fails.
+    """
+    return {name: _provided_pool(name, *source) for name, source in pool_sources().items()}
 
 
 def load_function(name: str) -> PromptFunction:
@@ -53,6 +95,15 @@ def load_function(name: str) -> PromptFunction:
     return replace(function, package=package)
 
 
+def pool_sources() -> dict[str, tuple[str, hooks.PoolSource]]:
+    """Package and source of every provided pool, by name; ours first.
+
+    Raises:
+        CFTError: a package fails, provides something else, or a name that is taken; names it.
+    """
+    return _collect("cft_pools", (PromptPool, Mapping, os.PathLike, str))
+
+
 @functools.cache
 def plugin_manager() -> pluggy.PluginManager:
     """All installed packages of the group, registered by their distribution's name.
@@ -60,10 +111,10 @@ def plugin_manager() -> pluggy.PluginManager:
     Raises:
         CFTError: one of them cannot be imported or does not fit the hooks.
     """
-    manager = pluggy.PluginManager(GROUP)
+    manager = pluggy.PluginManager(hooks.GROUP)
     manager.add_hookspecs(hooks)
-    manager.register(_BuiltIn(), name="axolotl-cft")
-    for entry_point in sorted(entry_points(group=GROUP), key=_package):
+    manager.register(_BuiltIn(), name=OUR_PACKAGE)
+    for entry_point in sorted(entry_points(group=hooks.GROUP), key=_package):
         try:
             plugin = entry_point.load()
             name = _package(entry_point)
@@ -74,6 +125,25 @@ def plugin_manager() -> pluggy.PluginManager:
         except Exception as exc:
             raise _failure(_package(entry_point), f"loading {entry_point.value}", exc) from exc
     return manager
+
+
+class _BuiltIn:
+    """What this package provides itself, through the same hook as the others."""
+
+    @hooks.hookimpl
+    def cft_pools(self) -> Mapping[str, hooks.PoolSource]:
+        return builtin_pools()
+
+
+def _provided_pool(name: str, package: str, source: Any) -> PromptPool:
+    """A pool as a package provides it: an object, plain data or a file."""
+    if isinstance(source, PromptPool):
+        pool = source
+    elif isinstance(source, Mapping):
+        pool = parse_pool({"name": name, **source}, origin=f"pool '{name}' of package {package}")
+    else:
+        pool = read_pool(Path(source))
+    return replace(pool, name=name, package=package)
 
 
 def _package(entry_point: EntryPoint) -> str:
@@ -119,50 +189,3 @@ def _answers(hook: str) -> Iterator[tuple[str, Any]]:
         except Exception as exc:
             raise _failure(package, hook, exc) from exc
         yield from ((package, answer) for answer in answers)
-
-
-BUILTIN_DIR = Path(__file__).parent / "pools"
-
-
-def builtin_pools() -> dict[str, Path]:
-    """Names and files of the pools that this package brings."""
-    return {path.stem: path for path in sorted(BUILTIN_DIR.glob("*.yaml"))}
-
-
-def load_pool(name: str) -> PromptPool:
-    """Load a pool of an installed package (ours included) by name, or a pool file by path.
-
-    Raises:
-        CFTError: no such pool or file, a malformed one (names file and line), or a package that
-            fails.
-    """
-    sources = pool_sources()
-    if name in sources:
-        return _provided_pool(name, *sources[name])
-    path = Path(name).expanduser()
-    if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where a name is too long)
-        return read_pool(path)
-    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        raise CFTError(f"prompt pool {name} cannot be read: there is no such file")
-    known = ", ".join(sorted(sources))
-    raise CFTError(f"unknown prompt pool '{name}': use one of {known}, or the path of a pool file")
-
-
-def all_pools() -> dict[str, PromptPool]:
-    """Every pool that an installed package provides, ours first; `package` says which.
-
-    Raises:
-        CFTError: a malformed pool, or a package that fails.
-    """
-    return {name: _provided_pool(name, *source) for name, source in pool_sources().items()}
-
-
-def _provided_pool(name: str, package: str, source: Any) -> PromptPool:
-    """A pool as a package provides it: an object, plain data or a file."""
-    if isinstance(source, PromptPool):
-        pool = source
-    elif isinstance(source, Mapping):
-        pool = parse_pool({"name": name, **source}, origin=f"pool '{name}' of package {package}")
-    else:
-        pool = read_pool(Path(source))
-    return replace(pool, name=name, package=package)
