@@ -1,4 +1,4 @@
-"""Names that configs and packages of others use: they outlive every move of the code behind them."""
+"""Names that configs and other packages use: they outlive every move of the code behind them."""
 
 import importlib
 import sys
