@@ -29,11 +29,12 @@ class BenchmarkDataError(RuntimeError):
 class Benchmark:
     """One dataset on the hub; its key in `BENCHMARKS` is its folder below a data directory.
 
-    `splits` gives the published row counts (None: not checked). `question` is the column whose
-    text makes an item recognisable: what `axolotl-cft contamination` looks for. `label` is the
-    column with the number of the right option.
+    `title` heads its column in a report. `splits` gives the published row counts (None: not
+    checked). `question` is the column whose text makes an item recognisable: what `axolotl-cft
+    contamination` looks for. `label` is the column with the number of the right option.
     """
 
+    title: str
     hub: str
     config: str | None
     splits: Mapping[str, int | None]
@@ -44,13 +45,15 @@ class Benchmark:
 
 
 def _mmlu(subject: str, test: int) -> Benchmark:
+    title = subject.replace("_", " ").title()
+    splits = {"dev": 5, "test": test}
     columns = ("question", "choices", "answer")
-    return Benchmark("cais/mmlu", subject, {"dev": 5, "test": test}, columns, "question", "answer")
+    return Benchmark(title, "cais/mmlu", subject, splits, columns, "question", "answer")
 
 
-def _financial(hub: str, **splits: int) -> Benchmark:
+def _financial(title: str, hub: str, **splits: int) -> Benchmark:
     columns = ("query", "answer", "text", "choices", "gold")
-    return Benchmark(hub, None, splits, columns, "text", "gold", gated=True)
+    return Benchmark(title, hub, None, splits, columns, "text", "gold", gated=True)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -61,6 +64,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mmlu/medical_genetics": _mmlu("medical_genetics", 100),
     "mmlu/professional_medicine": _mmlu("professional_medicine", 272),
     "medqa": Benchmark(
+        "MedQA",
         "GBaker/MedQA-USMLE-4-options-hf",
         None,
         {"train": None, "validation": None, "test": 1273},
@@ -68,9 +72,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         "sent1",
         "label",
     ),
-    "fiqa": _financial("TheFinAI/en-fiqasa", train=750, valid=188, test=235),
-    "causal20": _financial("TheFinAI/en-causal20-sc", test=8628),
-    "multifin": _financial("TheFinAI/en-multifin", test=546),
+    "fiqa": _financial("FiQA", "TheFinAI/en-fiqasa", train=750, valid=188, test=235),
+    "causal20": _financial("Causal20", "TheFinAI/en-causal20-sc", test=8628),
+    "multifin": _financial("MultiFin", "TheFinAI/en-multifin", test=546),
 }
 
 

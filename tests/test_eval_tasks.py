@@ -24,7 +24,8 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from sklearn.metrics import accuracy_score, f1_score
 
-from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks
+from axolotl_cft.evaluation import tasks as our_tasks
+from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks, task_groups
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = REPOSITORY / "eval_tasks"
@@ -559,6 +560,40 @@ def test_every_task_has_data_and_a_group() -> None:
     assert set(task_benchmarks(names).values()) == set(catalogue().BENCHMARKS)
     for path in TASKS.rglob("*.py"):
         assert "import axolotl" not in path.read_text() and "from axolotl" not in path.read_text()
+
+
+def test_groups_are_what_their_yamls_say() -> None:
+    medical, financial, choice = task_groups()
+    assert [group.name for group in (medical, financial, choice)] == [
+        "cft_medical",
+        "cft_financial",
+        "cft_financial_mc",
+    ]
+    assert [group.metric for group in (medical, financial, choice)] == ["acc", "f1", "f1"]
+    assert medical.tasks["cft_mmlu_clinical_knowledge"] == "Clinical Knowledge"
+    assert list(medical.tasks.values())[-1] == "MedQA" and len(medical.tasks) == 7
+    assert list(financial.tasks.values()) == ["FiQA", "Causal20", "MultiFin"]
+    assert list(choice.tasks) == [f"{task}_mc" for task in financial.tasks]
+    # The report averages every task alike, as the harness is told to.
+    for path in TASKS.rglob("cft_*.yaml"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert "weight_by_size" not in line or line.strip() == "weight_by_size: false"
+
+
+def test_a_group_changes_with_its_yaml_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = shutil.copytree(TASKS, tmp_path / "eval_tasks")
+    path = clone / "financial" / "cft_financial.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  - cft_fiqa\n", ""))
+    monkeypatch.setattr(our_tasks, "task_folder", lambda: clone)
+    our_tasks._task_table.cache_clear()
+    try:
+        groups = {group.name: list(group.tasks) for group in task_groups()}
+        assert groups["cft_financial"] == ["cft_causal20", "cft_multifin"]
+        assert list(task_benchmarks(["cft_financial"])) == ["cft_causal20", "cft_multifin"]
+    finally:
+        our_tasks._task_table.cache_clear()
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.evaluation.comparison import Comparison, is_percent
+from axolotl_cft.evaluation.tasks import task_groups
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
 TOPICS = "Finance;Technology;Tax & Accounting;Business & Management;Government & Controls;Industry"
@@ -469,6 +470,14 @@ def test_the_papers_averages_are_means() -> None:
                 if abs(np.mean(scores) - mean) > 0.0051:
                     printed_otherwise.append((model, name, mean))
     assert printed_otherwise == [("Llama 2 7B", "Chat", 61.48)]
+
+
+def test_the_papers_rows_have_a_score_for_each_task_and_an_average() -> None:
+    content = json.loads(files("axolotl_cft.evaluation").joinpath("paper.json").read_text())
+    groups = {group.name: group.tasks for group in task_groups()}
+    for name, models in content["groups"].items():
+        rows = [scores for rows in models.values() for scores in rows.values()]
+        assert rows and {len(scores) for scores in rows} == {len(groups[name]) + 1}
 
 
 def test_only_shares_of_one_are_shown_in_percent() -> None:

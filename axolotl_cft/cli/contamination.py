@@ -18,7 +18,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from axolotl_cft.cli.shared_options import DATA_DIR, FIELD, NGRAM, SPLIT, SUBSET, NameList
+from axolotl_cft.cli.shared_options import (
+    DATA_DIR,
+    EVERY_BENCHMARK,
+    FIELD,
+    NGRAM,
+    SPLIT,
+    SUBSET,
+    NameList,
+)
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 
@@ -34,7 +42,7 @@ REPORT = "contamination.json"
 @click.argument("corpus")
 @click.option(
     "--tasks",
-    default="cft_medical,cft_financial",
+    default=EVERY_BENCHMARK,
     type=NameList(),
     show_default=True,
     help="Tasks or groups whose test items to look for, separated by commas.",

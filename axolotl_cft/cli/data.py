@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from axolotl_cft.cli.shared_options import NameList
+from axolotl_cft.cli.shared_options import EVERY_BENCHMARK, NameList
 
 
 @click.group()
@@ -18,7 +18,7 @@ def data() -> None:
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--tasks",
-    default="cft_medical,cft_financial",
+    default=EVERY_BENCHMARK,
     type=NameList(),
     show_default=True,
     help="Tasks or groups to fetch, separated by commas.",

@@ -20,7 +20,7 @@ from axolotl_cft.cli.llm_options import (
     print_estimate,
     progress,
 )
-from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, SPLIT, SUBSET, NameList
+from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, PROMPT_COLUMN, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 from axolotl_cft.generation.guard import Guard
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.questions import Item
 
-TEXT, PROMPT = "text", "contextual_prompt"
+TEXT = "text"
 TYPICAL_TEXT_TOKENS = 700
 """Of an educational text of three to six paragraphs; for `--estimate` alone."""
 
@@ -61,7 +61,7 @@ class Source:
         """The items by their place, in order."""
         from axolotl_cft.generation.questions import read_item
 
-        corpus.refuse_columns([TEXT, PROMPT])
+        corpus.refuse_columns([TEXT, PROMPT_COLUMN])
         read = {
             name: read_item(row, name, self.question_field, self.answer_field)
             for name, row in corpus.named_rows()
@@ -235,7 +235,7 @@ def _answer(
     ask("Prompts", prompt_keys, makers)
     prompts = resolve_answers(prompt_keys, journal.entries, pool, plan.seed)
     keys = [prompt or text for prompt, text in zip(prompt_keys, text_keys, strict=True)]
-    return {TEXT: texts, PROMPT: prompts}, keys
+    return {TEXT: texts, PROMPT_COLUMN: prompts}, keys
 
 
 def _print_estimate(
@@ -268,7 +268,7 @@ def _export(
 
     pairs = [
         (prompt, text)
-        for prompt, text in zip(columns[PROMPT], columns[TEXT], strict=True)
+        for prompt, text in zip(columns[PROMPT_COLUMN], columns[TEXT], strict=True)
         if prompt and text
     ]
     contents = {

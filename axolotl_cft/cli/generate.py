@@ -17,7 +17,7 @@ from axolotl_cft.cli.llm_options import (
     print_estimate,
     progress,
 )
-from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
+from axolotl_cft.cli.shared_options import FIELD, PROMPT_COLUMN, SPLIT, SUBSET
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import Endpoint, identity_of, settle
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from axolotl_cft.corpus.rows import Corpus
     from axolotl_cft.generation.prompting import PromptPlan
-
-COLUMN = "contextual_prompt"
 
 
 @click.command()
@@ -83,7 +81,7 @@ def generate(
     plan = prompts.plan()
     pool = load_pool(closing.fallback) if closing.fallback else None
     with Console(stderr=True).status("Reading the corpus"):
-        source.refuse_columns([COLUMN])
+        source.refuse_columns([PROMPT_COLUMN])
         keys = _keys(source)
     if estimate:
         _print_estimate(source, keys, plan)
@@ -96,14 +94,14 @@ def generate(
         written = finish(
             source,
             output_dir / f"corpus.{closing.format_ or source.format}",
-            {COLUMN: resolve_answers(keys, journal.entries, pool, plan.seed)},
+            {PROMPT_COLUMN: resolve_answers(keys, journal.entries, pool, plan.seed)},
             keys,
             [True] * len(keys),
             journal.entries,
             drop_rejects=closing.drop_rejects,
             described=described | {"fallback": closing.fallback},
         )
-    click.echo(f"{written}\nTrain on them with `cft: {{prompts: {{column: {COLUMN}}}}}`.")
+    click.echo(f"{written}\nTrain on them with `cft: {{prompts: {{column: {PROMPT_COLUMN}}}}}`.")
 
 
 def _keys(corpus: "Corpus") -> list[str | None]:

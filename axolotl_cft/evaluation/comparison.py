@@ -12,6 +12,7 @@ from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.results import Run, TaskResult
 from axolotl_cft.evaluation.sources import Plan, Training
 from axolotl_cft.evaluation.statistics import Difference, Outcomes
+from axolotl_cft.evaluation.tasks import task_groups
 
 SEEDS_FOR_INTERVAL = 5  # Student's t over fewer seeds is mostly the t quantile (4.3 at three)
 FEW_DISCORDANT = 10  # below this a bootstrap sees too few changes to know their spread
@@ -29,29 +30,6 @@ class Group:
     tasks: dict[str, str]
     metric: str | None
     weights: tuple[float, ...] | None
-
-
-_MMLU = (
-    "anatomy",
-    "clinical_knowledge",
-    "college_biology",
-    "college_medicine",
-    "medical_genetics",
-    "professional_medicine",
-)
-_MEDICAL = {f"cft_mmlu_{name}": name.replace("_", " ").title() for name in _MMLU}
-_FINANCIAL = {"cft_fiqa": "FiQA", "cft_causal20": "Causal20", "cft_multifin": "MultiFin"}
-
-PAPER_GROUPS = (
-    Group("cft_medical", {**_MEDICAL, "cft_medqa": "MedQA"}, "acc", (1.0,) * 7),
-    Group("cft_financial", _FINANCIAL, "f1", (1.0,) * 3),
-    Group(
-        "cft_financial_mc",
-        {f"{task}_mc": label for task, label in _FINANCIAL.items()},
-        "f1",
-        (1.0,) * 3,
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -212,12 +190,12 @@ def _check_items(task: str, runs: Sequence[Run]) -> None:
 def _groups(runs: Sequence[Run], tasks: Sequence[str]) -> tuple[Group, ...]:
     """The paper's groups, then the harness's averaged ones, then what is left over."""
     groups, left = [], list(tasks)
-    for group in PAPER_GROUPS:
-        present = {task: label for task, label in group.tasks.items() if task in left}
+    for paper in task_groups():
+        present = {task: title for task, title in paper.tasks.items() if task in left}
         if present:
-            complete = len(present) == len(group.tasks)
-            weights = group.weights if complete else None
-            groups.append(Group(group.name, present, group.metric, weights))
+            # The paper's averages weigh every task alike, whatever its number of items.
+            weights = (1.0,) * len(present) if len(present) == len(paper.tasks) else None
+            groups.append(Group(paper.name, present, paper.metric, weights))
             left = [task for task in left if task not in present]
     harness = {name: members for run in runs for name, members in run.groups.items()}
     for name, (metric, _, leaves) in sorted(harness.items(), key=lambda g: (-len(g[1][2]), g[0])):

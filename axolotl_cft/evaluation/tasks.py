@@ -10,6 +10,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,17 +61,52 @@ class _TaskLoader(yaml.SafeLoader):
 _TaskLoader.add_constructor("!function", lambda _, node: node.value)
 
 
+@dataclass(frozen=True)
+class TaskGroup:
+    """What a group's YAML says.
+
+    Attributes:
+        name: the group's name.
+        tasks: task -> the title of its benchmark, in the YAML's order.
+        metric: the first metric in the YAML's list, the group's headline.
+    """
+
+    name: str
+    tasks: dict[str, str]
+    metric: str
+
+
 @functools.cache
-def _task_table() -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Task -> benchmark, and group -> tasks, as the YAMLs say."""
+def _task_table() -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Task -> benchmark, and group -> the content of its YAML."""
     tasks, groups = {}, {}
     for path in sorted(task_folder().rglob("*.yaml")):
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskLoader)
         if "group" in config:
-            groups[config["group"]] = list(config["task"])
+            groups[config["group"]] = config
         else:
             tasks[config["task"]] = config["dataset_kwargs"]["benchmark"]
     return tasks, groups
+
+
+def task_groups() -> list[TaskGroup]:
+    """Our groups, in the order in which the table of benchmarks has their items.
+
+    Raises:
+        CFTError: the tasks are not installed.
+    """
+    tasks, groups = _task_table()
+    benchmarks = catalogue().BENCHMARKS
+    order = {name: place for place, name in enumerate(benchmarks)}
+    found = [
+        TaskGroup(
+            name,
+            {task: benchmarks[tasks[task]].title for task in config["task"]},
+            config["aggregate_metric_list"][0]["metric"],
+        )
+        for name, config in groups.items()
+    ]
+    return sorted(found, key=lambda group: order[tasks[next(iter(group.tasks))]])
 
 
 def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
@@ -82,7 +118,7 @@ def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
     tasks, groups = _task_table()
     result: dict[str, str] = {}
     for name in names:
-        members = groups.get(name, [name])
+        members = groups[name]["task"] if name in groups else [name]
         unknown = [member for member in members if member not in tasks]
         if unknown:
             raise CFTError(
