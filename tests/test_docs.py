@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from axolotl_cft.cli.shared_options import EVERY_BENCHMARK, PROMPT_COLUMN
+from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks
 
 ROOT = Path(__file__).parents[1]
@@ -54,3 +56,72 @@ def test_the_tables_of_the_tasks_say_what_the_tasks_are():
             written[task] = int(items.replace(",", ""))
     table = catalogue().BENCHMARKS
     assert written == {task: table[name].splits["test"] for task, name in benchmarks.items()}
+
+
+def prose_of(page: Path) -> str:
+    """The page without its fenced code."""
+    return re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def links_of(page: Path) -> list[str]:
+    """The targets of the page's links and images that are not on the web."""
+    targets = re.findall(r"\]\(([^()\s]+)\)", prose_of(page))
+    return [target for target in targets if not target.startswith(("http://", "https://"))]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives the page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.M)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for link in links_of(page):
+        target, _, anchor = link.partition("#")
+        path = page.parent / target if target else page
+        if not path.exists() or (anchor and anchor not in anchors_of(path)):
+            broken.append(link)
+    return broken
+
+
+@every_page
+def test_every_link_leads_somewhere(page):
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A `b:` c\n[x](page.md#a-b-c) [y](#nowhere) [z](gone.md)\n", encoding="utf-8")
+    assert broken_links(page) == ["#nowhere", "gone.md"]
+
+
+def test_there_are_links_to_check():
+    assert len(links_of(ROOT / "README.md")) > 12
+
+
+def test_the_index_names_every_page_of_the_docs():
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    named = [link for link in links_of(DOCS / "README.md") if "/" not in link]
+    assert sorted(named) == sorted(pages)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1250
+
+
+@every_page
+def test_lines_of_prose_fit_the_page(page):
+    lines = [line for line in prose_of(page).splitlines() if not line.lstrip().startswith("|")]
+    # A line that cannot be broken, such as an address, may be as long as it is.
+    assert [line for line in lines if len(line) > 100 and " " in line.strip(" -")] == []
+
+
+def test_the_table_of_options_is_that_of_the_code():
+    page = (DOCS / "options.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `(\w+)` \| (`[^`]*`|the config's `seed`) \|", page, re.M))
+    fields = CFTConfig.model_fields
+    assert table.pop("seed") == "the config's `seed`" and fields["seed"].default is None
+    defaults = {name: yaml.safe_load(shown.strip("`")) for name, shown in table.items()}
+    assert defaults == {name: field.default for name, field in fields.items() if name != "seed"}
