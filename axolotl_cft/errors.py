@@ -2,7 +2,7 @@
 
 
 class CFTError(ValueError):
-    """Bad input, said in one sentence that names the field or file and the mend.
+    """Bad input, in one sentence that names the field or file and says what to do.
 
     The command line prints the message alone and exits with status 1; inside Axolotl it
     ends the run like any configuration error.

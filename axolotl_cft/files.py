@@ -78,18 +78,18 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Path, mend: str) -> dict[str, Any]:
+def read_json(path: Path, advice: str) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises:
-        CFTError: unreadable, cut short or no object; ends with `mend`, what to do about it.
+        CFTError: unreadable, cut short or not an object; ends with `advice`, what to do about it.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise CFTError(f"cannot read {path}: {exc.strerror or exc}; {mend}") from exc
+        raise CFTError(f"cannot read {path}: {exc.strerror or exc}; {advice}") from exc
     except ValueError as exc:
-        raise CFTError(f"{path} is not valid JSON (cut short?): {exc}; {mend}") from exc
+        raise CFTError(f"{path} is not valid JSON (cut short?): {exc}; {advice}") from exc
     if not isinstance(content, dict):
-        raise CFTError(f"{path} holds no JSON object; {mend}")
+        raise CFTError(f"{path} holds no JSON object; {advice}")
     return content

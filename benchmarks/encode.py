@@ -4,7 +4,7 @@
 
 All contenders read the same Parquet file with the same 32k SentencePiece-style BPE tokenizer, each
 in a process of its own, one after the other in every round. The text is the documentation strings
-of the installed scipy, torch, transformers and numpy, one module a document. Printed per
+of the installed scipy, torch, transformers and numpy, one module per document. Printed per
 contender, as medians over the rounds:
 
     encode     tokens of text per second of the encoding stage alone (no imports, no loading)
@@ -45,7 +45,7 @@ QUIET = {
 
 
 def docstrings(megabytes: float) -> list[str]:
-    """Real English technical text that every installation has: one document a module."""
+    """Real English technical text that every installation has: one document per module."""
     import numpy
 
     site, found, size = Path(numpy.__file__).parents[1], [], 0

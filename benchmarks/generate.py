@@ -3,9 +3,9 @@
     python benchmarks/generate.py [--concurrency 64] [--latency 1.0] [--rounds 20]
 
 A fault-free chat-completions endpoint (real HTTP on 127.0.0.1) runs in a process of its own. The
-peer is the least that one could write by hand: the `openai` client behind a semaphore, which
-checks nothing and keeps nothing. Both ask for the same prompts in one run; ours checks every
-answer and has it on the disk (fsync) before the next request of that worker.
+peer is the least that you could write by hand: the `openai` client behind a semaphore, which checks
+nothing and keeps nothing. Both ask for the same prompts in one run; ours checks every answer and
+has it on the disk (fsync) before the next request of that worker.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def bare_client(url: str, texts: list[str], concurrency: int) -> None:
 def rate(
     side: Callable[[str, list[str], int], None], latency: float, texts: list[str], concurrency: int
 ) -> float:
-    """Answers a second, on a server process of its own, after a warm-up of one round."""
+    """Answers per second, on a server process of its own, after a warm-up of one round."""
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=run_server, args=(latency, there))
     process.start()

@@ -7,11 +7,11 @@
 Ours is the product's own training step and measurement. The straightforward one is written here
 the obvious way: functions drawn one by one, a first half of zeros masked out under CPT, eager
 attention and activation, Adam unfused, fp32, and the inner product by a Jacobian for each
-sequence in a loop. Both train on --batch-size sequences a step and measure the inner product on
+sequence in a loop. Both train on --batch-size sequences per step and measure the inner product on
 as many.
 
 FLOPs of a step: tokens x (6 N + 12 L E T), with N the parameters of the blocks, L layers of width
-E and T tokens a sequence (forward and backward, causality not deducted). Utilisation is that over
+E and T tokens per sequence (forward and backward, causality not deducted). Utilization is that over
 the peak measured here by square matrix products: bf16 on a GPU, fp32 on a CPU. A GPU is timed by
 the wall; a CPU by the processor time of one thread, which a busy machine disturbs less.
 """
@@ -41,7 +41,7 @@ TASK = "polynomial"
 
 
 class Straightforward:
-    """The experiment as one would first write it."""
+    """The experiment as you would first write it."""
 
     def __init__(self, s: Settings, method: str, device: torch.device) -> None:
         self.s, self.method, self.device = s, method, device
@@ -148,7 +148,7 @@ def step_flops(s: Settings, tokens: int) -> float:
 
 
 def ours(s: Settings, method: str, device: torch.device, steps: int) -> tuple[float, float]:
-    """Seconds a training step and a measurement."""
+    """Seconds per training step and per measurement."""
     with tempfile.TemporaryDirectory() as folder:
         Run(Job(0), s, Path(folder), device).save()
         run = Run(Job(0, TASK, method), s, Path(folder), device)
@@ -172,7 +172,7 @@ def straightforward(
 @click.option("--steps", default=None, type=int, help="Timed steps.  [default: GPU 100, CPU 3]")
 @click.option("--batch-size", default=64, show_default=True)
 def main(preset: str, steps: int | None, batch_size: int) -> None:
-    """Print steps/s, utilisation and the ratio for each method."""
+    """Print steps/s, utilization and the ratio for each method."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     steps = steps or (100 if device.type == "cuda" else 3)
     s = dataclasses.replace(PRESETS[preset], batch_size=batch_size, eval_sequences=batch_size)
@@ -182,7 +182,7 @@ def main(preset: str, steps: int | None, batch_size: int) -> None:
     name = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU, one thread"
     title = f"{preset}, batch {batch_size}, {name}, "
     table = Table(title=title + f"measured peak {peak / 1e12:.3g} TFLOP/s, {steps} steps timed")
-    headings = ("method", "steps/s", "utilisation", "measure s", "s per 100 steps + 1 measurement")
+    headings = ("method", "steps/s", "utilization", "measure s", "s per 100 steps + 1 measurement")
     for heading in ("", *headings):
         table.add_column(heading)
     for method in METHODS:

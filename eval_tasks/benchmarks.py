@@ -22,7 +22,7 @@ SUFFIXES = (".jsonl", ".parquet")
 
 
 class BenchmarkDataError(RuntimeError):
-    """Benchmark items that cannot be had: says which, where it looked and how to get them."""
+    """Benchmark items that cannot be obtained: says which, where it looked and how to get them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Benchmark:
     """One dataset on the hub; its key in `BENCHMARKS` is its folder below a data directory.
 
     `title` heads its column in a report. `splits` gives the published row counts (None: not
-    checked). `question` is the column whose text makes an item recognisable: what `axolotl-cft
+    checked). `question` is the column whose text makes an item recognizable: what `axolotl-cft
     contamination` looks for. `label` is the column with the number of the right option.
     """
 
@@ -192,7 +192,7 @@ def _checked(rows: Any, benchmark: str, source: str) -> Any:
         raise BenchmarkDataError(
             f"{source} lacks column {', '.join(map(repr, missing))} (it has "
             f"{', '.join(rows.column_names)}); the columns of {spec.hub} are needed: fetch it "
-            "anew with `axolotl-cft data fetch`"
+            "again with `axolotl-cft data fetch`"
         )
     options = rows["choices"] if "choices" in spec.columns else itertools.repeat(range(4))
     for number, (label, choices) in enumerate(zip(rows[spec.label], options, strict=False), 1):
@@ -210,9 +210,9 @@ def _not_found(benchmark: str, split: str, folder: Path) -> str:
     config = f", config {spec.config!r}" if spec.config else ""
     return (
         f"no {split!r} split of {benchmark}: looked for {where / split}{{{','.join(SUFFIXES)}}}; "
-        f"get it on a machine with a network by `axolotl-cft data fetch DIR`, or copy split "
+        f"get it with `axolotl-cft data fetch DIR` on a machine with a network, or copy split "
         f"{split!r} of https://huggingface.co/datasets/{spec.hub}{config} there"
-        + (" (gated: access is granted on a form)" if spec.gated else "")
+        + (" (gated: access is granted through a form)" if spec.gated else "")
     )
 
 

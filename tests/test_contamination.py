@@ -193,7 +193,7 @@ def test_hub_datasets_are_streamed_and_texts_stay_whole(tmp_path: Path) -> None:
     folder = write_corpus(tmp_path / "corpus", "txt", rows[:200])
     part = HubDataset(str(folder), None, "train", Field())
     blocks = list(part.blocks())
-    # The planted items stand on lines of their own: a row a line would make more documents.
+    # The planted items stand on lines of their own: a row per line would make more documents.
     found = [text for block in blocks for text in block.texts]
     assert sorted(found) == sorted(row["text"] or "" for row in rows[:200])
     with part.write(tmp_path / "out.parquet") as write:

@@ -19,7 +19,7 @@ FORCED_BY_CPU_WITHOUT_HUB = frozenset(
         "test_datasets.path",
         "dataset_prepared_path",
         "output_dir",
-        # sharding, attention, precision, quantisation, optimizer
+        # sharding, attention, precision, quantization, optimizer
         "fsdp_version",
         "fsdp_config",
         "attn_implementation",
@@ -75,7 +75,7 @@ def data_for(dataset: dict, folder: Path) -> Path:
 
 
 def changed_keys(before: dict, after: dict) -> set[str]:
-    """Keys whose values differ, those of the dataset lists spelt out."""
+    """Keys whose values differ, those of the dataset lists spelled out."""
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     for part in changed & {"datasets", "test_datasets"}:
         changed.remove(part)

@@ -121,7 +121,7 @@ def test_a_permanent_error_stops_with_the_servers_words_and_nothing_is_lost(tmp_
         stopped = ask(server, corpus, "--concurrency", 2)
         assert stopped.exit_code == 1
         assert "Incorrect API key provided: sk-nope" in stopped.output
-        assert "401" in stopped.output and "the same command goes on" in stopped.output
+        assert "401" in stopped.output and "the same command continues" in stopped.output
         assert sum(server.asked.values()) <= 13
         assert not (tmp_path / "out" / "corpus.jsonl").exists()
         server.behave = lambda text, before: GOOD
@@ -135,7 +135,7 @@ def test_a_permanent_error_stops_with_the_servers_words_and_nothing_is_lost(tmp_
 
 @pytest.mark.parametrize(
     ("mood", "words"),
-    [(FAILING, "kept answering 500: overloaded"), (CUT, "gave no answer"), (GARBLED, "no chat")],
+    [(FAILING, "kept answering 500: overloaded"), (CUT, "gave no answer"), (GARBLED, "not chat")],
 )
 def test_a_server_that_does_not_recover_stops_the_run(tmp_path, mood, words):
     with serve(Loopback(behave=lambda text, before: mood)) as server:

@@ -59,7 +59,7 @@ prompts:
         ("name: x\nprompts:\n", "line 1: 'prompts' is empty"),
         ("prompts:\n  - {id: a, text: b}\n", "line 1: 'name' is missing"),
         ("name: x\nprompts:\n  - id: a\n", "line 3: a prompt's 'text' is missing"),
-        ("name: x\nprompts:\n  - id: a\n    text: ''\n", "line 3: a prompt's 'text' is not a text"),
+        ("name: x\nprompts:\n  - id: a\n    text: ''\n", "line 3: a prompt's 'text' is not text"),
         ("name: x\nprompts:\n  - just words\n", "each prompt is a mapping"),
         (
             "name: x\nprompts:\n  - {id: a, text: b}\n  - {id: a, text: c}\n",

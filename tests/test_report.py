@@ -367,7 +367,7 @@ def test_a_constant_answer_is_flagged(root: Path, tmp_path: Path) -> None:
     assert "90.21 †" in row
     constant = table_row(text, "## cft_financial:", "*best constant answer*")
     assert "*90.21 (noise)*" in constant
-    assert 'noise answers nearly always the same: "noise" to 100.0 % of cft_causal20' in text
+    assert 'noise nearly always gives the same answer: "noise" to 100.0 % of cft_causal20' in text
     assert "noise does not clearly beat the best constant answer on cft_causal20" in text
 
 
@@ -457,7 +457,7 @@ def test_the_papers_numbers_stand_apart(root: Path, three: str, tmp_path: Path) 
     heading = "### For context: the paper's own numbers, cft_medical"
     row = table_row(three, heading, "Llama 2 7B Chat (CFT)")
     assert row[1:] == ["48.15", "48.87", "52.08", "44.22", "54.00", "46.69", "40.65", "47.81"]
-    assert "not a mark to reach" in three
+    assert "context, not a target" in three
     assert "Llama 2" not in run_report(f"cft={root / 'cft'}", tmp_path)
 
 
@@ -501,7 +501,7 @@ def test_other_tasks_and_groups_of_the_harness(root: Path, tmp_path: Path) -> No
     # A higher perplexity is no improvement, and none of it is a percentage.
     said = next(line for line in text.splitlines() if "on prose" in line)
     assert "(word_perplexity, lower is better, 5 items)" in said and "points" not in said
-    assert "no interval, because this metric is no mean over items" in said
+    assert "no interval, because this metric is not a mean over items" in said
 
 
 def study_folder(root: Path, tmp_path: Path) -> Path:
@@ -638,7 +638,7 @@ def test_tasks_evaluated_under_other_conditions_are_flagged(root: Path, tmp_path
     text = run_report(tmp_path / "cft", tmp_path / "out")
     assert "not all tasks of cft were evaluated alike: see limit below" in text
     stated = next(line for line in text.splitlines() if line.startswith("- limit: "))
-    assert "500 items a task" in stated and "none (all items)" in stated
+    assert "500 items per task" in stated and "none (all items)" in stated
 
 
 def test_what_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What several commands share is spelt and explained alike in all of them."""
+"""What several commands share is spelled and explained alike in all of them."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -511,7 +511,7 @@ def test_children_send_no_telemetry_unless_told_to(
 def test_only_one_call_works_in_a_folder(tmp_path: Path) -> None:
     with (
         sole_writer(tmp_path),
-        pytest.raises(CFTError, match="another `axolotl-cft study` is at work"),
+        pytest.raises(CFTError, match="another `axolotl-cft study` is running"),
         sole_writer(tmp_path),
     ):
         pass
@@ -527,7 +527,7 @@ def test_a_child_that_outlived_its_parent_keeps_others_away(tmp_path: Path) -> N
     )
     try:
         with (
-            pytest.raises(CFTError, match=f"still at work; .*`kill {orphan.pid}`"),
+            pytest.raises(CFTError, match=f"still running; .*`kill {orphan.pid}`"),
             sole_writer(tmp_path),
         ):
             pass

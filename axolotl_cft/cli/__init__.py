@@ -1,6 +1,6 @@
 """The `axolotl-cft` command line, also reachable as `axolotl cft …`.
 
-One small module a command. The table below is all that `--help` reads: a command's module is
+One small module per command. The table below is all that `--help` reads: a command's module is
 imported when the command is used, and heavy libraries only inside the command's function.
 """
 

@@ -52,7 +52,9 @@ REPORT = "contamination.json"
 @FIELD
 @SUBSET
 @SPLIT
-@click.option("--remove", is_flag=True, help="Also write the corpus without what overlaps.")
+@click.option(
+    "--remove", is_flag=True, help="Also write the corpus without the documents that overlap."
+)
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -71,12 +73,12 @@ def contamination(
     remove: bool,
     output_dir: Path,
 ) -> None:
-    """Find benchmark items in a training corpus, and remove the documents that hold them.
+    """Find benchmark items in a training corpus, and remove the documents that contain them.
 
-    CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files (a .txt file is
-    one document), or a dataset on the hub, which is streamed. Texts are compared as normalised
-    words; the same n-gram in both is an overlap. The question of an item is looked for, not its
-    options. `axolotl-cft report` shows what was found.
+    CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files (a .txt file is one
+    document), or a dataset on the hub, which is streamed. Texts are compared as normalized words;
+    the same n-gram in both is an overlap. Only an item's question is looked for, not its options.
+    `axolotl-cft report` shows what was found.
 
     \b
     Example:

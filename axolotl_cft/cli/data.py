@@ -30,7 +30,7 @@ def data() -> None:
     "`hf auth login`.",
 )
 def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
-    """Download the benchmarks from the hub into DIR, one JSONL file a split.
+    """Download the benchmarks from the hub into DIR, one JSONL file per split.
 
     Row counts are checked against the published ones. A split that is already there whole is
     kept, so the same command carries on after an interruption. The tasks read DIR wherever

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TEXT = "text"
 TYPICAL_TEXT_TOKENS = 700
-"""Of an educational text of three to six paragraphs; for `--estimate` alone."""
+"""Length of an educational text of three to six paragraphs; only `--estimate` uses it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,9 @@ GUARD_OPTIONS = (
     ),
     DATA_DIR,
     NGRAM,
-    click.option("--drop-overlapping", is_flag=True, help="Leave out what overlaps, and go on."),
+    click.option(
+        "--drop-overlapping", is_flag=True, help="Leave out the items that overlap, and go on."
+    ),
     click.option(
         "--allow-test-split",
         is_flag=True,
@@ -130,7 +132,7 @@ GUARD_OPTIONS = (
     type=click.Choice(["chat-jsonl"]),
     help="Also write chat.openai.jsonl and chat.gemini.jsonl for the vendors' tuning services.",
 )
-@click.option("--estimate", is_flag=True, help="Print token counts and ask nothing.")
+@click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
 def educate(
     items: str,
     output_dir: Path,
@@ -148,7 +150,7 @@ def educate(
     This is the paper's Gemini pipeline without its flaw: it refuses the items of a test split and
     those that occur in the evaluation sets. ITEMS is a .jsonl, .jsonl.gz or .parquet file, a folder
     of such files, or a dataset on the hub; the rows come out with two more columns, `text` and
-    `contextual_prompt`. Crash-safe as `axolotl-cft generate` is; the key is read from
+    `contextual_prompt`. It is as crash-safe as `axolotl-cft generate`; the key is read from
     OPENAI_API_KEY.
 
     \b
@@ -211,8 +213,8 @@ def _answer(
     """Have the texts written, then their prompts.
 
     Returns:
-        The two columns, and for each item the key of the answer that decides about its row: the
-        prompt's, or the text's where that was rejected.
+        The two columns, and for each item the key of the answer that decides its row: the prompt's,
+        or the text's where that was rejected.
     """
     from axolotl_cft.generation.prompting import prompt_key, resolve_answers
     from axolotl_cft.generation.questions import item_key, text_job
@@ -253,7 +255,7 @@ def _print_estimate(
             "items that may be used": sum(item is not None for item in items),
             "requests (a text and a prompt for each distinct item)": 2 * len(distinct),
             "tokens in, for the texts": texts,
-            f"tokens in, for the prompts ({TYPICAL_TEXT_TOKENS} a text)": prompt * len(distinct),
+            f"tokens in, for the prompts ({TYPICAL_TEXT_TOKENS} per text)": prompt * len(distinct),
             "tokens out, if all answers fit, at most": longest * len(distinct),
         },
         plan.tokens.name,

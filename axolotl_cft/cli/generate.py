@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @bundled("prompts", PromptOptions, PROMPT_OPTIONS)
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
-@click.option("--estimate", is_flag=True, help="Print token counts and ask nothing.")
+@click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
 def generate(
     corpus: str,
     output_dir: Path,
@@ -59,7 +59,7 @@ def generate(
     CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a dataset on
     the hub. The same rows come out in the same order with a column `contextual_prompt`, which
     `cft.prompts: {column: contextual_prompt}` trains on. Every answer is kept as it arrives: after
-    a crash the same command goes on where it stopped. The key is read from OPENAI_API_KEY.
+    a crash the same command continues where it stopped. The key is read from OPENAI_API_KEY.
 
     \b
     Examples:

@@ -24,13 +24,13 @@ def icl() -> None:
 
     A small transformer first learns in-context linear regression. It is then trained on a
     function g built from the f it knows: with f's values in its context (CFT), without (CPT),
-    with noise there (NEG-CFT), or with another function's values (a control of ours).
+    with noise there (NEG-CFT), or with another function's values (our own control).
     """
 
 
 @icl.command(
-    epilog="""Example: `axolotl-cft icl run --preset quick --output-dir icl-quick`, interrupted and
-    given again, goes on from its checkpoints to the very same curves. Any setting can be
+    epilog="""Example: `axolotl-cft icl run --preset quick --output-dir icl-quick`. Interrupted
+    and run again, it continues from its checkpoints to the very same curves. Any setting can be
     changed: `--set finetune_steps=3000 --set seeds=0,1,2,3,4`; config.json in the output
     folder lists them all."""
 )
@@ -40,13 +40,13 @@ def icl() -> None:
     default="quick",
     show_default=True,
     help="quick: d=2, 5 points, 3 layers, three seeds, minutes on two CPU cores. "
-    "paper: d=20, 41 points, 12 layers, 50,000 steps an arm, one seed, for a GPU.",
+    "paper: d=20, 41 points, 12 layers, 50,000 steps per arm, one seed, for a GPU.",
 )
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path),
     required=True,
-    help="Gets config.json, curves.csv, summary.json, figures and checkpoints/.",
+    help="Receives config.json, curves.csv, summary.json, figures and checkpoints/.",
 )
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @click.option(
@@ -54,12 +54,12 @@ def icl() -> None:
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="auto: the GPU where there is one. bf16 and compilation are used on a GPU only.",
+    help="auto: the GPU if there is one. bf16 and compilation are used on a GPU only.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that train at the same time.  [default: one a CPU core; on a GPU one]",
+    help="Processes that train at the same time.  [default: one per CPU core, or one on a GPU]",
 )
 def run(
     preset: str, output_dir: Path, changes: tuple[str, ...], device: str, workers: int | None
@@ -107,7 +107,7 @@ def plot(run_dir: Path, output_dir: Path | None) -> None:
 
 
 def _cores() -> int:
-    """Cores this process may use, where the system tells; else all there are."""
+    """Cores this process may use, if the system says; otherwise all of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -116,7 +116,7 @@ def _cores() -> int:
 def _run_with_bars(
     settings: Settings, folder: Path, device: torch.device, workers: int
 ) -> dict[str, Any]:
-    """Run with a bar for the whole and one for each job under way."""
+    """Run with a bar for the whole and one for each running job."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -141,7 +141,7 @@ def _run_with_bars(
 
 
 def _bars(progress: Progress, settings: Settings) -> OnProgress:
-    """A callback that keeps the bars: the whole run first, then the jobs in hand."""
+    """A callback that keeps the bars: the whole run first, then the running jobs."""
     from axolotl_cft.icl.experiment import arms
     from axolotl_cft.icl.training import Job
 
@@ -166,7 +166,7 @@ def _bars(progress: Progress, settings: Settings) -> OnProgress:
 
 
 def _print_summary(settings: Settings, summary: dict[str, Any]) -> None:
-    """One table a task: medians over seeds, with their range in parentheses."""
+    """One table per task: medians over seeds, with their range in parentheses."""
     from rich.console import Console
     from rich.table import Table
 

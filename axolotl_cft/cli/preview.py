@@ -28,7 +28,7 @@ Examples:
     default=3,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Rows to show of each dataset.",
+    help="Rows to show from each dataset.",
 )
 @click.option(
     "--part",
@@ -42,7 +42,7 @@ Examples:
     default=1000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Documents to read of each dataset for the ledger.",
+    help="Documents to read from each dataset for the ledger.",
 )
 @click.option(
     "--html",
@@ -53,9 +53,9 @@ Examples:
 def preview(config: Path, rows: int, part: "Part", sample: int, html_file: Path | None) -> None:
     """Show the first rows that CONFIG, an Axolotl YAML, will train.
 
-    What is masked (BOS, prompt, separator or chat template) is dimmed, what is trained stands
-    below it, special tokens are highlighted. The ledger counts a sample of the documents. Only
-    the tokenizer is loaded: no weights, no GPU.
+    Masked tokens (BOS, prompt, separator or chat template) are dimmed, trained ones stand below
+    them, and special tokens are highlighted. The ledger counts a sample of the documents. Only the
+    tokenizer is loaded: no weights, no GPU.
     """
     from rich.console import Console
 

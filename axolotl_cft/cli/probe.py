@@ -34,14 +34,14 @@ RESULT = "probe.json"
     default=100,
     show_default=True,
     type=click.IntRange(min=2),
-    help="Size of the sample, drawn by a hash of the text: the order of the rows has no part.",
+    help="Size of the sample, drawn by a hash of the text: the order of the rows plays no part.",
 )
 @click.option(
     "--max-tokens",
     default=512,
     show_default=True,
     type=click.IntRange(min=8),
-    help="Tokens scored of each document, from its beginning.",
+    help="Tokens to score in each document, from its beginning.",
 )
 @click.option(
     "--pools",
@@ -54,7 +54,7 @@ RESULT = "probe.json"
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Axolotl YAML whose `cft.format`, separator, budget and chat template hold.",
+    help="Axolotl YAML whose `cft.format`, separator, budget and chat template apply.",
 )
 @click.option(
     "--format",
@@ -66,7 +66,8 @@ RESULT = "probe.json"
 @click.option(
     "--prompt-budget",
     type=click.IntRange(min=1),
-    help="As `cft.prompt_budget`: most tokens before the text.  [default: the config's, else 128]",
+    help="As `cft.prompt_budget`: how many tokens may stand before the text.  "
+    "[default: the config's, else 128]",
 )
 @click.option(
     "--batch-size", default=8, show_default=True, type=click.IntRange(min=1), help="Rows a pass."
@@ -85,7 +86,10 @@ RESULT = "probe.json"
     help="auto: the checkpoint's own, float32 on the CPU.",
 )
 @click.option(
-    "--seed", default=42, show_default=True, help="Of the sample, the shuffling and the bootstrap."
+    "--seed",
+    default=42,
+    show_default=True,
+    help="Seed of the sample, the shuffling and the bootstrap.",
 )
 @click.option(
     "--output-dir",
@@ -114,11 +118,11 @@ def probe(
 ) -> None:
     """Measure how each prompt changes a model's likelihood of a text.
 
-    Takes minutes and tells which prompts move your model on your documents before you spend days
-    of training on them. A change is the negative log-likelihood of the text behind the prompt less
-    that without one, in nats per token, with a 95 % interval over documents; below zero, the
-    prompt makes the text more likely. Shuffled words and a constant prefix show how much of it is
-    due to what the prompt says.
+    This takes minutes and tells you which prompts move your model on your documents before you
+    spend days of training on them. A change is the negative log-likelihood of the text after the
+    prompt minus that without one, in nats per token, with a 95 % interval over documents; below
+    zero, the prompt makes the text more likely. Shuffled words and a constant prefix show how much
+    of it is due to what the prompt says.
 
     \b
     Example:
@@ -132,7 +136,7 @@ def probe(
     asked = [load_pool(name) for name in pools]
     parts = open_corpus(data, Field(field), subset=subset, split=split)
 
-    # What is wrong above is said before torch is imported, which takes seconds.
+    # Mistakes in the above are reported before torch is imported, which takes seconds.
     from rich.console import Console
 
     from axolotl_cft.probe import results, rows, scoring

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from axolotl_cft.host.tokens import Tokens
 
 SIMILAR = 0.8
-"""Share of common words (Jaccard) from which on two prompts are called near duplicates."""
+"""Share of common words (Jaccard) at which two prompts are called near duplicates."""
 
 
 @click.group()
@@ -37,8 +37,8 @@ def prompts() -> None:
 def list_pools() -> None:
     """List the pools that can be named in `cft.prompts`.
 
-    A pool is built in, or comes with an installed package (docs/plugins.md). Any other pool is a
-    file of yours, named by its path.
+    A pool is built in, or comes with an installed package (docs/plugins.md). Any other pool is your
+    own file, named by its path.
     """
     table = _table("Pool", "Prompts", "From", "Description")
     for name, pool in all_pools().items():
@@ -102,7 +102,7 @@ def check(
     """Check a pool FILE (or a pool's name): its form, its prompts, and the tokens they take.
 
     A malformed file is refused with its line. Prompts that hardly differ, stray braces and unused
-    defaults are warned of. With --tokenizer or --config every prompt is encoded as in training,
+    defaults cause a warning. With --tokenizer or --config every prompt is encoded as in training,
     and the smallest `cft.prompt_budget` that has room for all is printed.
 
     \b
@@ -125,10 +125,10 @@ def check(
 
 
 def find_doubts(pool: PromptPool) -> list[str]:
-    """What is allowed in a pool but hardly meant, a sentence each."""
+    """What is allowed in a pool but probably not meant, one sentence each."""
     found = [
         f"the text of '{prompt.id}' has a brace that belongs to no {{column}}; column names are "
-        "letters, digits and _, and a brace itself is written {{ or }}"
+        "letters, digits and _, and a literal brace is written {{ or }}"
         for prompt in pool.prompts
         if _stray_brace(prompt)
     ]
@@ -163,8 +163,8 @@ def _report_tokens(pool: PromptPool, tokens: "Tokens") -> None:
     if open_:
         _print(Text(f"columns without a default count as their names: {', '.join(open_)}"))
     needed = max(sizes.values())
-    mend = f"; set cft.prompt_budget: {needed}" if needed > tokens.budget else ""
-    _print(Text(f"smallest prompt_budget that fits: {needed} (it is {tokens.budget}{mend})"))
+    advice = f"; set cft.prompt_budget: {needed}" if needed > tokens.budget else ""
+    _print(Text(f"smallest prompt_budget that fits: {needed} (it is {tokens.budget}{advice})"))
 
 
 def _origin(pool: PromptPool) -> str:
@@ -176,12 +176,12 @@ def _origin(pool: PromptPool) -> str:
 def _counted(pool: PromptPool) -> str:
     count = len(pool.prompts)
     weighted = len({prompt.weight for prompt in pool.prompts}) > 1
-    how = "weighted" if weighted else "drawn alike"
+    how = "weighted" if weighted else "equally likely"
     return f"{count} prompts, {how}" if count > 1 else "1 prompt"
 
 
 def _print(content: RenderableType) -> None:
-    """Wrap and colour for a terminal; a pipe gets whole lines."""
+    """Wrap and color for a terminal; a pipe gets whole lines."""
     console = Console(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         console.print(content)

@@ -40,7 +40,7 @@ def report(
     paper: bool,
     contamination: Path | None,
 ) -> None:
-    """Write a report that says whether training helped, and how sure one can be.
+    """Write a report that says whether training helped, and how sure you can be.
 
     Takes the folder of `axolotl-cft study`, or lm_eval output folders. Each becomes a row named
     after its folder, or NAME; a NAME given several times is one row with several seeds. Every row

@@ -1,4 +1,4 @@
-"""Options that mean the same in several commands, spelt and explained once."""
+"""Options that mean the same in several commands, spelled and explained once."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: CFT_DATA_DIR, "
-    "else the hub.",
+    "otherwise the hub.",
 )
 NGRAM = click.option(
     "--ngram",

@@ -23,8 +23,8 @@ Examples:
   axolotl-cft study study.yml --dry-run
   axolotl-cft study study.yml --only cft,negative
 
-Interrupted, by whatever, the same command carries on where it stopped. docs/study.md explains
-the file.
+After any interruption the same command carries on where it stopped. docs/study.md explains the
+file.
 """
 )
 @click.argument("study_file", metavar="STUDY.yml", type=click.Path(path_type=Path, dir_okay=False))
@@ -33,7 +33,7 @@ the file.
     type=click.Path(path_type=Path, file_okay=False),
     help="The study's folder: configs, models, evaluations, report.  [default: ./<name>]",
 )
-@click.option("--only", metavar="ARM[,ARM]", help="Run some of the arms.")
+@click.option("--only", metavar="ARM[,ARM]", help="Run only these arms.")
 @click.option("--dry-run", is_flag=True, help="Check the study and print its commands.")
 @click.option("--report/--no-report", default=True, help="Write the report at the end.")
 def study(
@@ -41,9 +41,9 @@ def study(
 ) -> None:
     """Run a comparison: arms x seeds x stages, trained, evaluated and reported.
 
-    Derives a complete Axolotl config for every training, checks that the arms differ only in what
-    was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes the
-    report. Failed arms do not stop the others; the exit status is 1 if there are any.
+    Derives a complete Axolotl config for every training run, checks that the arms differ only in
+    what was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes
+    the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
     from rich.console import Console
 
@@ -72,7 +72,7 @@ def study(
     if runner.failures:
         failed = (f"{run.folder}: {error}" for run, error in runner.failures.items())
         raise CFTError(
-            "some runs failed; mend the cause and run the same command again\n  "
+            "some runs failed; fix the cause and run the same command again\n  "
             + "\n  ".join(failed)
         )
 
@@ -109,7 +109,7 @@ def _report(root: Path) -> None:
 
 
 class _Display:
-    """Overall progress, the step at work and where its output goes."""
+    """Overall progress, the current step and where its output goes."""
 
     def __init__(self, console: "Console", total: int):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn

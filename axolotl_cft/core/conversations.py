@@ -21,7 +21,7 @@ def put_prompt(turns: Turns, prompt: str, place: str, separator: str) -> list[di
         turns: mappings with `role` and `content`.
         prompt: the contextual prompt.
         place: `user`: before the first user message. `system`: before the first message if that
-            is the system's, else as a system message of its own.
+            is a system message, otherwise as a separate one.
         separator: between prompt and message.
     """
     roles = [turn.get("role") for turn in turns]
@@ -38,7 +38,7 @@ def put_prompt(turns: Turns, prompt: str, place: str, separator: str) -> list[di
 def carry_labels(ids: Sequence[int], labels: npt.ArrayLike, longer: Sequence[int]) -> Labels | None:
     """Labels of a conversation for the same conversation with a prompt in it.
 
-    What both end and begin with keeps its labels; what lies between, the prompt, gets none.
+    What both begin and end with keeps its labels; what lies between, the prompt, gets none.
 
     Args:
         ids: token ids without the prompt, shape (n,).

@@ -30,11 +30,11 @@ class Ledger:
         total_tokens: length of all rows.
         prompts_truncated: rows whose prompt was cut to fit `prompt_budget`.
         special_tokens_in_text: special-token ids that the texts themselves contain.
-        fits_only_without_prompt: conversations that leave less than `prompt_budget` free in a
-            row, and go without a prompt in every arm.
-        longer_than_row: conversations longer than `sequence_len` by themselves; what becomes of
+        fits_only_without_prompt: conversations that leave fewer than `prompt_budget` tokens
+            free in a row, and get no prompt in any arm.
+        longer_than_row: conversations longer than `sequence_len` on their own; what becomes of
             them is the host's choice (`excess_length_strategy`).
-        prompts_not_placed: rows whose prompt the chat template shows nowhere, or not without
+        prompts_not_placed: rows whose prompt the chat template does not show, or shows only by
             changing a target; kept without it.
         prompt_counts: rows by prompt id.
         targets_digest: order-free digest of the chunks' targets, views not counted twice. Arms
@@ -110,7 +110,7 @@ class Ledger:
         return cls(**known)
 
     def lines(self) -> list[str]:
-        """The ledger as text, a fact a line."""
+        """The ledger as text, one fact per line."""
         counts = ", ".join(f"{id_} {n:,}" for id_, n in self.prompt_counts.most_common())
         lines = [
             f"documents        {self.documents:,} read, {self.empty:,} empty, "

@@ -64,8 +64,8 @@ class DatasetOptions(BaseModel):
     views: int = Field(
         default=1,
         ge=1,
-        description="Prompts drawn for each chunk, each a row of its own. A fresh context in each "
-        "of E epochs is `views: E` with `num_epochs: 1`.",
+        description="Prompts drawn for each chunk, each in a row of its own. A fresh context in "
+        "each of E epochs is `views: E` with `num_epochs: 1`.",
     )
     dropout: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="Share of chunks that get no prompt."

@@ -1,6 +1,7 @@
 """Pools of contextual prompts: load, validate, fill in, fingerprint.
 
-A pool is a YAML file (schema in docs/pools.md); the built-in ones are in `axolotl_cft/pools/`.
+A pool is a YAML file (schema in docs/pools.md); the built-in ones are in
+`axolotl_cft/prompts/pools/`.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ class PromptPool:
         prompts: at least one, with distinct ids.
         defaults: values for `{column}` where a row has none.
         origin: the file or package it came from, for messages.
-        package: the installed package that provides it, empty for a file of one's own.
+        package: the installed package that provides it, empty for a user's own file.
     """
 
     name: str
@@ -96,7 +97,7 @@ class PromptPool:
 
 @dataclass(frozen=True)
 class PromptFunction:
-    """A source of prompts in code: `cft.prompts: {function: NAME}`. Packages provide it by a hook.
+    """A source of prompts in code: `cft.prompts: {function: NAME}`. Packages provide it by hook.
 
     Attributes:
         function: `function(row, seed, chunk, view)` gives the prompt, or None for none. `row`
@@ -142,7 +143,7 @@ def parse_pool(content: Any, origin: str) -> PromptPool:
         origin: what to call it in messages.
 
     Raises:
-        CFTError: the first thing that is wrong, with its place and the mend.
+        CFTError: the first thing that is wrong, where it is and what to do.
     """
     if not isinstance(content, dict):
         raise CFTError(f"{origin}: a pool is a mapping with name, description and prompts")
@@ -178,7 +179,7 @@ def _parse_prompt(raw: Any, origin: str) -> Prompt:
     texts = {key: raw.get(key, "") for key in _PROMPT_KEYS - {"weight"}}
     for key, value in texts.items():
         if not isinstance(value, str) or (key in {"id", "text"} and not value.strip()):
-            state = "is not a text" if key in raw else "is missing"
+            state = "is not text" if key in raw else "is missing"
             raise CFTError(f"{where}: a prompt's '{key}' {state}; quote it if it looks like YAML")
     weight = raw.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1e9:

@@ -18,7 +18,7 @@ def text_key(text: str) -> bytes:
 
 
 def uniform(purpose: str, key: bytes, label: str = "") -> float:
-    """A number in (0, 1), fixed by its arguments and uniform over keys.
+    """A number in (0, 1), determined by its arguments and uniform over keys.
 
     Args:
         purpose: kind of decision, at most 16 ASCII characters.
@@ -50,7 +50,7 @@ def draw(
     """Draw one prompt for each view of a chunk, without replacement while the pool lasts.
 
     Prompt i gets the key -ln(u_i) / w_i with u_i hashed from its id; the smallest keys win
-    (weighted sampling without replacement, Efraimidis & Spirakis 2006). One view is thereby a
+    (weighted sampling without replacement, Efraimidis & Spirakis 2006). A single view is thus a
     plain weighted draw; adding or reordering prompts leaves most other draws as they were; view v
     is the same however many views are asked for. More views than prompts start a new round.
 

@@ -1,6 +1,6 @@
-"""Does a text overlap with an evaluation set? Exact, normalised n-gram matching.
+"""Does a text overlap with an evaluation set? Exact, normalized n-gram matching.
 
-A text is lower-cased, NFKC-normalised and cut into words (runs of letters and digits). A text
+A text is lower-cased, NFKC-normalized and cut into words (runs of letters and digits). A text
 and a test item overlap if they share `n` consecutive words; an item of fewer than `n` words must
 occur whole. The match is exact: there are no hash collisions and no thresholds. Short items
 (headlines, one-line questions) can occur by chance, so every hit carries the words that matched.
@@ -32,7 +32,7 @@ __all__ = ["Hit", "OverlapIndex", "Tally", "load_items", "words_of"]
 
 
 def words_of(text: str) -> list[str]:
-    """The normalised words of a text: NFKC, case-folded, runs of letters and digits.
+    """The normalized words of a text: NFKC, case-folded, runs of letters and digits.
 
     Example:
         >>> words_of("Naïve B-cells: 5 µg/mL")
@@ -48,7 +48,7 @@ def words_of(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Hit:
-    """One test item met in a text, and the (normalised) words in common."""
+    """One test item found in a text, and the (normalized) words in common."""
 
     task: str
     item: int | str
@@ -71,7 +71,7 @@ class OverlapIndex:
         self._owners: list[tuple[str, int | str]] = []
         # Pattern (an n-gram, or a shorter item whole) -> the items that hold it.
         self._patterns: dict[str, tuple[int, ...]] = {}
-        # Look-ups are made for few positions of a text. n words in a row always hold a run of
+        # Few positions of a text are looked up. n words in a row always hold a run of
         # _seed words that starts at a multiple of _stride, so only those runs are tried. A
         # shorter item is tried where its longest word stands: (place in the item, length).
         self._seed = (n + 1) // 2

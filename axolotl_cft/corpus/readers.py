@@ -92,8 +92,8 @@ def open_corpus(
         field: where the texts are.
         subset: configuration of a hub dataset.
         split: split of a hub dataset.
-        streamed: read a hub dataset as it comes, every time anew; else it is downloaded once into
-            the cache of `datasets`, for those who read it more than once.
+        streamed: read a hub dataset as it arrives, each time again; otherwise it is downloaded
+            once into the cache of `datasets`, for callers that read it more than once.
 
     Raises:
         CFTError: nothing there, or no file of a known format.
@@ -292,12 +292,12 @@ class HubDataset(_Tabular):
             return next(tables, None)
         except Exception as exc:
             raise CFTError(
-                f"reading {self.corpus!r} from the hub broke off ({type(exc).__name__}: {exc})"
+                f"reading {self.corpus!r} from the hub failed halfway ({type(exc).__name__}: {exc})"
             ) from exc
 
 
 class _TextFile:
-    """One document a file."""
+    """One document per file."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name

@@ -1,7 +1,7 @@
 """The rows of a corpus with more columns: JSONL or Parquet out, in the order they came in.
 
-Reading is `axolotl_cft.corpora`'s, a block of rows at a time. Writing streams too, but for lines or
-text files into Parquet: there only the whole corpus tells the columns and their types.
+`axolotl_cft.corpus.readers` reads, a block of rows at a time. Writing streams too, except from JSON
+lines or text files to Parquet: there only the whole corpus tells the columns and their types.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Corpus:
 
     Args:
         name: as the user gave it.
-        parts: from `corpora.open_corpus`.
+        parts: from `readers.open_corpus`.
     """
 
     def __init__(self, name: str, parts: Sequence[Part]) -> None:

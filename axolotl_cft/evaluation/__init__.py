@@ -1,4 +1,4 @@
-"""From lm-eval's output folders to a report that one can trust.
+"""From lm-eval's output folders to a report that you can trust.
 
     sources.py     what there is: folders or a study          ┐
     results.py     one lm-eval folder -> Run                  ├─ compare() -> Report

@@ -74,7 +74,7 @@ def best_constant(task: str, row: str, runs: Sequence[Run]) -> Constant | None:
 
 
 def run_warnings(plan: Plan, rows: dict[str, tuple[Run, ...]], tasks: Sequence[str]) -> list[str]:
-    """What a reader should know before believing a number, a sentence each."""
+    """What a reader should know before believing a number, one sentence each."""
     found = list(plan.notes)
     for row, runs in rows.items():
         for run in runs:
@@ -102,7 +102,7 @@ def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[st
         if len(digests - {None}) > 1:
             found.append(
                 f"the runs {f'of stage {stage} ' if stage else ''}did not all train on the same "
-                "tokens (their targets digests differ), so a difference may be one of data"
+                "tokens (their targets digests differ), so a difference may be due to the data"
             )
     return found
 
@@ -120,7 +120,7 @@ def _prompt_warnings(
         return []
     return [
         f"{row} and {against} saw different prompts on {listed(differing)} (chat template, system "
-        "instruction or few-shot examples), so their difference is not of the weights alone"
+        "instruction or few-shot examples), so their difference is not due to the weights alone"
     ]
 
 
@@ -142,7 +142,7 @@ def _reading_warnings(run: Run, result: TaskResult) -> list[str]:
     if abs(first_line - result.score) > FIRST_LINE_POINTS:
         found.append(
             f"{run.label}: {result.task} scores {100 * result.score:.2f} on the whole answer but "
-            f"{100 * first_line:.2f} on its first line; the model writes on after answering"
+            f"{100 * first_line:.2f} on its first line; the model keeps writing after its answer"
         )
     return found
 

@@ -41,7 +41,7 @@ class Comparison:
         items: number of paired items.
         arm, baseline: scores, each the mean over the row's runs.
         difference: with its bootstrap distribution; None without sample logs (`logged` is false),
-            and for metrics that cannot be computed anew from single items.
+            and for metrics that cannot be recomputed from single items.
         discordant: items that only the arm, and that only the baseline has right; single runs only.
         mcnemar: exact p of the accuracies; single runs only.
         p: p of the difference; McNemar's for an accuracy of single runs, else the bootstrap's.
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def seeds_agree(self) -> bool:
-        """Whether what is known of the seeds leaves out zero: their interval, else their range."""
+        """Whether what is known of the seeds excludes zero: their interval, else their range."""
         low, high = self.seed_interval or (min(self.seeds, default=1), max(self.seeds, default=1))
         return low > 0 or high < 0
 

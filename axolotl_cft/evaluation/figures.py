@@ -1,7 +1,7 @@
 """The report's figures as PNG bytes: the same report gives the same bytes.
 
-Colours are Okabe and Ito's, which stay apart for colour-blind readers; every row also has its own
-marker, and keeps colour and marker in all figures.
+Colors are Okabe and Ito's, which color-blind readers can tell apart; every row also has its own
+marker, and keeps color and marker in all figures.
 """
 
 import io
@@ -16,7 +16,7 @@ _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#
 _MARKERS = "osD^vPX<>*"
 _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
 _MOST_TASKS = 20  # more would not be read in a figure; the group's average alone is drawn
-_SPREAD, _STEP = 0.6, 0.26  # of the space between two lines: all its markers, and two neighbours
+_SPREAD, _STEP = 0.6, 0.26  # of the space between two lines: all its markers, and two neighbors
 
 Point = tuple[float, float, float, float]  # height, value, lower end, upper end
 
@@ -114,7 +114,7 @@ def _shifts(count: int) -> list[float]:
 
 
 def _canvas(lines: dict[str, float], group: Group, rows: int) -> tuple[Any, Any]:
-    """A figure with a named line a task, every other one shaded."""
+    """A figure with one named line per task, every other one shaded."""
     from matplotlib.figure import Figure
 
     height = 1.2 + len(lines) * max(0.34, 0.13 * rows + 0.14)

@@ -19,7 +19,7 @@ from axolotl_cft.evaluation.comparison import (
 )
 from axolotl_cft.evaluation.cost import TrainingCost
 
-_WIDE = 8  # groups with more tasks than this get a line a task instead of a column
+_WIDE = 8  # groups with more tasks than this get one line per task, not one column
 _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
 
 
@@ -67,7 +67,7 @@ def _headline(group: Group, c: Comparison) -> str:
     start = f"**{c.row} against {c.against} on {where}** ({of}, {c.items:,} items): "
     start += f"{_signed(c.value, c.metric)}{' points' if is_percent(c.metric) else ''}"
     if c.difference is None:
-        why = "this metric is no mean over items" if c.logged else "sample logs are missing"
+        why = "this metric is not a mean over items" if c.logged else "sample logs are missing"
         return f"{start}; no interval, because {why}."
     text = f"{start} (95 % interval {_interval(c)}); {_verdict(c)}."
     return text + _seed_sentence(c)
@@ -99,7 +99,7 @@ def _seed_sentence(c: Comparison) -> str:
 
 
 def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
-    """For tasks without a common average: on how many a difference stands."""
+    """For tasks without a common average: on how many a difference holds."""
     said = []
     for row in dict.fromkeys(c.row for c in comparisons):
         tested = [c for c in comparisons if c.row == row]
@@ -120,7 +120,7 @@ def _summary(report: Report) -> str:
         return "\n".join(lines)
     runs = max(len(r) for r in report.rows.values())
     seeds = (
-        "With one training run a row they say nothing about the luck of the seed."
+        "With one training run per row they say nothing about the luck of the seed."
         if runs == 1
         else "The spread over seeds is given beside them."
     )
@@ -143,7 +143,7 @@ def _warnings(report: Report) -> str:
             if c.row == row and c.share >= CONSTANT_SHARE and c.share > c.gold_share
         ]
         if usual:
-            found.append(f"{row} answers nearly always the same: {listed(usual)}")
+            found.append(f"{row} nearly always gives the same answer: {listed(usual)}")
         unbeaten = [c.task for c in report.constants if c.row == row and not c.beaten]
         if unbeaten:
             found.append(
@@ -284,7 +284,7 @@ def _readings(report: Report, group: Group) -> list[str]:
 
 
 def _paper(group: Group) -> str:
-    """The paper's rows for a group, apart from ours; empty where it has none or tasks lack."""
+    """The paper's rows for a group, apart from ours; empty if it has none or tasks are missing."""
     content = json.loads(files("axolotl_cft.evaluation").joinpath("paper.json").read_text("utf-8"))
     models = content["groups"].get(group.name)
     if not models or group.weights is None:
@@ -296,8 +296,8 @@ def _paper(group: Group) -> str:
     ]
     return (
         f"### For context: the paper's own numbers, {group.name}\n\n"
-        "Other models, data and evaluation code than above, without published sample logs: not a "
-        "mark to reach.\n\n"
+        "They come from other models, data and evaluation code than those above, without "
+        "published sample logs: context, not a target.\n\n"
         + _table(["Paper's model", *group.tasks.values(), "Average"], body)
         + f"\n\nSource: {content['source']}. {content['note']}"
     )
@@ -408,8 +408,9 @@ def _method(report: Report) -> str:
   has right (near the margin it is stricter than the interval); for F1, averages and several seeds,
   from the bootstrap above.
 - **Holm**: a task's p is corrected over the tasks of its table, an average's over all averages in
-  this report. *An improvement* or *a loss* is said only of an interval without zero, a corrected
-  p below {1 - statistics.LEVEL:.2f}, and seeds (where there are several) that leave out zero too.
+  this report. *An improvement* or *a loss* is claimed only for an interval without zero, a
+  corrected p below {1 - statistics.LEVEL:.2f}, and seeds (where there are several) that exclude
+  zero too.
 - **Seeds**: every seed's runs are scored on the same resampled items and averaged. A t interval
   over seeds is given from {SEEDS_FOR_INTERVAL} paired seeds on; below that, only their range."""
 

@@ -1,7 +1,7 @@
 """Read what `lm_eval --output_path DIR --log_samples` wrote.
 
 The harness (0.4.11 to 0.4.13, `lm_eval/loggers/evaluation_tracker.py`) writes, in a sub-folder
-named after the model, `results_<time>.json` and one `samples_<task>_<time>.jsonl` a task. A later
+named after the model, `results_<time>.json` and one `samples_<task>_<time>.jsonl` per task. A later
 evaluation into the same folder adds files; where two hold the same task, the later one counts.
 """
 
@@ -54,7 +54,7 @@ class TaskResult:
     """One task's scores in one run; `metric` names the headline one and `score` is its value.
 
     `items` is None without a sample log (`logged` is false), and for a metric that cannot be
-    computed anew from single items.
+    recomputed from single items.
     """
 
     task: str
@@ -131,7 +131,7 @@ def read_run(folder: Path, name: str, seed: str = "") -> Run:
 def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:
     """The facts behind the tasks of one run, every value of each, and the names of those that vary.
 
-    The commit in which somebody stood while evaluating may vary; it says nothing of the scores.
+    The commit that was checked out while evaluating may vary; it says nothing about the scores.
     """
     values = {name: list(dict.fromkeys(each[name] for each in facts)) for name in facts[0]}
     varying = [name for name, found in values.items() if len(found) > 1 and name != "git"]
@@ -184,7 +184,9 @@ def _read_task(path: Path, content: dict[str, Any], task: str) -> TaskResult:
         raise CFTError(f"{path}: {task} has no numeric metric; evaluate again")
     for (metric, _), value in scored.items():
         if not math.isfinite(value):
-            raise CFTError(f"{path}: {metric} of {task} is {value}; nothing can be compared to it")
+            raise CFTError(
+                f"{path}: {metric} of {task} is {value}; nothing can be compared with it"
+            )
     metric, chosen_filter = next(iter(scored))
     metrics = {name: value for (name, flt), value in scored.items() if flt == chosen_filter}
     counts = content.get("n-samples", {}).get(task, {})
@@ -277,7 +279,7 @@ def _facts(content: dict[str, Any]) -> dict[str, str]:
 
 def _limit(limit: float) -> str:
     """The harness's `--limit`: a share of the items below 1, a number of items from there on."""
-    return f"{100 * limit:g} % of each task's items" if limit < 1 else f"{limit:g} items a task"
+    return f"{100 * limit:g} % of each task's items" if limit < 1 else f"{limit:g} items per task"
 
 
 def _read_items(

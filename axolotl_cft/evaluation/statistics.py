@@ -74,7 +74,7 @@ def _score(patterns: NDArray, counts: Floats, labelled: bool) -> Floats:
     """Score every run under every vector of pattern counts: `(draws, runs)`.
 
     Weighted F1 is sum_k n_k/n * 2 tp_k / (n_k + predicted_k) over the gold labels k, as
-    scikit-learn's `f1_score(average="weighted")`; a prediction that is no gold label (`missing`)
+    scikit-learn's `f1_score(average="weighted")`; a prediction that is not a gold label (`missing`)
     only costs recall.
     """
     total = counts.sum(axis=1)

@@ -1,8 +1,8 @@
 """The benchmarks as the evaluation tasks see them: one table, one set of readers.
 
 Both live in `eval_tasks/benchmarks.py`, which must not import us (`lm_eval --include_path
-eval_tasks` works without this package). So it is loaded from its file here: from the source tree
-in a clone or an editable install, else from `lm_eval/tasks/axolotl_cft`, where a wheel puts it.
+eval_tasks` works without this package). So it is loaded from its file here: from the source tree in
+a clone or an editable install, otherwise from `lm_eval/tasks/axolotl_cft`, where a wheel puts it.
 """
 
 import functools
@@ -110,7 +110,7 @@ def task_groups() -> list[TaskGroup]:
 
 
 def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
-    """Task -> benchmark for task and group names, groups spelt out, in the order given.
+    """Task -> benchmark for task and group names, groups expanded, in the order given.
 
     Raises:
         CFTError: a name is neither a task nor a group of ours.

@@ -14,7 +14,7 @@ MAX_SENTENCES = 5
 """A contextual prompt is one to a few sentences (the paper's have two or three)."""
 
 SHARED_WORDS = 12
-"""An answer repeats its source if this many consecutive words of it stand there too."""
+"""An answer repeats its source if this many consecutive words of it appear there too."""
 
 MIN_TEXT_WORDS = 50
 """An educational text shorter than this teaches nothing worth training on."""

@@ -2,8 +2,8 @@
 
 Waiting and asking again after 408, 409, 429, 5xx, timeouts and broken connections is the client's
 own (openai/_base_client.py::_should_retry, _calculate_retry_timeout: exponential with jitter, at
-most 8 s, or as long as Retry-After says, up to 120 s). What it lacks is here: replies that are no
-chat completion, a count of what was sent again, and errors in the server's own words.
+most 8 s, or as long as Retry-After says, up to 120 s). What it lacks is here: replies that are not
+chat completions, a count of what was sent again, and errors in the server's own words.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Client:
             if (reply := _read(await self._complete(message))) is not None:
                 return reply
         raise CFTError(
-            f"{self.url} sent {self._max_retries + 1} replies to one request that are no chat "
+            f"{self.url} sent {self._max_retries + 1} replies to one request that are not chat "
             "completions: is this an OpenAI-compatible endpoint?"
         )
 
@@ -123,7 +123,7 @@ def _import_openai() -> Any:
 
 
 def _transport(openai: Any, event_hooks: dict[str, list[Any]]) -> Any:
-    """The client's HTTP layer: aiohttp's takes half the CPU time a request of httpx's own."""
+    """The client's HTTP layer: aiohttp's takes half the CPU time per request of httpx's own."""
     try:
         return openai.DefaultAioHttpClient(event_hooks=event_hooks)
     except (AttributeError, RuntimeError):  # an older client, or aiohttp is not installed
@@ -151,7 +151,7 @@ def _words(exc: Any) -> str:
 
 
 def _read(completion: Any) -> Reply | None:
-    """The first choice of a chat completion; None where the object is none."""
+    """The first choice of a chat completion; None if the object is not one."""
     try:
         choice = completion.choices[0]
         content, refusal = choice.message.content, getattr(choice.message, "refusal", None)

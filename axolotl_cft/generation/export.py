@@ -1,6 +1,6 @@
 """Training rows for the vendors' tuning services: the prompt as user turn, the text as model turn.
 
-The limits are the vendors' published ones (docs/generate.md names the pages and the date).
+The limits are the vendors' published ones (docs/generate.md names the pages).
 """
 
 import json

@@ -17,7 +17,7 @@ _ABBREVIATION = re.compile(
 def sentence_ends(text: str) -> Iterator[int]:
     """Yield, in rising order, the character positions just after each sentence of `text`.
 
-    A rule of thumb for prose: a stop is no end where it closes an initial or a common
+    A rule of thumb for prose: a stop is not an end where it closes an initial or a common
     abbreviation, or where the next word begins in lower case.
     """
     previous = 0

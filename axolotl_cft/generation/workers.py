@@ -17,7 +17,7 @@ takes equally long for all would else send its replies in bursts, round after ro
 
 @dataclass(frozen=True)
 class Job:
-    """One answer to be had.
+    """One answer to obtain.
 
     Attributes:
         key: what it is stored under.
@@ -40,8 +40,8 @@ class Meter:
         settled: answers in the journal, rejected ones included.
         tokens: in and out, as the endpoint bills them.
         asked_again: answers that could not be used and were asked for once more.
-        rejected: answers given up after the last attempt.
-        retries: requests sent again for faults of the line or the server.
+        rejected: answers given up on after the last attempt.
+        retries: requests sent again because of faults in the connection or the server.
     """
 
     settled: int = 0
@@ -70,7 +70,7 @@ def ask_all(
         jobs: distinct, and not in the journal yet.
         journal: where the answers go.
         make_client: makes the client inside the event loop.
-        concurrency: requests under way at once.
+        concurrency: requests in flight at once.
         attempts: how often one job is asked before it is rejected.
         show: told about the state a few times a second and at the end.
 
@@ -84,7 +84,7 @@ def ask_all(
             raise
         raise CFTError(
             f"{exc}. The {len(journal.entries)} answers so far are kept in {journal.path}: the "
-            "same command goes on from there"
+            "same command continues from there"
         ) from exc
 
 

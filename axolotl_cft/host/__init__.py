@@ -1,1 +1,1 @@
-"""All that knows Axolotl: plans, plugin, checks, strategies, and what a training leaves behind."""
+"""All that knows Axolotl: plans, plugin, checks, strategies, and what training leaves behind."""

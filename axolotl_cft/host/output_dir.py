@@ -1,4 +1,4 @@
-"""What a training leaves in its `output_dir`, read in one place.
+"""What training leaves in its `output_dir`, read in one place.
 
 * `checkpoint-*/trainer_state.json`: the host's log history (epochs, losses, token counters).
 * `debug.log`: the host's console. The summary with the run's `train_runtime` is printed after the
@@ -47,7 +47,7 @@ class TrainerState:
 
     @property
     def nan_step(self) -> int | None:
-        """First step at which the logged loss was not finite, or its gradient no number.
+        """First step at which the logged loss was not finite, or its gradient was not a number.
 
         By default the host leaves a NaN loss out of what it logs (transformers'
         `logging_nan_inf_filter`); the norm of the gradient tells. An infinite norm is no such
@@ -72,7 +72,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def read_state(folder: Path) -> TrainerState | None:
-    """The trainer's state in a folder; None where there is none, or half a one."""
+    """The trainer's state in a folder; None where there is none, or only half of one."""
     try:
         content = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
         return TrainerState(
@@ -102,7 +102,7 @@ def printed_runtime(folder: Path) -> float | None:
 
 
 def check_losses(state: TrainerState, output: str) -> None:
-    """Refuse a training whose loss or last gradient was no number.
+    """Refuse a training run whose loss or last gradient was not a number.
 
     The host filters NaN out of logged losses (`logging_nan_inf_filter`), not out of norms.
 
@@ -140,7 +140,7 @@ def world_size(folder: Path) -> int | None:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a logged value is anything but NaN or infinite; what is no float is fine."""
+    """Whether a logged value is anything but NaN or infinite; what is not a float is fine."""
     return not isinstance(value, float) or math.isfinite(value)
 
 

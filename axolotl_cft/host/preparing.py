@@ -132,7 +132,7 @@ class PreparingStrategy(DatasetWrappingStrategy):
         """The dataset's columns, among them the documents and what every prompt needs.
 
         Raises:
-            CFTError: one is missing; names it and the mend.
+            CFTError: one is missing; names it and says what to do.
         """
         # A stream may not know its columns before its first row is read.
         columns = dataset.column_names or list(next(iter(dataset), {}))
@@ -152,8 +152,8 @@ class PreparingStrategy(DatasetWrappingStrategy):
         if plan.part == "test" and plan.holdout:
             raise CFTError(
                 f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
-                f"held-out part; raise cft.holdout (now {plan.holdout}) or, for a test file of "
-                "its own, set it to 0"
+                f"held-out part; raise cft.holdout (now {plan.holdout}) or, if there is a "
+                "separate test file, set it to 0"
             )
         raise CFTError(
             f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "

@@ -58,8 +58,8 @@ def run(
         _run_jobs(settings, folder, device, workers, on_progress)
     except BrokenProcessPool as exc:
         raise CFTError(
-            "a worker process died, perhaps out of memory: run the same command again with "
-            "fewer --workers; it continues from the last checkpoints"
+            "a worker process died, perhaps out of memory; run the same command again with fewer "
+            "--workers, and it continues from the last checkpoints"
         ) from exc
     return write_results(settings, folder, device)
 
@@ -74,7 +74,7 @@ def _claim(settings: Settings, folder: Path, device: torch.device) -> None:
             found = json.loads(path.read_text())["settings"]
         except (OSError, ValueError, KeyError) as exc:
             raise CFTError(
-                f"{path} cannot be read as a run's config: choose another folder"
+                f"{path} cannot be read as a run's config; choose another folder"
             ) from exc
         for name, value in wanted.items():
             if found.get(name) != value:

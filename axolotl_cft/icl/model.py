@@ -13,7 +13,7 @@ from axolotl_cft.icl.presets import Settings
 from axolotl_cft.icl.tasks import Batch, excess_denominator, lay_out
 
 # Under a name without a mask function transformers builds no mask, and PyTorch's causal kernel
-# is used: under torch.compile the host would otherwise build an explicit (T, T) mask a sequence
+# is used: under torch.compile the host would otherwise build an explicit (T, T) mask per sequence
 # (transformers masking_utils.py::_preprocess_mask_arguments).
 AttentionInterface.register("causal_sdpa", sdpa_attention_forward)
 

@@ -24,7 +24,7 @@ COLORS = {"cft": "C0", "cpt": "C1", "neg_cft": "C2", "wrong_cft": "C4"}
 TITLES = {"polynomial": "Polynomial: f + f²", "multiple_linear": "Multiple linear: f + w₂ᵀx"}
 AXES = {"excess_loss": "excess loss", "inner_product": "gradient inner product"}
 
-# task, method, column -> step -> one value a seed
+# task, method, column -> step -> one value per seed
 Curves = dict[tuple[str, str, str], dict[int, list[float]]]
 
 
@@ -44,7 +44,7 @@ def plot(run: Path, folder: Path) -> list[Path]:
         del config["device"]
         published = _published() if Settings(**config).matches_paper else {}
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise CFTError(f"{run} holds no finished run: give the --output-dir of `icl run`") from exc
+        raise CFTError(f"{run} holds no finished run; give the --output-dir of `icl run`") from exc
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [_plot_curves(column, curves, published, summary, folder) for column in AXES]

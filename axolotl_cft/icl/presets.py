@@ -99,14 +99,14 @@ def _problems(s: Settings) -> Iterable[str]:
         if type(default) is int and getattr(s, name) < least:
             yield f"{name} is {getattr(s, name)}: it must be at least {least}"
     if s.width % s.heads:
-        yield f"width {s.width} is not divisible by heads {s.heads}: change one of them"
+        yield f"width {s.width} is not divisible by heads {s.heads}; change one of them"
     if 4 * s.points > s.positions:
         yield (
             f"{s.points} points make sequences of {4 * s.points} tokens, beyond the {s.positions} "
-            f"rows of the position table: set positions to at least {4 * s.points}"
+            f"rows of the position table; set positions to at least {4 * s.points}"
         )
     if s.curriculum_start > s.points:
-        yield f"curriculum_start {s.curriculum_start} exceeds the {s.points} points: lower it"
+        yield f"curriculum_start {s.curriculum_start} exceeds the {s.points} points; lower it"
     if s.checkpoint_every % s.eval_every:
         yield f"checkpoint_every must be a multiple of eval_every {s.eval_every}"
     if s.pretrain_halves not in ("first", "both"):
@@ -115,7 +115,7 @@ def _problems(s: Settings) -> Iterable[str]:
     if not all(0 < rate < math.inf for rate in rates) or not 0 <= s.clip_norm < math.inf:
         yield "learning rates must be above 0 and clip_norm at least 0, and all finite"
     if unknown := set(s.methods) - {*METHODS, *CONTROLS}:
-        yield f"unknown method {sorted(unknown)[0]!r}: choose from {', '.join(METHODS + CONTROLS)}"
+        yield f"unknown method {sorted(unknown)[0]!r}; choose from {', '.join(METHODS + CONTROLS)}"
     for name in ("methods", "seeds"):
         if not getattr(s, name) or len(set(getattr(s, name))) < len(getattr(s, name)):
             yield f"{name} must name at least one, and none twice"

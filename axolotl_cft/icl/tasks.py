@@ -79,7 +79,7 @@ def sample(task: str, size: int, points: int, dims: int, rng: torch.Generator) -
         CFTError: unknown task.
     """
     if task not in ("linear", *TASKS):
-        raise CFTError(f"unknown task {task!r}: use linear, {', '.join(TASKS)}")
+        raise CFTError(f"unknown task {task!r}; use linear, {', '.join(TASKS)}")
     return Batch(
         task,
         torch.randn(size, points, dims, generator=rng, device=rng.device),
@@ -120,7 +120,7 @@ def lay_out(method: str, batch: Batch, first_position: int | None = None) -> Seq
         return Sequence(target, shift, batch.g)
     contexts = {"cft": batch.f, "neg_cft": batch.noise, "wrong_cft": batch.wrong}
     if method not in contexts:
-        raise CFTError(f"unknown method {method!r}: use cpt, {', '.join(contexts)}")
+        raise CFTError(f"unknown method {method!r}; use cpt, {', '.join(contexts)}")
     context = interleave(batch.xs, contexts[method])
     return Sequence(torch.cat((context, target), dim=1), 0, batch.g)
 

@@ -180,9 +180,9 @@ def train(
 ) -> None:
     """Bring a job to its last step, from its checkpoint where there is one.
 
-    An arm starts from the stage-1 weights of its seed, which must be finished. Interrupted
-    anywhere and called again, it passes through the same states: on one device the curve is
-    the uninterrupted one to the last bit.
+    An arm starts from the stage-1 weights of its seed, which must be finished. Interrupted anywhere
+    and called again, it passes through the same states: on one device the curve equals the
+    uninterrupted one to the last bit.
 
     Args:
         on_progress: called with the job, its step and its excess loss at the start and after

@@ -7,7 +7,7 @@ from typing import Any
 
 from axolotl_cft.probe.results import with_shuffled
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers.
+# Okabe and Ito's colors, which color-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHUFFLED = "0.5"
 _MEAN = ", mean"

@@ -80,7 +80,7 @@ def check_programs(steps: Iterable[Step], path: str | None) -> None:
 
 
 def check_keys(plan: StudyPlan) -> None:
-    """Top-level keys must be Axolotl's or a plugin's: the host drops misspelt ones silently."""
+    """Top-level keys must be Axolotl's or a plugin's: the host drops misspelled ones silently."""
     from axolotl.utils.schemas.config import AxolotlInputConfig
 
     host = _field_names(AxolotlInputConfig) | _field_names(CFTArgs)
@@ -94,7 +94,7 @@ def check_keys(plan: StudyPlan) -> None:
                 unknown -= plugins[name]
         for key in sorted(unknown):
             raise CFTError(
-                f"arm {step.run.arm}: {key!r} is no option of Axolotl or of the plugins in use"
+                f"arm {step.run.arm}: {key!r} is not an option of Axolotl or of the plugins in use"
                 f"{_similar(key, host)}; correct it in the arm or in the base config"
             )
 
@@ -121,7 +121,7 @@ def _imported(dotted: str) -> Any:
 
 
 def check_tasks(study: Study) -> None:
-    """Every task must be known to the harness: a typing error must not show after training."""
+    """Every task must be known to the harness: a typo must not surface only after training."""
     from lm_eval.tasks import TaskManager
 
     options = study.lm_eval

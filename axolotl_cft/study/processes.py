@@ -39,7 +39,7 @@ def sole_writer(root: Path) -> Iterator[None]:
     """Hold the study's lock, after making sure that no process of an earlier call lives on.
 
     Raises:
-        CFTError: another call holds the lock, or a child of one that died still works.
+        CFTError: another call holds the lock, or a child of one that died is still running.
     """
     lock = FileLock(root / ".lock")
     try:
@@ -47,7 +47,7 @@ def sole_writer(root: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:  # an OSError itself
         raise CFTError(
-            f"another `axolotl-cft study` is at work in {root}; wait for it to end, or choose "
+            f"another `axolotl-cft study` is running in {root}; wait for it to end, or choose "
             "another --output-dir"
         ) from None
     except OSError as exc:
@@ -150,7 +150,7 @@ def _refuse_orphans(root: Path) -> None:
     if orphans := _marked(root):
         pids = " ".join(str(process.pid) for process in orphans)
         raise CFTError(
-            f"{root}: a process of an interrupted call is still at work; wait for it, or end it "
+            f"{root}: a process of an interrupted call is still running; wait for it, or end it "
             f"with `kill {pids}`, then run the same command again"
         )
     path = root / RUNNING
@@ -159,8 +159,8 @@ def _refuse_orphans(root: Path) -> None:
     note = json.loads(path.read_text(encoding="utf-8"))
     if note["host"] != socket.gethostname():
         raise CFTError(
-            f"{root}: a process that was started on {note['host']} may still be at work (log: "
-            f"{note['log']}); go on there, or delete {path} once you know that it has ended"
+            f"{root}: a process that was started on {note['host']} may still be running (log: "
+            f"{note['log']}); continue there, or delete {path} once you know that it has ended"
         )
     path.unlink()
 

@@ -169,7 +169,7 @@ class Runner:
             shutil.rmtree(folder / "eval.partial", ignore_errors=True)
 
     def _check_identity(self, step: Step) -> None:
-        """Refuse to mix trainings of another config into this study; the rest is done anew."""
+        """Refuse to mix trainings of another config into this study; the rest is done again."""
         state = self.records.state(step)
         if not state or state["identity"] == step.identity or step.kind in ("prepare", "evaluate"):
             return
@@ -177,7 +177,7 @@ class Runner:
         if state["status"] == "done" or checkpoints(folder / "train"):
             raise CFTError(
                 f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
-                "data; delete this folder to do it anew, or choose another --output-dir"
+                "data; delete this folder to run it again, or choose another --output-dir"
             )
 
     def _check_targets(self) -> None:
@@ -207,7 +207,7 @@ def _read_from(path: Path, offset: int) -> str:
 
 
 def _lines(output: str) -> list[str]:
-    """Non-empty lines without colours; of a progress bar its last state."""
+    """Non-empty lines without colors; of a progress bar its last state."""
     plain = (_ANSI.sub("", line).split("\r")[-1].rstrip() for line in output.split("\n"))
     return [line for line in plain if line]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from axolotl_cft.errors import CFTError
 
 RESERVED = ("train", "stages")
-"""Keys of an arm that speak to the study; all others are overrides of the Axolotl config."""
+"""Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -41,7 +41,7 @@ class Launch(_Block):
 
 
 class LmEval(_Block):
-    """Options of the harness, by the names of its command line; None leaves its default."""
+    """Options of the harness, named as on its command line; None leaves its default."""
 
     model: str = "hf"
     model_args: dict[str, Any] = Field(default_factory=dict, description="Beside `pretrained`.")
@@ -85,7 +85,7 @@ class Study(_Block):
     @field_validator("arms", "stages", mode="before")
     @classmethod
     def _empty_blocks(cls, value: Any) -> Any:
-        """`cft:` with nothing behind it is an arm (or stage) without overrides."""
+        """`cft:` with nothing after it is an arm (or stage) without overrides."""
         if isinstance(value, Mapping):
             return {key: {} if block is None else block for key, block in value.items()}
         return value
@@ -144,7 +144,7 @@ def _set(node: Any, name: str, path: list[str], value: Any) -> None:
     if isinstance(node, list):
         if not key.isdigit() or int(key) >= len(node):
             raise CFTError(
-                f"override {name!r}: {key!r} is no item of a list of {len(node)}; count from 0"
+                f"override {name!r}: {key!r} is not an item of a list of {len(node)}; count from 0"
             )
         key, old = int(key), node[int(key)]
     else:
