@@ -130,7 +130,7 @@ def rows_of(conversations, **columns):
 def encode(strategy, rows):
     encoded = strategy.wrap_dataset(Dataset.from_list(rows))
     (entry,) = descriptions(encoded)
-    return encoded.to_list(), entry["ledger"]
+    return encoded.to_list(), dict(entry.ledger)
 
 
 def host_rows(host, rows):
@@ -542,7 +542,7 @@ def test_many_processes_and_streams_give_the_same(tokenizer_of):
     straight, ledger = encode(ours, rows)
     spread = ours.wrap_dataset(Dataset.from_list(rows), process_count=2)
     assert spread.to_list() == straight
-    assert descriptions(spread)[0]["ledger"] == ledger
+    assert dict(descriptions(spread)[0].ledger) == ledger
     stream = IterableDataset.from_generator(lambda: iter(rows[:50]))
     streamed = list(ours.wrap_dataset(stream))
     assert [row["labels"] for row in streamed] == [r["labels"] for r in straight[: len(streamed)]]

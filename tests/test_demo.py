@@ -72,9 +72,9 @@ def test_demo_trains_evaluates_and_reports(tmp_path):
     assert cpt.loss_before == pytest.approx(cft.loss_before)  # one model, no prompts
     for arm in (cpt, cft):
         assert arm.loss_after < arm.loss_before - 0.3
-        assert arm.test["prompt_tokens"] == 0
-    assert cpt.train["targets_digest"] == cft.train["targets_digest"]
-    assert cpt.train["prompt_tokens"] == 0 < cft.train["prompt_tokens"]
+        assert arm.test.prompt_tokens == 0
+    assert cpt.train.targets_digest == cft.train.targets_digest
+    assert cpt.train.prompt_tokens == 0 < cft.train.prompt_tokens
 
     cells = {}
     for line in result.output.splitlines():
@@ -83,8 +83,8 @@ def test_demo_trains_evaluates_and_reports(tmp_path):
     assert cells["prompts"] == ("none", "paper")
     assert cells["validation loss after"] == (f"{cpt.loss_after:.3f}", f"{cft.loss_after:.3f}")
     assert len(set(cells["targets digest"])) == 1
-    assert cells["trained tokens"] == (f"{cpt.train['trained_tokens']:,}",) * 2
-    assert cells["prompt tokens"] == ("0", f"{cft.train['prompt_tokens']:,}")
+    assert cells["trained tokens"] == (f"{cpt.train.trained_tokens:,}",) * 2
+    assert cells["prompt tokens"] == ("0", f"{cft.train.prompt_tokens:,}")
     assert "Equal digests" in result.output
     assert "masked" in result.output  # the preview
     assert "axolotl-cft preview my.yml" in result.output  # what to do next

@@ -158,8 +158,8 @@ def test_a_dataset_prepared_in_shards_is_whole(config, corpus):
     config |= {"datasets": [shards], "test_datasets": [dict(shards)]}
     _, meta = prepare(config)
     train, test = descriptions(meta.train_dataset), descriptions(meta.eval_dataset)
-    assert sum(e["ledger"]["used"] for e in train) + sum(e["ledger"]["used"] for e in test) == 16
-    assert 0 < len(test) < 8 and len({entry["path"] for entry in train}) == len(train)
+    assert sum(e.ledger.used for e in train) + sum(e.ledger.used for e in test) == 16
+    assert 0 < len(test) < 8 and len({entry.path for entry in train}) == len(train)
     config["cft"]["holdout"] = 0.0001
     with pytest.raises(CFTError, match="test_datasets: none of its rows reached the trainer"):
         fit(config)

@@ -137,8 +137,8 @@ def test_a_dataset_listed_twice_is_counted_twice(config):
     config["datasets"].append(dict(config["datasets"][0]))
     _, meta = prepare(config)
     entries = descriptions(meta.train_dataset)
-    assert [entry["ledger"]["documents"] for entry in entries] == [24, 24]
-    assert sum(entry["ledger"]["rows"] for entry in entries) == len(meta.train_dataset)
+    assert [entry.ledger.documents for entry in entries] == [24, 24]
+    assert sum(entry.ledger.rows for entry in entries) == len(meta.train_dataset)
     (beside,) = Path(config["dataset_prepared_path"]).glob("*.cft_ledger.json")
     assert len(json.loads(beside.read_text())["datasets"]) == 2
 

@@ -203,8 +203,8 @@ def test_ledger_rides_along_and_survives_merging(sentencepiece_tokenizer):
     two, _ = encode(sentencepiece_tokenizer, [TOPICS["bonds"]], prompts="negative")
     merged = concatenate_datasets([one, two]).shuffle(seed=1).filter(lambda row: True)
     entries = descriptions(merged)
-    assert [entry["prompts"] for entry in entries] == ["paper", "negative"]
-    assert entries[0]["ledger"] == ledger.to_dict()
+    assert [entry.prompts for entry in entries] == ["paper", "negative"]
+    assert dict(entries[0].ledger) == ledger.to_dict()
 
 
 def test_batches_are_bounded_whatever_the_order_of_lengths(sentencepiece_tokenizer, monkeypatch):
@@ -243,7 +243,7 @@ def test_only_a_piece_of_a_dataset_may_be_empty(sentencepiece_tokenizer):
     strategy = strategy_for(sentencepiece_tokenizer, is_piece=True, **options)
     rows = strategy.wrap_dataset(Dataset.from_dict({"text": ["a", "b"]}))
     assert len(rows) == 0 and rows.features == FEATURES
-    assert descriptions(rows)[0]["ledger"]["documents"] == 2
+    assert descriptions(rows)[0].ledger.documents == 2
 
 
 def test_threads_setting_is_left_as_the_host_wants_it(sentencepiece_tokenizer, monkeypatch):

@@ -1,10 +1,9 @@
 """`axolotl-cft contamination`: benchmark items in a training corpus."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -28,14 +27,13 @@ from axolotl_cft.cli.shared_options import (
     NameList,
 )
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import write_atomic
+from axolotl_cft.records import CONTAMINATION_FILE, ContaminationRecord
 
 if TYPE_CHECKING:
     from axolotl_cft.corpus.contamination import Tally
     from axolotl_cft.corpus.readers import Part
 
 Advance = Callable[[int, int], None]
-REPORT = "contamination.json"
 
 
 @click.command()
@@ -60,7 +58,8 @@ REPORT = "contamination.json"
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("contamination"),
     show_default=True,
-    help=f"Receives {REPORT} and, with --remove, the cleaned corpus under its own file names.",
+    help=f"Receives {CONTAMINATION_FILE} and, with --remove, the cleaned corpus under its own file "
+    "names.",
 )
 def contamination(
     corpus: str,
@@ -95,14 +94,14 @@ def contamination(
     with console.status("Reading the test items"):
         tally = Tally(OverlapIndex.build(load_items(tasks, data_dir), ngram))
     # Its absence tells an unfinished run from a finished one.
-    (output_dir / REPORT).unlink(missing_ok=True)
+    (output_dir / CONTAMINATION_FILE).unlink(missing_ok=True)
     with _progress(parts, console) as advance:
         for part in parts:
             _scan(part, tally, output_dir / part.name if remove else None, advance)
     if tally.documents == 0:
         raise CFTError(f"corpus {corpus!r} holds no documents")
     summary = tally.summary(corpus, remove)
-    write_atomic(output_dir / REPORT, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    summary.write(output_dir / CONTAMINATION_FILE)
     _print(summary, output_dir, remove)
 
 
@@ -149,17 +148,17 @@ def _progress(parts: "list[Part]", console: Console) -> Iterator[Advance]:
         yield advance
 
 
-def _print(summary: dict[str, Any], output_dir: Path, removed: bool) -> None:
-    table = Table(title=f"Overlap with the test items, {summary['n']} words in a row")
+def _print(summary: ContaminationRecord, output_dir: Path, removed: bool) -> None:
+    table = Table(title=f"Overlap with the test items, {summary.n} words in a row")
     table.add_column("task", no_wrap=True)
     for heading in ("test items", "found", "documents"):
         table.add_column(heading, justify="right")
-    for task, row in summary["tasks"].items():
-        table.add_row(
-            task, f"{row['items']:,}", f"{row['contaminated_items']:,}", f"{row['documents']:,}"
-        )
+    for task, row in summary.tasks.items():
+        counts = (row.items, row.contaminated_items, row.documents)
+        table.add_row(task, *(f"{count:,}" for count in counts))
     console = Console()
     console.print(table)
-    found, total = summary["contaminated_documents"], summary["documents"]
+    found, total = summary.contaminated_documents, summary.documents
     verb = "removed" if removed else "overlap"
-    console.print(f"{found:,} of {total:,} documents {verb}: {output_dir / REPORT}", soft_wrap=True)
+    path = output_dir / CONTAMINATION_FILE
+    console.print(f"{found:,} of {total:,} documents {verb}: {path}", soft_wrap=True)

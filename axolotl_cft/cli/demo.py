@@ -103,20 +103,20 @@ def _table(results: "dict[str, ArmResult]") -> "Table":
     from axolotl_cft.demo.steps import ARMS
 
     arms = list(results.values())
-    digests = [arm.train["targets_digest"] for arm in arms]
+    digests = [arm.train.targets_digest for arm in arms]
     table = Table(title="Two arms, one corpus")
     table.add_column("")
     for name in results:
         table.add_column(name.upper(), justify="right")
     rows = {
         "prompts": [ARMS[name] for name in results],
-        "documents trained": [f"{arm.train['used']:,}" for arm in arms],
-        "rows": [f"{arm.train['rows']:,}" for arm in arms],
-        "trained tokens": [f"{arm.train['trained_tokens']:,}" for arm in arms],
+        "documents trained": [f"{arm.train.used:,}" for arm in arms],
+        "rows": [f"{arm.train.rows:,}" for arm in arms],
+        "trained tokens": [f"{arm.train.trained_tokens:,}" for arm in arms],
         "targets digest": [digest[:12] for digest in digests],
-        "prompt tokens": [f"{arm.train['prompt_tokens']:,}" for arm in arms],
-        "… of all tokens": [f"{arm.train['prompt_share']:.1%}" for arm in arms],
-        "documents held out": [f"{arm.test['used']:,}" for arm in arms],
+        "prompt tokens": [f"{arm.train.prompt_tokens:,}" for arm in arms],
+        "… of all tokens": [f"{arm.train.prompt_share:.1%}" for arm in arms],
+        "documents held out": [f"{arm.test.used:,}" for arm in arms],
         "validation loss before": [f"{arm.loss_before:.3f}" for arm in arms],
         "validation loss after": [f"{arm.loss_after:.3f}" for arm in arms],
     }

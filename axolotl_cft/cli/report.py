@@ -55,19 +55,20 @@ def report(
     from axolotl_cft.evaluation.figures import draw_figures
     from axolotl_cft.evaluation.markdown import headlines, render
     from axolotl_cft.files import write_atomic
+    from axolotl_cft.records import CONTAMINATION_FILE, STUDY_FILE, ContaminationRecord
 
     console = Console()
     folder = Path(sources[0])
-    is_study = len(sources) == 1 and (folder / study.STUDY_FILE).is_file()
+    is_study = len(sources) == 1 and (folder / STUDY_FILE).is_file()
     plan = (
         study.plan_study(folder, baseline)
         if is_study
         else study.plan_folders(list(sources), baseline)
     )
-    recorded = folder / study.CONTAMINATION_FILE
+    recorded = folder / CONTAMINATION_FILE
     if contamination is None and is_study and recorded.is_file():
         contamination = recorded
-    overlap = study.read_contamination(contamination) if contamination else None
+    overlap = ContaminationRecord.read(contamination) if contamination else None
     with console.status("reading results and sample logs"):
         runs, costs = study.read_runs(plan), study.read_costs(plan)
     with console.status("resampling items"):

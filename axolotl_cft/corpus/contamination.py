@@ -9,24 +9,17 @@ n = 13 follows Brown et al. 2020 (GPT-3, appendix C).
     index = OverlapIndex.build(load_items(["cft_medical"], data_dir), n=13)
     for hit in index.find(text): print(hit.task, hit.item, hit.words)
 
-`axolotl-cft contamination` writes a `contamination.json`:
-
-    {"schema": 1, "corpus": str, "n": 13, "removed": bool,
-     "documents": int, "contaminated_documents": int,
-     "tasks": {task: {"items": int,               # test items looked for
-                      "contaminated_items": int,  # of these, found in the corpus
-                      "documents": int}},         # documents that overlap with the task
-     "examples": [{"document": str, "task": str, "item": int, "words": str}, …]}
-
-`item` is the row in the test split (lm-eval's `doc_id`); `examples` holds the first hits only.
+`axolotl-cft contamination` writes what a `Tally` sums up to `contamination.json`
+(records.py::ContaminationRecord).
 """
 
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from axolotl_cft.evaluation.tasks import load_items
+from axolotl_cft.records import ContaminationRecord, OverlapExample, TaskOverlap
 
 __all__ = ["Hit", "OverlapIndex", "Tally", "load_items", "words_of"]
 
@@ -145,7 +138,7 @@ class Tally:
     index: OverlapIndex
     documents: int = 0
     contaminated_documents: int = 0
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[OverlapExample] = field(default_factory=list)
     _documents: dict[str, int] = field(default_factory=dict, init=False)
     _items: dict[str, set[int | str]] = field(default_factory=dict, init=False)
 
@@ -162,26 +155,25 @@ class Tally:
             self._items.setdefault(hit.task, set()).add(hit.item)
             if len(self.examples) < self.MAX_EXAMPLES:
                 self.examples.append(
-                    {"document": name, "task": hit.task, "item": hit.item, "words": hit.words}
+                    OverlapExample(document=name, task=hit.task, item=hit.item, words=hit.words)
                 )
         return bool(hits)
 
-    def summary(self, corpus: str, removed: bool) -> dict[str, Any]:
-        """The content of `contamination.json` (module docstring)."""
-        return {
-            "schema": 1,
-            "corpus": corpus,
-            "n": self.index.n,
-            "removed": removed,
-            "documents": self.documents,
-            "contaminated_documents": self.contaminated_documents,
-            "tasks": {
-                task: {
-                    "items": items,
-                    "contaminated_items": len(self._items.get(task, ())),
-                    "documents": self._documents.get(task, 0),
-                }
+    def summary(self, corpus: str, removed: bool) -> ContaminationRecord:
+        """The content of `contamination.json`."""
+        return ContaminationRecord(
+            corpus=corpus,
+            n=self.index.n,
+            removed=removed,
+            documents=self.documents,
+            contaminated_documents=self.contaminated_documents,
+            tasks={
+                task: TaskOverlap(
+                    items=items,
+                    contaminated_items=len(self._items.get(task, ())),
+                    documents=self._documents.get(task, 0),
+                )
                 for task, items in self.index.items.items()
             },
-            "examples": self.examples,
-        }
+            examples=self.examples,
+        )

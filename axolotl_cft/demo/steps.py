@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import yaml
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import write_atomic
+from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state
+from axolotl_cft.records import LedgerRecord, TrainingLedger
 
 ARMS = {"cpt": "none", "cft": "paper"}
 """Arm -> its `cft.prompts`; nothing else differs."""
@@ -56,14 +58,14 @@ class ArmResult:
     Attributes:
         loss_before: mean loss on the held-out documents, without prompts, before the first step.
         loss_after: the same after the last step.
-        train: the ledger of the training part (`Ledger.to_dict`).
+        train: the ledger of the training part.
         test: the ledger of the held-out part.
     """
 
     loss_before: float
     loss_after: float
-    train: Mapping[str, Any]
-    test: Mapping[str, Any]
+    train: LedgerRecord
+    test: LedgerRecord
 
 
 def prepare(folder: Path) -> dict[str, Path]:
@@ -189,14 +191,9 @@ def read_arm(output: Path) -> ArmResult:
     Raises:
         CFTError: the run left no evaluation.
     """
-    histories = [
-        json.loads(path.read_text(encoding="utf-8"))["log_history"]
-        for path in output.glob("checkpoint-*/trainer_state.json")
-    ]
-    losses = [
-        entry["eval_loss"] for entry in max(histories, key=len, default=[]) if "eval_loss" in entry
-    ]
-    if len(losses) < 2:
+    history = latest_state(output).history
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    ledger = TrainingLedger.read(output / LEDGER_FILE)
+    if len(losses) < 2 or ledger.test is None:
         raise CFTError(f"{output} holds no validation losses; see its debug.log")
-    ledger = json.loads((output / "cft_ledger.json").read_text(encoding="utf-8"))
-    return ArmResult(losses[0], losses[-1], ledger["train"], ledger["test"])
+    return ArmResult(losses[0], losses[-1], ledger.train, ledger.test)

@@ -1,10 +1,10 @@
 """What a training run cost, from the files that the plugin and the host leave in its folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from axolotl_cft.files import read_json
-from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state, number, printed_runtime
+from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state, printed_runtime
+from axolotl_cft.records import TrainingLedger
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,26 @@ def read_cost(
     `processes` and `seconds` are what the launcher recorded; they win over the host's files, since
     a resumed run prints the time of its last session only.
     """
-    path = folder / LEDGER_FILE
-    ledger = read_json(path, "train again") if path.is_file() else {}
-    counts = ledger.get("train", {})
     state = latest_state(folder)
-    scale = state.epoch if state.epoch is not None else 1.0
-    reached = ledger.get("reached_trainer") or {}  # what packing or length limits left of `counts`
-    fed = number(reached, "tokens") or number(counts, "total_tokens")
-    trained = number(reached, "trained_tokens") or number(counts, "trained_tokens")
-    if fed is None or trained is None:  # the host counts padding as well
-        fed, trained = state.last("tokens/total"), state.last("tokens/trainable")
-    else:
-        fed, trained = scale * fed, scale * trained
-    documents = number(counts, "used")
-    return TrainingCost(
-        documents=None if documents is None else int(documents),
-        tokens=fed,
-        trained_tokens=trained,
-        prompt_share=number(counts, "prompt_share"),
-        targets_digest=counts.get("targets_digest"),
+    cost = TrainingCost(
+        tokens=state.last("tokens/total"),  # padding as well, as the host counts
+        trained_tokens=state.last("tokens/trainable"),
         epochs=state.epoch,
         seconds=seconds or printed_runtime(folder) or state.last("train_runtime"),
         processes=processes,
         nan_step=state.nan_step,
+    )
+    path = folder / LEDGER_FILE
+    if not path.is_file():
+        return cost
+    ledger = TrainingLedger.read(path)
+    made, left = ledger.train, ledger.reached_trainer  # length limits may have left less than made
+    epochs = state.epoch if state.epoch is not None else 1.0
+    return replace(
+        cost,
+        documents=made.used,
+        tokens=epochs * (left.tokens or made.total_tokens),
+        trained_tokens=epochs * (left.trained_tokens or made.trained_tokens),
+        prompt_share=made.prompt_share,
+        targets_digest=made.targets_digest,
     )

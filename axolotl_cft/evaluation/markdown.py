@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from axolotl_cft.evaluation.comparison import (
     is_percent,
 )
 from axolotl_cft.evaluation.cost import TrainingCost
+from axolotl_cft.records import ContaminationRecord
 
 _WIDE = 8  # groups with more tasks than this get one line per task, not one column
 _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
@@ -26,7 +26,7 @@ _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
 def render(
     report: Report,
     figures: Mapping[str, Iterable[str]],
-    contamination: dict[str, Any] | None = None,
+    contamination: ContaminationRecord | None = None,
     paper: bool = False,
 ) -> str:
     """The whole report as one Markdown text.
@@ -369,29 +369,26 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def _contamination(record: dict[str, Any] | None) -> str:
+def _contamination(record: ContaminationRecord | None) -> str:
     start = "## Contamination\n\n"
     if record is None:
         return (
             start + "Whether test items occur in the training corpus was **not checked**; "
             "`axolotl-cft contamination CORPUS --tasks …` does."
         )
-    items = sum(int(row.get("contaminated_items", 0)) for row in record["tasks"].values())
-    documents = record.get("contaminated_documents")
-    found = f"{items:,} test items occur in it" if items else "no test item occurs in it"
-    if items and documents is not None:
-        found += f", in {documents:,} of {record.get('documents', 0):,} documents"
-    removed = " Those documents were removed before training." if record.get("removed") else ""
+    items = sum(row.contaminated_items for row in record.tasks.values())
+    found = "no test item occurs in it"
+    if items:
+        documents = f"{record.contaminated_documents:,} of {record.documents:,} documents"
+        found = f"{items:,} test items occur in it, in {documents}"
+    removed = " Those documents were removed before training." if record.removed else ""
     body = [
-        [
-            task,
-            *(f"{int(row.get(key, 0)):,}" for key in ("items", "contaminated_items", "documents")),
-        ]
-        for task, row in record["tasks"].items()
+        [task, *(f"{count:,}" for count in (row.items, row.contaminated_items, row.documents))]
+        for task, row in record.tasks.items()
     ]
     return (
-        start + f"Checked by exact overlap of {record.get('n', '?')} words with "
-        f"`{record.get('corpus', 'the corpus')}`: {found}.{removed}\n\n"
+        start + f"Checked by exact overlap of {record.n} words with "
+        f"`{record.corpus}`: {found}.{removed}\n\n"
         + _table(["Task", "Items", "Found in the corpus", "Documents"], body)
     )
 

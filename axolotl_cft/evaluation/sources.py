@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.cost import TrainingCost, read_cost
 from axolotl_cft.evaluation.results import Run, read_run
-from axolotl_cft.files import read_json
-
-STUDY_FILE = "study.json"
-CONTAMINATION_FILE = "contamination.json"
+from axolotl_cft.records import STUDY_FILE, StudyRecord, StudyRun
 
 
 @dataclass(frozen=True)
@@ -99,20 +95,15 @@ def plan_study(folder: Path, baseline: str | None) -> Plan:
     Raises:
         CFTError: `study.json` damaged, no run finished, or an unknown baseline.
     """
-    path = folder / STUDY_FILE
-    content = read_json(path, "run the study again")
-    try:
-        runs = list(content["runs"])
-        arms = list(dict.fromkeys(str(run["arm"]) for run in runs))
-        done = [run for run in runs if run["status"] == "done"]
-    except (KeyError, TypeError) as exc:
-        raise CFTError(f"{path} is not a study's record ({exc}); run the study again") from exc
-    evaluated = [run for run in done if run.get("eval_dir")]
+    record = StudyRecord.read(folder / STUDY_FILE)
+    arms = list(dict.fromkeys(run.arm for run in record.runs))
+    done = [run for run in record.runs if run.status == "done"]
+    evaluated = [run for run in done if run.eval_dir]
     if not evaluated:
         raise CFTError(f"no run of the study in {folder} has been evaluated; run it to its end")
-    staged = len({run.get("stage") for run in evaluated} - {None}) > 1
-    rows = {_row(run, staged): (str(run["arm"]), str(run.get("stage") or "")) for run in evaluated}
-    wanted = _known(str(baseline or content.get("baseline") or arms[0]), arms)
+    staged = len({run.stage for run in evaluated} - {None}) > 1
+    rows = {_row(run, staged): (run.arm, run.stage or "") for run in evaluated}
+    wanted = _known(baseline or record.baseline or arms[0], arms)
     if wanted not in {arm for arm, _ in rows.values()}:
         raise CFTError(
             f"no run of the baseline {wanted!r} has been evaluated; finish it, or choose another "
@@ -120,18 +111,18 @@ def plan_study(folder: Path, baseline: str | None) -> Plan:
         )
     seeds = {_seed(run) for run in evaluated}
     return Plan(
-        title=str(content.get("name") or folder.name),
+        title=record.name or folder.name,
         baseline=wanted,
         sources=tuple(
             Source(
                 _row(run, staged),
                 _seed(run) if len(seeds - {""}) > 1 else "",
-                folder / run["eval_dir"],
+                folder / str(run.eval_dir),
             )
             for run in evaluated
         ),
-        trainings=tuple(_training(folder, run) for run in done if run.get("train_dir")),
-        notes=tuple(_absence(run) for run in runs if run["status"] != "done"),
+        trainings=tuple(_training(folder, run) for run in done if run.train_dir),
+        notes=tuple(_absence(run) for run in record.runs if run.status != "done"),
         stages=rows,
     )
 
@@ -146,41 +137,32 @@ def read_costs(plan: Plan) -> list[tuple[Training, TrainingCost]]:
     return [(t, read_cost(t.folder, t.processes, t.seconds)) for t in plan.trainings]
 
 
-def read_contamination(path: Path) -> dict[str, Any]:
-    """The record of `axolotl-cft contamination`: `tasks` maps a task to its counts."""
-    content = read_json(path, "run `axolotl-cft contamination` again")
-    if not isinstance(content.get("tasks"), dict):
-        raise CFTError(f"{path} is not a contamination record: it has no 'tasks'")
-    return content
+def _row(run: StudyRun, staged: bool) -> str:
+    return f"{run.arm} / {run.stage}" if staged and run.stage else run.arm
 
 
-def _row(run: dict[str, Any], staged: bool) -> str:
-    stage = run.get("stage")
-    return f"{run['arm']} / {stage}" if staged and stage else str(run["arm"])
+def _seed(run: StudyRun) -> str:
+    return "" if run.seed is None else str(run.seed)
 
 
-def _seed(run: dict[str, Any]) -> str:
-    return "" if run.get("seed") is None else str(run["seed"])
-
-
-def _label(run: dict[str, Any]) -> str:
+def _label(run: StudyRun) -> str:
     seed = f", seed {_seed(run)}" if _seed(run) else ""
     return _row(run, staged=True) + seed
 
 
-def _training(folder: Path, run: dict[str, Any]) -> Training:
+def _training(folder: Path, run: StudyRun) -> Training:
     return Training(
         label=_label(run),
-        stage=str(run.get("stage") or ""),
-        folder=folder / run["train_dir"],
-        processes=run.get("world_size"),
-        seconds=run.get("train_seconds"),
+        stage=run.stage or "",
+        folder=folder / str(run.train_dir),
+        processes=run.world_size,
+        seconds=run.train_seconds,
     )
 
 
-def _absence(run: dict[str, Any]) -> str:
-    if run["status"] == "failed":
-        return f"{_label(run)} failed: {run.get('error') or 'no reason recorded'}"
+def _absence(run: StudyRun) -> str:
+    if run.status == "failed":
+        return f"{_label(run)} failed: {run.error or 'no reason recorded'}"
     return f"{_label(run)} is not finished and not in this report"
 
 

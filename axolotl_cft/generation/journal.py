@@ -1,4 +1,4 @@
-"""The answers so far, in an append-only JSON-lines file that survives being killed (stdlib only).
+"""The answers so far, in an append-only JSON-lines file that survives being killed.
 
 Line 1 is the run's identity; every further line is one settled answer:
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import sync_folder
+from axolotl_cft.records import JournalHeader
 
 Entry = dict[str, Any]
 
@@ -62,18 +63,26 @@ class Journal:
             os.ftruncate(self._file, complete)
         lines = content[:complete].splitlines()
         if not lines:
-            self._write([{"journal": 1, "identity": dict(identity)}])
+            self._write([JournalHeader(identity=dict(identity)).content()])
             sync_folder(self.path.parent)
             return
-        try:
-            header, *entries = [json.loads(line) for line in lines]
-            began = header["identity"]
-            self.entries = {entry["key"]: entry for entry in entries}
-        except (ValueError, KeyError, TypeError) as exc:
-            raise CFTError(
-                f"{self.path} is damaged and cannot be continued: use another --output-dir"
-            ) from exc
+        header, *entries = [self._parse(number, line) for number, line in enumerate(lines, start=1)]
+        began = JournalHeader.parse(header, f"{self.path}, line 1,").identity
+        self.entries = {entry["key"]: entry for entry in entries}
         self._refuse_others(began, identity)
+
+    def _parse(self, number: int, line: bytes) -> Entry:
+        """The JSON object of a line; all but the first have a key."""
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or not (number == 1 or isinstance(entry.get("key"), str)):
+            raise CFTError(
+                f"{self.path} is damaged in line {number} and cannot be continued: use another "
+                "--output-dir"
+            )
+        return entry
 
     def _refuse_others(self, began: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         # Through JSON, so that a tuple equals the list it was written as.

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,25 @@ from axolotl_cft.corpus.rows import Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.journal import Entry
+from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
 
-LEDGER = "generation.json"
 REJECTS = "rejects.jsonl"
 
 
-def count_answers(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Counts over journal entries, under the ledger's names (docs/generate.md)."""
+def count_answers(entries: Iterable[Entry]) -> AnswerCounts:
+    """Counts over journal entries."""
     entries = list(entries)
     rejected = sum("reject" in entry for entry in entries)
-    return {
-        "accepted": len(entries) - rejected,
-        "rejected": rejected,
-        "asked_again": sum(entry["attempts"] - 1 for entry in entries),
-        "cut_texts": sum("cut" in entry for entry in entries),
-        "tokens_in": sum(entry["tokens_in"] for entry in entries),
-        "tokens_out": sum(entry["tokens_out"] for entry in entries),
-        "retries": sum(entry["retries"] for entry in entries),
-        "answered_by": dict(sorted(Counter(entry["by"] for entry in entries).items())),
-    }
+    return AnswerCounts(
+        accepted=len(entries) - rejected,
+        rejected=rejected,
+        asked_again=sum(entry["attempts"] - 1 for entry in entries),
+        cut_texts=sum("cut" in entry for entry in entries),
+        tokens_in=sum(entry["tokens_in"] for entry in entries),
+        tokens_out=sum(entry["tokens_out"] for entry in entries),
+        retries=sum(entry["retries"] for entry in entries),
+        answered_by=dict(sorted(Counter(entry["by"] for entry in entries).items())),
+    )
 
 
 def write_rejects(path: Path, keys: Sequence[str | None], entries: Mapping[str, Entry]) -> int:
@@ -95,16 +96,16 @@ def finish(
     rejected = write_rejects(path.parent / REJECTS, keys, entries)
     values = zip(*columns.values(), strict=True)
     unusable = [key is not None and None in row for key, row in zip(keys, values, strict=True)]
-    ledger = {
+    ledger = partial(
+        GenerationLedger,
         **described,
-        "rows_in": len(keys),
-        "rows_rejected": rejected,
-        "rows_dropped": len(keys) - sum(keep) + sum(unusable),
-        "answers": count_answers(entries.values()),
-        "output": None,
-    }
+        rows_in=len(keys),
+        rows_rejected=rejected,
+        rows_dropped=len(keys) - sum(keep) + sum(unusable),
+        answers=count_answers(entries.values()),
+    )
     if any(unusable) and not drop_rejects:
-        _write_ledger(path.parent / LEDGER, ledger)
+        ledger(output=None).write(path.parent / GENERATION_FILE)
         raise CFTError(
             f"{sum(unusable)} of {len(keys)} rows got no usable answer, so {path} was not written "
             f"({path.parent / REJECTS} gives the reasons): --fallback paper gives them a prompt of "
@@ -113,12 +114,9 @@ def finish(
         )
     kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
     write_rows(corpus, path, columns, kept)
-    _write_ledger(path.parent / LEDGER, ledger | {"output": path.name, "sha256": digest_file(path)})
+    whole = ledger(output=path.name, sha256=digest_file(path))
+    whole.write(path.parent / GENERATION_FILE)
     dropped = f", {len(keys) - sum(kept):,} left out" if not all(kept) else ""
     stand_ins = rejected - sum(unusable)
     from_pool = f", {stand_ins:,} with a prompt of the pool" if stand_ins else ""
     return f"{sum(kept):,} rows written{from_pool}{dropped}: {path}"
-
-
-def _write_ledger(path: Path, content: Mapping[str, Any]) -> None:
-    write_atomic(path, json.dumps(dict(content), indent=1, ensure_ascii=False) + "\n")

@@ -5,7 +5,6 @@ The host calls `register` with the raw config before validation, in every proces
 (axolotl/integrations/base.py::BasePlugin).
 """
 
-import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -18,12 +17,12 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import write_atomic
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host import chat, documents
 from axolotl_cft.host.checks import check_config, check_dataset, check_host_version, warn
+from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.plan import (
     cft_datasets,
     check_reach,
@@ -31,7 +30,7 @@ from axolotl_cft.host.plan import (
     parse_options,
 )
 from axolotl_cft.host.preparing import PLANS
-from axolotl_cft.host.trainer import LEDGER_FILE, check_stamps, final_ledger, log_reached
+from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
 
 LOG = get_logger(__name__)
 
@@ -103,5 +102,5 @@ class CFTPlugin(BasePlugin):
         split_off = test if cfg.val_set_size and not cfg.test_datasets else None
         ledger = final_ledger(cfg, train, test if cfg.test_datasets else None, split_off)
         path = Path(cfg.output_dir) / LEDGER_FILE
-        write_atomic(path, json.dumps(ledger, indent=2) + "\n")
-        log_reached(ledger["reached_trainer"], path)
+        ledger.write(path)
+        log_reached(ledger.reached_trainer, path)

@@ -15,8 +15,9 @@ from datasets import List as ListFeature
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.options import Plan
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import write_atomic
+from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.plan import STAMP_PREFIX
+from axolotl_cft.records import LedgerRecord, PreparedDataset, PreparedLedger
 
 LOG = get_logger(__name__)
 
@@ -108,25 +109,23 @@ class PreparingStrategy(DatasetWrappingStrategy):
         """
         self._check_result(len(encoded), ledger)
         entry = describe(self.plan, self.label, ledger)
-        encoded.info.description = STAMP_PREFIX + json.dumps(entry)
+        encoded.info.description = STAMP_PREFIX + json.dumps(entry.content())
         if self.streamed:
             return encoded
-        heading = f"cft: {self.label}, {entry['part']} part, prompts: {entry['prompts']}"
+        heading = f"cft: {self.label}, {entry.part} part, prompts: {entry.prompts}"
         LOG.info("\n  ".join([heading, *ledger.lines()]))
         self._keep(entry)
         return encoded
 
-    def _keep(self, entry: dict[str, Any]) -> None:
+    def _keep(self, entry: PreparedDataset) -> None:
         """Write the ledger beside the prepared folder (inside it would break it)."""
         if self.ledger_file is None:
             return
-        entries = []
-        if self.ledger_file.exists():
-            entries = json.loads(self.ledger_file.read_text(encoding="utf-8"))["datasets"]
-        same = (entry["stamp"], entry["path"])
-        entries = [e for e in entries if (e["stamp"], e["path"]) != same] + [entry]
-        content = json.dumps({"schema": 1, "datasets": entries}, indent=2)
-        write_atomic(self.ledger_file, content + "\n")
+        there = self.ledger_file.exists()
+        entries = PreparedLedger.read(self.ledger_file).datasets if there else []
+        same = (entry.stamp, entry.path)
+        others = [e for e in entries if (e.stamp, e.path) != same]
+        PreparedLedger(datasets=[*others, entry]).write(self.ledger_file)
 
     def checked_columns(self, dataset: Dataset | IterableDataset) -> list[str]:
         """The dataset's columns, among them the documents and what every prompt needs.
@@ -162,22 +161,22 @@ class PreparingStrategy(DatasetWrappingStrategy):
         )
 
 
-def describe(plan: Plan, label: str, ledger: Ledger) -> dict[str, Any]:
+def describe(plan: Plan, label: str, ledger: Ledger) -> PreparedDataset:
     """What a prepared dataset says of itself: stamp, source, part, prompts and ledger."""
-    return {
-        "stamp": plan.stamp,
-        "path": label,
-        "part": plan.part,
-        "prompts": plan.source.name,
-        "ledger": ledger.to_dict(),
-    }
+    return PreparedDataset(
+        stamp=plan.stamp,
+        path=label,
+        part=plan.part,
+        prompts=plan.source.name,
+        ledger=LedgerRecord(**ledger.to_dict()),
+    )
 
 
-def descriptions(dataset: Dataset) -> list[dict[str, Any]]:
+def descriptions(dataset: Dataset) -> list[PreparedDataset]:
     """What `describe` said, one entry for each dataset that was merged into this one."""
     lines = (dataset.info.description or "").splitlines()
     return [
-        json.loads(line.removeprefix(STAMP_PREFIX))
+        PreparedDataset.parse(json.loads(line.removeprefix(STAMP_PREFIX)), "a prepared dataset")
         for line in lines
         if line.startswith(STAMP_PREFIX + "{")
     ]
@@ -188,7 +187,7 @@ def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path:
     configs = cfg.datasets if part == "train" else cfg.test_datasets
     hash_ = generate_dataset_hash_from_config(cfg, configs, tokenizer_name)
     folder = get_prepared_dataset_path(cfg, hash_)
-    return folder.with_name(f"{folder.name}.cft_ledger.json")
+    return folder.with_name(f"{folder.name}.{LEDGER_FILE}")
 
 
 def dataset_label(path: str, ds_cfg: Mapping[str, Any]) -> str:

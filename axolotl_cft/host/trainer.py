@@ -1,6 +1,6 @@
 """What reached the trainer: stamps, and the ledger in `output_dir`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,9 @@ from axolotl_cft.host.plan import is_cft_type
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host.preparing import descriptions
+from axolotl_cft.records import LedgerRecord, PreparedDataset, ReachedTrainer, TrainingLedger
 
 LOG = get_logger(__name__)
-
-
-LEDGER_FILE = "cft_ledger.json"
 
 
 def check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
@@ -35,7 +33,7 @@ def check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
         for item in cfg.get(key) or []
         if is_cft_type(item.get("type"))
     }
-    found = {entry["stamp"]: entry["path"] for entry in descriptions(dataset)}
+    found = {entry.stamp: entry.path for entry in descriptions(dataset)}
     if expected.keys() == found.keys():
         return
     foreign = found.keys() - expected.keys()
@@ -52,28 +50,29 @@ def check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
 
 def final_ledger(
     cfg: Any, train: Dataset, test: Dataset | None, split_off: Dataset | None
-) -> dict[str, Any]:
+) -> TrainingLedger:
     """The ledger with what reached the trainer; `split_off` is the host's own validation split."""
     entries = descriptions(train)
-    made = sum((Ledger.from_dict(entry["ledger"]) for entry in entries), Ledger())
-    reached = _count([train, split_off])
+    tested = descriptions(test) if test is not None else []
+    made, reached = _total(entries), _count([train, split_off])
     mixed = any(not is_cft_type(item.get("type")) for item in cfg.datasets)
-    reached["mixed_with_other_datasets"] = mixed
     if not mixed:
         reached["rows_lost"] = made.rows - reached["rows"]
         reached["trained_tokens_lost"] = made.trained_tokens - reached["trained_tokens"]
-    test_entries = descriptions(test) if test is not None else []
-    tested = sum((Ledger.from_dict(entry["ledger"]) for entry in test_entries), Ledger())
-    return {
-        "schema": 1,
-        "train": made.to_dict(),
-        "test": tested.to_dict() if test_entries else None,
-        "reached_trainer": reached,
-        "datasets": entries + test_entries,
-    }
+    return TrainingLedger(
+        train=made,
+        test=_total(tested) if tested else None,
+        reached_trainer=ReachedTrainer(mixed_with_other_datasets=mixed, **reached),
+        datasets=[*entries, *tested],
+    )
 
 
-def _count(datasets: list[Dataset | None]) -> dict[str, Any]:
+def _total(entries: Iterable[PreparedDataset]) -> LedgerRecord:
+    ledgers = (Ledger.from_dict(dict(entry.ledger)) for entry in entries)
+    return LedgerRecord(**sum(ledgers, Ledger()).to_dict())
+
+
+def _count(datasets: list[Dataset | None]) -> dict[str, int]:
     rows = tokens = trained = 0
     for dataset in datasets:
         for labels in _label_batches(dataset) if dataset is not None else ():
@@ -89,18 +88,18 @@ def _label_batches(dataset: Dataset) -> Iterator[Any]:
         yield from table.column("labels").chunks
 
 
-def log_reached(reached: Mapping[str, Any], path: Path) -> None:
+def log_reached(reached: ReachedTrainer, path: Path) -> None:
     """Say whether all that was prepared came through."""
-    if reached["mixed_with_other_datasets"]:
+    if reached.mixed_with_other_datasets:
         LOG.info(
-            f"cft: {reached['rows']:,} rows reached the trainer, other datasets' among them, so "
+            f"cft: {reached.rows:,} rows reached the trainer, other datasets' among them, so "
             f"losses cannot be told apart ({path})"
         )
-    elif lost := reached["trained_tokens_lost"]:
-        total = lost + reached["trained_tokens"]
+    elif lost := reached.trained_tokens_lost:
+        total = lost + reached.trained_tokens
         LOG.warning(
             f"cft: {lost:,} of {total:,} trained tokens ({lost / total:.2%}, "
-            f"{reached['rows_lost']:,} rows) did not reach the trainer: the host dropped them "
+            f"{reached.rows_lost:,} rows) did not reach the trainer: the host dropped them "
             f"(min_sample_len, exact deduplication, sharding); see {path}"
         )
     else:

@@ -188,8 +188,8 @@ def _preview(
             )
         if len(rows) >= count:
             break
-    title = f"{texts.label} · {entry['part']} part · prompts: {entry['prompts']}"
-    return DatasetPreview(title, rows[:count], Ledger.from_dict(entry["ledger"]).lines())
+    title = f"{texts.label} · {entry.part} part · prompts: {entry.prompts}"
+    return DatasetPreview(title, rows[:count], Ledger.from_dict(dict(entry.ledger)).lines())
 
 
 Made = tuple[list[str], str | None, Sequence[int], Sequence[int]]

@@ -10,12 +10,14 @@ from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_json
 from axolotl_cft.host.output_dir import (
+    LEDGER_FILE,
     TrainerState,
     check_losses,
     checkpoints,
     is_finite,
     read_state,
 )
+from axolotl_cft.records import PreparedLedger
 
 _FINISHED = "'train_runtime'"
 """In the summary that the trainer prints after its last step, and at no other time."""
@@ -39,12 +41,12 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
         32 hex digits, or None where no CFT dataset is trained on.
     """
     wanted = set(stamps)
-    ledgers = sorted(prepared.glob("*.cft_ledger.json"), key=lambda path: path.stat().st_mtime_ns)
+    ledgers = sorted(prepared.glob(f"*.{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
     for path in reversed(ledgers):
         entries = [
-            Ledger.from_dict(entry["ledger"])
-            for entry in read_json(path, "delete it and prepare again")["datasets"]
-            if entry["part"] == "train" and entry["stamp"] in wanted
+            Ledger.from_dict(dict(entry.ledger))
+            for entry in PreparedLedger.read(path).datasets
+            if entry.part == "train" and entry.stamp in wanted
         ]
         if entries:
             return sum(entries, Ledger()).to_dict()["targets_digest"]
@@ -74,7 +76,7 @@ def clear_half_prepared(prepared: Path, unsafe: tuple[float, float] | None = Non
         newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
         if not whole or (unsafe is not None and unsafe[0] <= newest <= unsafe[1]):
             shutil.rmtree(folder)
-            folder.with_name(f"{folder.name}.cft_ledger.json").unlink(missing_ok=True)
+            folder.with_name(f"{folder.name}.{LEDGER_FILE}").unlink(missing_ok=True)
             removed.append(folder.name)
     for name in _LOCK_FILES:
         (prepared / name).unlink(missing_ok=True)

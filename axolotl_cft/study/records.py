@@ -10,14 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.files import read_json, write_atomic
+from axolotl_cft.records import STUDY_FILE, StepMark, StudyRecord, StudyRun
 from axolotl_cft.study.plan import Run, Step, StudyPlan
 
-STUDY_FILE = "study.json"
 JOURNAL = "executions.jsonl"
 """A line when a process starts and one when it ends: what ran, with which versions, how long."""
-
-_MEND = "delete it and run the study again"
 
 _VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "datasets")
 
@@ -28,21 +25,29 @@ class Records:
     def __init__(self, plan: StudyPlan):
         self.plan = plan
 
-    def state(self, step: Step) -> dict[str, Any]:
-        """The mark of a step, empty if it was never started."""
-        path = self.plan.folder(step.run) / f"{step.kind}.json"
-        return read_json(path, _MEND) if path.is_file() else {}
+    def state(self, step: Step) -> StepMark | None:
+        """The mark of a step, None if it was never started."""
+        path = self._mark_file(step)
+        return StepMark.read(path) if path.is_file() else None
 
-    def mark(self, step: Step, state: Mapping[str, Any]) -> None:
-        """Replace the mark of a step."""
-        path = self.plan.folder(step.run) / f"{step.kind}.json"
-        content = {**state, "identity": step.identity, "command": list(step.command)}
-        write_atomic(path, json.dumps(content, indent=2) + "\n")
+    def mark(self, step: Step, **state: Any) -> None:
+        """Replace the mark of a step; `state` as in `StepMark`."""
+        own = {"identity": step.identity, "command": list(step.command)}
+        StepMark(**{**state, **own}).write(self._mark_file(step))
+
+    def mark_failed(self, step: Step) -> None:
+        """Mark a step as failed just now; what its mark said otherwise is kept."""
+        before = self.state(step)
+        state = {"started": time.time(), **(before.content() if before else {})}
+        self.mark(step, **{**state, "status": "failed", "ended": time.time()})
+
+    def _mark_file(self, step: Step) -> Path:
+        return self.plan.folder(step.run) / f"{step.kind}.json"
 
     def is_done(self, step: Step) -> bool:
         """Whether exactly this step was finished, its output checked."""
         state = self.state(step)
-        return state.get("status") == "done" and state["identity"] == step.identity
+        return state is not None and state.status == "done" and state.identity == step.identity
 
     def log(self, step: Step) -> Path:
         """The file with what the step's processes printed."""
@@ -51,11 +56,10 @@ class Records:
     def earlier_sessions(self, step: Step) -> list[float]:
         """Seconds of a step's earlier sessions; one that was cut short ends with its log."""
         state, log = self.state(step), self.log(step)
-        sessions: list[float] = state.get("sessions", [])
-        if state.get("status") not in ("started", "failed") or not log.exists():
-            return sessions
-        ended = state.get("ended", log.stat().st_mtime)
-        return [*sessions, round(max(0.0, ended - state["started"]), 3)]
+        if state is None or state.started is None or state.status == "done" or not log.exists():
+            return state.sessions if state else []
+        ended = log.stat().st_mtime if state.ended is None else state.ended
+        return [*state.sessions, round(max(0.0, ended - state.started), 3)]
 
     def note(self, step: Step, event: str, **more: Any) -> None:
         """Append a line to the journal."""
@@ -83,34 +87,33 @@ class Records:
             chosen: arms of this call; earlier failures of others are kept.
         """
         path = self.plan.root / STUDY_FILE
-        before = read_json(path, _MEND)["runs"] if path.is_file() else []
+        before = StudyRecord.read(path).runs if path.is_file() else []
         errors = {
-            (run["arm"], run["seed"], run["stage"]): run["error"]
+            (run.arm, run.seed, run.stage): run.error
             for run in before
-            if run["status"] == "failed" and run["arm"] not in chosen
+            if run.status == "failed" and run.arm not in chosen
         }
         errors |= {(run.arm, run.seed, run.stage): error for run, error in failures.items()}
         runs = [
             self._run(run, errors.get((run.arm, run.seed, run.stage))) for run in self.plan.runs
         ]
-        head = {"schema": 1, "name": self.plan.name, "baseline": self.plan.baseline}
-        write_atomic(path, json.dumps({**head, "runs": runs}, indent=2) + "\n")
+        StudyRecord(name=self.plan.name, baseline=self.plan.baseline, runs=runs).write(path)
 
-    def _run(self, run: Run, error: str | None) -> dict[str, Any]:
+    def _run(self, run: Run, error: str | None) -> StudyRun:
         steps = {s.kind: s for s in self.plan.steps if s.run == run and s.kind != "prepare"}
         done = all(self.is_done(step) for step in steps.values())
-        training = self.state(steps["train"]) if "train" in steps else {}
-        sessions = training.get("sessions", [])
+        training = self.state(steps["train"]) if "train" in steps else None
+        sessions = training.sessions if training else []
         evaluated = "evaluate" in steps and self.is_done(steps["evaluate"])
-        return {
-            "arm": run.arm,
-            "seed": run.seed,
-            "stage": run.stage,
-            "status": "done" if done else "failed" if error else "pending",
-            "eval_dir": f"{run.folder}/eval" if evaluated else None,
-            "train_dir": f"{run.folder}/train" if "train" in steps else None,
-            "error": None if done else error,
-            "world_size": training.get("world_size"),
+        return StudyRun(
+            arm=run.arm,
+            seed=run.seed,
+            stage=run.stage,
+            status="done" if done else "failed" if error else "pending",
+            eval_dir=f"{run.folder}/eval" if evaluated else None,
+            train_dir=f"{run.folder}/train" if "train" in steps else None,
+            error=None if done else error,
+            world_size=training.world_size if training else None,
             # The host's own figure is better, but covers the last session alone.
-            "train_seconds": round(sum(sessions), 3) if done and len(sessions) > 1 else None,
-        }
+            train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,
+        )

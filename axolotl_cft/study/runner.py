@@ -92,8 +92,7 @@ class Runner:
             self._execute(step)
         except CFTError as exc:
             self.failures[step.run] = f"{step.kind}: {exc}"
-            state = {"started": time.time(), **self.records.state(step)}
-            self.records.mark(step, {**state, "status": "failed", "ended": time.time()})
+            self.records.mark_failed(step)
             if step.kind == "prepare":  # the same data would fail with every seed
                 self._broken[step.run.arm] = step.name
             elif step.kind != "evaluate":
@@ -107,7 +106,7 @@ class Runner:
         """Run one step to a checked result, then mark it done."""
         folder, records = self.plan.folder(step.run), self.records
         if step.kind == "consolidate" and not outcome.needs_consolidation(folder / "train"):
-            records.mark(step, {"status": "done", "remark": "the host left whole weights"})
+            records.mark(step, status="done", remark="the host left whole weights")
             return
         sessions = records.earlier_sessions(step)
         self._clear(step)
@@ -115,8 +114,7 @@ class Runner:
         if step.config is not None:
             write_atomic(folder / "config.yml", _config_text(step.config))
         started = time.time()
-        state = {"status": "started", "started": started, "sessions": sessions}
-        records.mark(step, state)
+        records.mark(step, status="started", started=started, sessions=sessions)
         log = records.log(step)
         begin = log.stat().st_size if log.exists() else 0
         self.progress.begin(step, log)
@@ -128,7 +126,8 @@ class Runner:
         if status != 0:
             raise CFTError(f"{_exit(status)}: {_reason(output)} (see {os.path.relpath(log)})")
         found = self._check_outcome(step, output)
-        records.mark(step, {**state, "status": "done", "sessions": [*sessions, seconds], **found})
+        sessions = [*sessions, seconds]
+        records.mark(step, status="done", started=started, sessions=sessions, **found)
 
     def _check_outcome(self, step: Step, output: str) -> dict[str, Any]:
         """Refuse a result that is not whole; return what is worth remembering of it."""
@@ -156,8 +155,8 @@ class Runner:
         if step.kind in ("prepare", "train"):
             earlier = self.records.state(step)
             unsafe = None
-            if step.kind == "prepare" and earlier.get("status") in ("started", "failed"):
-                unsafe = (earlier["started"], earlier.get("ended", time.time()))
+            if step.kind == "prepare" and earlier and earlier.status != "done" and earlier.started:
+                unsafe = (earlier.started, earlier.ended or time.time())
             removed = outcome.clear_half_prepared(self.plan.root / PREPARED, unsafe)
             if removed:
                 self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
@@ -171,10 +170,10 @@ class Runner:
     def _check_identity(self, step: Step) -> None:
         """Refuse to mix trainings of another config into this study; the rest is done again."""
         state = self.records.state(step)
-        if not state or state["identity"] == step.identity or step.kind in ("prepare", "evaluate"):
+        if not state or state.identity == step.identity or step.kind in ("prepare", "evaluate"):
             return
         folder = self.plan.folder(step.run)
-        if state["status"] == "done" or checkpoints(folder / "train"):
+        if state.status == "done" or checkpoints(folder / "train"):
             raise CFTError(
                 f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
                 "data; delete this folder to run it again, or choose another --output-dir"
@@ -183,7 +182,8 @@ class Runner:
     def _check_targets(self) -> None:
         """Compare all arms that are prepared, whichever were chosen for this call."""
         prepared = [s for s in self.plan.steps if s.kind == "prepare" and self.records.is_done(s)]
-        digests = {s.run.arm: self.records.state(s).get("targets_digest") for s in prepared}
+        marks = {step.run.arm: self.records.state(step) for step in prepared}
+        digests = {arm: mark.targets_digest if mark else None for arm, mark in marks.items()}
         if remark := check_targets(digests, self.allow_targets):
             self.progress.say(remark)
 

@@ -1,0 +1,394 @@
+"""What is written to disk and read back: each kind of file is a model with one reader and writer.
+
+    record = StudyRecord.read(folder / STUDY_FILE)
+    evaluated = [run.arm for run in record.runs if run.eval_dir]
+    record.write(folder / STUDY_FILE)
+
+Every kind has a schema number. It rises when a reader of today would misread a file of tomorrow; a
+file with a higher number than is known here is refused, one without a number is of schema 1. A key
+that is not known here is no reason to refuse a file: it is kept when the record is written again.
+What a reader can do without has a default; what was not set is not written.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import read_json, write_atomic
+
+STUDY_FILE = "study.json"
+CONTAMINATION_FILE = "contamination.json"
+GENERATION_FILE = "generation.json"
+
+_Some = TypeVar("_Some", bound="Record")
+
+
+class _Part(BaseModel):
+    """A piece of a record."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Record(_Part):
+    """What all records share: reading, writing, and the sentences about files that are unfit.
+
+    Attributes:
+        kind: what a file of this kind is, for messages.
+        mend: what to do about a damaged one.
+        schema_number: of the files written here, and the highest that is understood.
+        schema_key: where it stands in the file.
+        numbered: whether it is written; kinds that began without it need none until schema 2.
+        layout: how `json.dumps` sets the text.
+    """
+
+    kind: ClassVar[str]
+    mend: ClassVar[str]
+    schema_number: ClassVar[int] = 1
+    schema_key: ClassVar[str] = "schema"
+    numbered: ClassVar[bool] = True
+    layout: ClassVar[dict[str, Any]] = {"indent": 2}
+
+    @classmethod
+    def read(cls: type[_Some], path: Path) -> _Some:
+        """The record in a file.
+
+        Raises:
+            CFTError: it cannot be read, is cut short, lacks a field or holds a wrong one (named),
+                or has a newer schema.
+        """
+        return cls.parse(read_json(path, cls.mend), str(path))
+
+    @classmethod
+    def parse(cls: type[_Some], content: Mapping[str, Any], where: str) -> _Some:
+        """The record in a JSON object that stands at `where`.
+
+        Raises:
+            CFTError: a field is missing or wrong (named), or the schema is newer.
+        """
+        number = content.get(cls.schema_key, 1)
+        if isinstance(number, int) and number > cls.schema_number:
+            raise CFTError(
+                f"{where} has {cls.schema_key} {number}, and this version knows no more than "
+                f"{cls.schema_number}; upgrade axolotl-cft"
+            )
+        unfit = f"{where} is not {cls.kind}"
+        if number != cls.schema_number:
+            raise CFTError(f"{unfit}: {cls.schema_key} is {number!r} and no number; {cls.mend}")
+        try:
+            return cls.model_validate({k: v for k, v in content.items() if k != cls.schema_key})
+        except ValidationError as exc:
+            raise CFTError(f"{unfit}: {_explain(exc)}; {cls.mend}") from exc
+
+    def content(self) -> dict[str, Any]:
+        """The record as plain data for JSON."""
+        head = {self.schema_key: self.schema_number} if self.numbered else {}
+        return head | self.model_dump(exclude_unset=True)
+
+    def write(self, path: Path) -> None:
+        """Replace a file by this record; it is whole or as it was.
+
+        Raises:
+            CFTError: it cannot be written.
+        """
+        write_atomic(path, json.dumps(self.content(), **self.layout) + "\n")
+
+
+def _explain(exc: ValidationError) -> str:
+    """The first of pydantic's complaints, with the field."""
+    error = exc.errors()[0]
+    field = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"{field} is missing"
+    found = repr(error["input"])
+    shown = found if len(found) <= 60 else f"{found[:57]}…"
+    return f"{field}: {error['msg'][:1].lower()}{error['msg'][1:]}, got {shown}"
+
+
+class LedgerRecord(_Part):
+    """A ledger as `core.ledger.Ledger.to_dict` puts it; `Ledger.from_dict(dict(record))` undoes it.
+
+    `Ledger` says what is counted; the digest is 32 hex digits here.
+    """
+
+    documents: int = 0
+    empty: int = 0
+    held_out: int = 0
+    used: int = 0
+    rows: int = 0
+    text_tokens: int = 0
+    trained_tokens: int = 0
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+    prompts_truncated: int = 0
+    special_tokens_in_text: int = 0
+    fits_only_without_prompt: int = 0
+    longer_than_row: int = 0
+    prompts_not_placed: int = 0
+    prompt_counts: dict[str, int] = {}
+    targets_digest: str = Field(default="0" * 32, pattern="^[0-9a-f]{32}$")
+    prompt_share: float = 0.0
+
+
+class PreparedDataset(Record):
+    """What a prepared dataset says of itself, in its ledger and in `info.description`.
+
+    Attributes:
+        stamp: the identity of options, prompts and source.
+        path: the source, with whatever tells its pieces apart.
+        part: which documents of it.
+        prompts: `cft.prompts` as one word.
+        ledger: what was read and made.
+    """
+
+    kind = "the description of a prepared dataset"
+    mend = "prepare it again"
+    numbered = False
+
+    stamp: str
+    path: str = ""
+    part: Literal["train", "test"]
+    prompts: str = ""
+    ledger: LedgerRecord
+
+
+class PreparedLedger(Record):
+    """`<hash>.cft_ledger.json`, beside the prepared folder of that name."""
+
+    kind = "the ledger of a preparation"
+    mend = "delete it and prepare again"
+
+    datasets: list[PreparedDataset]
+
+
+class ReachedTrainer(_Part):
+    """What of a training's data was left when the host was done with them.
+
+    Attributes:
+        rows: rows, or packed rows.
+        tokens: their length in all.
+        trained_tokens: those of them that bear loss.
+        mixed_with_other_datasets: whether others' rows are among them, so that losses cannot be
+            told.
+        rows_lost: made, and not here; None where that cannot be told.
+        trained_tokens_lost: the same in tokens.
+    """
+
+    rows: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    mixed_with_other_datasets: bool = False
+    rows_lost: int | None = None
+    trained_tokens_lost: int | None = None
+
+
+class TrainingLedger(Record):
+    """`output_dir/cft_ledger.json`: what was made, and what of it reached the trainer.
+
+    Attributes:
+        train: all that was made for training.
+        test: the same for `test_datasets`; None without any of ours.
+        reached_trainer: what was left of `train`.
+        datasets: the same dataset by dataset, both parts.
+    """
+
+    kind = "the ledger of a training"
+    mend = "train again"
+
+    train: LedgerRecord
+    test: LedgerRecord | None = None
+    reached_trainer: ReachedTrainer = ReachedTrainer()
+    datasets: list[PreparedDataset] = []
+
+
+class StudyRun(_Part):
+    """An arm of a study with one seed after one stage.
+
+    Attributes:
+        arm: its name.
+        seed: None for an arm that is not trained.
+        stage: None for an arm that is not trained, and in a study without stages.
+        status: whether all its steps are done, one failed, or neither.
+        eval_dir: the harness's output, relative to the study; None before the evaluation.
+        train_dir: the host's `output_dir`, relative to the study; None if it is not trained.
+        error: why it failed, in one sentence.
+        world_size: number of training processes.
+        train_seconds: of all sessions, where there were several.
+    """
+
+    arm: str
+    seed: int | None = None
+    stage: str | None = None
+    status: Literal["done", "failed", "pending"]
+    eval_dir: str | None = None
+    train_dir: str | None = None
+    error: str | None = None
+    world_size: int | None = None
+    train_seconds: float | None = None
+
+
+class StudyRecord(Record):
+    """`study.json`: the status of every run, which `axolotl-cft report` reads."""
+
+    kind = "a study's record"
+    mend = "delete it and run the study again"
+
+    name: str | None = None
+    baseline: str | None = None
+    runs: list[StudyRun]
+
+
+class StepMark(Record):
+    """`<kind>.json` in a run's folder: how far one step of a study came.
+
+    Attributes:
+        status: of the last attempt.
+        started: when it began, in seconds since the epoch; None where nothing had to be done.
+        sessions: seconds of each process that has ended.
+        targets_digest: of a preparation, 32 hex digits; None where no CFT dataset is trained on.
+        world_size: of a training; None where nothing tells.
+        remark: why nothing had to be done.
+        ended: when a failed attempt ended, in seconds since the epoch.
+        identity: digest of all that decides the outcome.
+        command: program and arguments.
+    """
+
+    kind = "the mark of a study's step"
+    mend = "delete it and run the study again"
+    numbered = False
+
+    status: Literal["started", "failed", "done"]
+    started: float | None = None
+    sessions: list[float] = []
+    targets_digest: str | None = None
+    world_size: int | None = None
+    remark: str | None = None
+    ended: float | None = None
+    identity: str
+    command: list[str] = []
+
+
+class JournalHeader(Record):
+    """The first line of `journal.jsonl`: which run of `generate` or `educate` the answers are of.
+
+    Attributes:
+        identity: name -> value of all that decides the answers.
+    """
+
+    kind = "the first line of a journal"
+    mend = "use another --output-dir"
+    schema_key = "journal"
+
+    identity: dict[str, Any]
+
+
+class AnswerCounts(_Part):
+    """Counts over distinct texts and all sessions of a run.
+
+    Attributes:
+        accepted: usable answers.
+        rejected: answers given up.
+        asked_again: answers that could not be used and were asked for once more.
+        cut_texts: texts shortened for the request.
+        tokens_in: as the endpoint billed them, rejected answers included.
+        tokens_out: the same for its answers.
+        retries: requests sent again for faults of the line or the server.
+        answered_by: "model at address" -> answers.
+    """
+
+    accepted: int
+    rejected: int
+    asked_again: int
+    cut_texts: int
+    tokens_in: int
+    tokens_out: int
+    retries: int
+    answered_by: dict[str, int]
+
+
+class GenerationLedger(Record):
+    """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
+
+    Attributes:
+        rows_in: rows read.
+        rows_rejected: rows whose answer was given up.
+        rows_dropped: rows left out, or to be left out.
+        answers: what the answers took.
+        output: file name of the rows; None while rejected answers keep them from being written.
+        sha256: of that file, 64 hex digits.
+    """
+
+    kind = "the ledger of a generation"
+    mend = "run the same command again"
+    numbered = False
+    layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
+
+    rows_in: int
+    rows_rejected: int
+    rows_dropped: int
+    answers: AnswerCounts
+    output: str | None
+    sha256: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The record as plain data for JSON, the run's options first."""
+        return (self.model_extra or {}) | super().content()
+
+
+class TaskOverlap(_Part):
+    """How far one task's test items occur in a corpus.
+
+    Attributes:
+        items: test items looked for.
+        contaminated_items: of these, found in the corpus.
+        documents: documents that overlap with the task.
+    """
+
+    items: int
+    contaminated_items: int
+    documents: int
+
+
+class OverlapExample(_Part):
+    """A test item that was met in a document.
+
+    Attributes:
+        document: its name in the corpus.
+        task: whose item it is.
+        item: the row in the test split (lm-eval's `doc_id`).
+        words: the normalised words in common.
+    """
+
+    document: str
+    task: str
+    item: int | str
+    words: str
+
+
+class ContaminationRecord(Record):
+    """`contamination.json`: benchmark items in a corpus.
+
+    Attributes:
+        corpus: as it was named.
+        n: words in a row that make an overlap.
+        removed: whether the documents with an overlap were left out of a copy.
+        documents: documents read.
+        contaminated_documents: of these, with an overlap.
+        tasks: task -> counts.
+        examples: the first overlaps only.
+    """
+
+    kind = "a contamination record"
+    mend = "run `axolotl-cft contamination` again"
+    layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
+
+    corpus: str
+    n: int
+    removed: bool
+    documents: int
+    contaminated_documents: int
+    tasks: dict[str, TaskOverlap]
+    examples: list[OverlapExample] = []
