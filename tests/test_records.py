@@ -1,8 +1,11 @@
 """What is written to disk is read back, what 0.1.0 wrote too; what is unfit is refused."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -380,3 +383,30 @@ def test_a_half_finished_generation_of_0_1_goes_on(tmp_path: Path) -> None:
     assert ledger.sha256 == expected.sha256
     assert (ledger.answers.accepted, ledger.answers.rejected) == (5, 1)
     assert ledger.answers.tokens_in == expected.answers.tokens_in
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from axolotl_cft.generation.journal import Journal
+
+journal = Journal(Path(sys.argv[1]), {"model": "m"})
+journal.append([{"key": "a"}])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_journal_has_one_process_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "journal.jsonl"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(CFTError, match=f"{path.parent} is in use by another run; wait for it"):
+            Journal(path, {"model": "m"})
+        os.kill(holder.pid, signal.SIGKILL)
+    journal = Journal(path, {"model": "m"})
+    assert list(journal.entries) == ["a"]
+    journal.close()
+    Journal(path, {"model": "m"}).close()

@@ -10,12 +10,13 @@ A line counts once it is complete: what a kill left of a last line is cut off on
 several lines with one key the last holds.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import sync_folder
@@ -41,19 +42,20 @@ class Journal:
         """
         self.path = path
         self.entries: dict[str, Entry] = {}
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except Timeout as exc:  # an OSError itself
+            raise CFTError(f"{path.parent} is in use by another run; wait for it to end") from exc
         except OSError as exc:
+            self._lock.release()
             raise CFTError(f"cannot write {path}: {exc.strerror}") from exc
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._open(identity)
-        except BlockingIOError as exc:
-            os.close(self._file)
-            raise CFTError(f"{path.parent} is in use by another run; wait for it to end") from exc
         except BaseException:
-            os.close(self._file)
+            self.close()
             raise
 
     def _open(self, identity: Mapping[str, Any]) -> None:
@@ -123,6 +125,7 @@ class Journal:
     def close(self) -> None:
         """Close the file and give the lock back."""
         os.close(self._file)
+        self._lock.release()
 
 
 def _short(value: Any) -> str:
