@@ -11,6 +11,9 @@ import click
 
 from axolotl_cft.errors import CFTError
 
+QUIET = "axolotl_cft.quiet"
+"""Where a command's context holds what `--quiet` says (`click.Context.meta`)."""
+
 # name -> (module below axolotl_cft.cli, attribute, one line for --help)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "demo", "See CFT and CPT train on a tiny model, on this machine, in minutes."),
@@ -63,9 +66,12 @@ class LazyGroup(click.Group):
     "look at it with `axolotl-cft preview CONFIG`.",
 )
 @click.version_option(package_name="axolotl-cft")
-def main() -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress: results and warnings alone.")
+@click.pass_context
+def main(ctx: click.Context, quiet: bool) -> None:
     """Contextual fine-tuning (CFT) for Axolotl.
 
     CFT is continued pre-training in which a sampled contextual prompt stands before each raw
     document and the loss is taken on the document only (Choi et al., ICLR 2025).
     """
+    ctx.meta[QUIET] = quiet

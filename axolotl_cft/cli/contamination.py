@@ -1,22 +1,14 @@
 """`axolotl-cft contamination`: benchmark items in a training corpus."""
 
 import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from axolotl_cft.cli.progress import Work, progress
 from axolotl_cft.cli.shared_options import (
     DATA_DIR,
     EVERY_BENCHMARK,
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from axolotl_cft.corpus.contamination import Tally
     from axolotl_cft.corpus.readers import Part
 
-Advance = Callable[[int, int], None]
+MB = 1e6
 
 
 @click.command()
@@ -87,17 +79,18 @@ def contamination(
     from axolotl_cft.corpus.contamination import OverlapIndex, Tally, load_items
     from axolotl_cft.corpus.readers import Field, open_corpus
 
-    console = Console(stderr=True)
     parts = open_corpus(corpus, Field(field), subset=subset, split=split)
     if remove:
         _refuse_to_overwrite(Path(corpus).expanduser(), output_dir)
-    with console.status("Reading the test items"):
+    with progress("Reading the test items"):
         tally = Tally(OverlapIndex.build(load_items(tasks, data_dir), ngram))
     # Its absence tells an unfinished run from a finished one.
     (output_dir / CONTAMINATION_FILE).unlink(missing_ok=True)
-    with _progress(parts, console) as advance:
+    sizes = [part.size for part in parts]
+    total = None if None in sizes else sum(size or 0 for size in sizes) / MB
+    with progress("Scanning", total, "MB") as work:
         for part in parts:
-            _scan(part, tally, output_dir / part.name if remove else None, advance)
+            _scan(part, tally, output_dir / part.name if remove else None, work)
     if tally.documents == 0:
         raise CFTError(f"corpus {corpus!r} holds no documents")
     summary = tally.summary(corpus, remove)
@@ -114,38 +107,16 @@ def _refuse_to_overwrite(corpus: Path, output_dir: Path) -> None:
         raise CFTError(f"--output-dir {output_dir} lies in the corpus's own folder: choose another")
 
 
-def _scan(part: "Part", tally: "Tally", target: Path | None, advance: Advance) -> None:
+def _scan(part: "Part", tally: "Tally", target: Path | None, work: Work) -> None:
     with part.write(target) if target else contextlib.nullcontext() as write:
         position = 0
         for block in part.blocks():
             overlaps = [tally.add(*pair) for pair in zip(block.names, block.texts, strict=True)]
             if write:
                 write(block, [not overlap for overlap in overlaps])
-            advance(len(block.texts), block.position - position)
+            read = block.position - position
+            work.update(advance=read / MB, note=f"{tally.documents:,} documents")
             position = block.position
-
-
-@contextlib.contextmanager
-def _progress(parts: "list[Part]", console: Console) -> Iterator[Advance]:
-    """A bar over bytes read (where the size is known) with the number of documents beside it."""
-    sizes = [part.size for part in parts]
-    total = None if None in sizes else sum(size for size in sizes if size is not None)
-    with Progress(
-        TextColumn("Scanning"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[documents]:,} documents"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task("scan", total=total, documents=0)
-
-        def advance(documents: int, size: int) -> None:
-            done = progress.tasks[0].fields["documents"] + documents
-            progress.update(bar, advance=size, documents=done)
-
-        yield advance
 
 
 def _print(summary: ContaminationRecord, output_dir: Path, removed: bool) -> None:

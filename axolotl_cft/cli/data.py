@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from axolotl_cft.cli.progress import is_quiet, progress
 from axolotl_cft.cli.shared_options import EVERY_BENCHMARK, NameList
 
 
@@ -49,21 +48,15 @@ def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
 
     chosen = set(task_benchmarks(tasks).values())
     total = sum(len(catalogue().BENCHMARKS[benchmark].splits) for benchmark in chosen)
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task("Fetching", total=total)
+    with progress("Fetching", total, "splits") as work:
 
         def on_split(benchmark: str, split: str, state: str) -> None:
-            progress.update(bar, description=f"{benchmark} {split}")
-            if state != "loading":
-                progress.advance(bar)
-                progress.console.print(f"{state} {directory / benchmark / split}.jsonl")
+            if state == "loading":
+                work.update(label=f"Fetching {benchmark} {split}")
+            else:
+                work.update(advance=1)
+                if not is_quiet():
+                    work.say(f"{state} {directory / benchmark / split}.jsonl")
 
         paths = fetch_splits(directory, tasks, token=token, on_split=on_split)
     click.echo(f"{len(paths)} splits in {directory}: set CFT_DATA_DIR={directory.resolve()}")

@@ -80,8 +80,10 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
 @contextmanager
 def _step(console: "Console", what: str) -> Iterator[None]:
     """A spinner while the body runs, and a line with its wall time after."""
+    from axolotl_cft.cli.progress import progress
+
     begin = perf_counter()
-    with console.status(f"{what} …"):
+    with progress(what):
         yield
     console.print(f"[green]✓[/green] {what}: {perf_counter() - begin:.0f} s", soft_wrap=True)
 

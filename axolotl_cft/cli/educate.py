@@ -18,7 +18,7 @@ from axolotl_cft.cli.llm_options import (
     PromptOptions,
     bundled,
     print_estimate,
-    progress,
+    show_answers,
 )
 from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, PROMPT_COLUMN, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
@@ -226,7 +226,7 @@ def _answer(
         journal=journal,
         endpoint=endpoint,
         retry_rejects=closing.retry_rejects,
-        progress=progress,
+        progress=show_answers,
     )
     text_keys = [item_key(item) if item else None for item in items]
     makers = ((item_key(item), partial(text_job, item, instruction)) for item in items if item)

@@ -15,8 +15,9 @@ from axolotl_cft.cli.llm_options import (
     PromptOptions,
     bundled,
     print_estimate,
-    progress,
+    show_answers,
 )
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import FIELD, PROMPT_COLUMN, SPLIT, SUBSET
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import Endpoint, identity_of, settle
@@ -67,8 +68,6 @@ def generate(
       axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
           --config config.yml --concurrency 64 --output-dir prompts/
     """
-    from rich.console import Console
-
     from axolotl_cft.corpus.readers import Field, open_corpus
     from axolotl_cft.corpus.rows import Corpus
     from axolotl_cft.generation.journal import Journal
@@ -80,7 +79,7 @@ def generate(
     source = Corpus(corpus, parts)
     plan = prompts.plan()
     pool = load_pool(closing.fallback) if closing.fallback else None
-    with Console(stderr=True).status("Reading the corpus"):
+    with progress("Reading the corpus"):
         source.refuse_columns([PROMPT_COLUMN])
         keys = _keys(source)
     if estimate:
@@ -89,7 +88,7 @@ def generate(
     identity = identity_of("generate", keys, endpoint, plan)
     with contextlib.closing(Journal(output_dir / "journal.jsonl", identity)) as journal:
         makers = ((prompt_key(text), partial(plan.job, text)) for text in source.texts())
-        settle("Prompts", keys, makers, journal, endpoint, closing.retry_rejects, progress)
+        settle("Prompts", keys, makers, journal, endpoint, closing.retry_rejects, show_answers)
         described = {"corpus": corpus, **identity, "instruction_text": plan.instruction}
         written = finish(
             source,

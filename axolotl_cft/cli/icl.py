@@ -13,8 +13,8 @@ from axolotl_cft.icl.presets import PRESETS, Settings
 
 if TYPE_CHECKING:
     import torch
-    from rich.progress import Progress, TaskID
 
+    from axolotl_cft.cli.progress import Work
     from axolotl_cft.icl.training import Job, OnProgress
 
 
@@ -77,7 +77,7 @@ def run(
     if workers is None:
         workers = 1 if device == "cuda" else _cores()
     try:
-        summary = _run_with_bars(settings, output_dir, torch.device(device), workers)
+        summary = _run(settings, output_dir, torch.device(device), workers)
     except KeyboardInterrupt:
         raise CFTError(
             "interrupted; the same command continues from the last checkpoints"
@@ -113,54 +113,36 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _run_with_bars(
-    settings: Settings, folder: Path, device: torch.device, workers: int
-) -> dict[str, Any]:
-    """Run with a bar for the whole and one for each running job."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from axolotl_cft.icl.experiment import run as run_experiment
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, speed_estimate_period=120) as progress:
-        return run_experiment(settings, folder, device, workers, _bars(progress, settings))
-
-
-def _bars(progress: Progress, settings: Settings) -> OnProgress:
-    """A callback that keeps the bars: the whole run first, then the running jobs."""
+def _run(settings: Settings, folder: Path, device: torch.device, workers: int) -> dict[str, Any]:
+    """Run all jobs and show how far they are."""
+    from axolotl_cft.cli.progress import progress
     from axolotl_cft.icl.experiment import arms
+    from axolotl_cft.icl.experiment import run as run_experiment
     from axolotl_cft.icl.training import Job
 
     jobs = [job for seed in settings.seeds for job in (Job(seed), *arms(settings, seed))]
-    # Tokens, not steps: a step of CPT reads half of what a step of CFT reads.
-    cost = {job: 1 if job.method == "cpt" else 2 for job in jobs}
-    total = sum(job.steps(settings) * cost[job] for job in jobs)
-    whole = progress.add_task("all jobs", total=total, loss="")
-    done = dict.fromkeys(jobs, 0)
-    bars: dict[Job, TaskID] = {}
+    total = sum(_cost(job) * job.steps(settings) for job in jobs)
+    with progress("Training", total) as work:
+        on_progress = _reporter(work, settings, len(jobs))
+        return run_experiment(settings, folder, device, workers, on_progress)
+
+
+def _cost(job: Job) -> int:
+    """Of a step, relative to others: one of CPT reads half of the tokens."""
+    return 1 if job.method == "cpt" else 2
+
+
+def _reporter(work: Work, settings: Settings, jobs: int) -> OnProgress:
+    """A callback that adds up what the jobs, several at a time, have done."""
+    steps: dict[Job, int] = {}
 
     def report(job: Job, step: int, loss: float) -> None:
-        if job not in bars:
-            bars[job] = progress.add_task(job.name, total=job.steps(settings), loss="")
-        progress.update(bars[job], completed=step, loss=f"excess loss {loss:.3g}")
-        done[job] = step * cost[job]
-        progress.update(whole, completed=sum(done.values()))
-        if step == job.steps(settings):
-            progress.update(bars[job], visible=False)
+        steps[job] = step
+        ended = sum(step == job.steps(settings) for job, step in steps.items())
+        work.update(
+            done=sum(_cost(job) * step for job, step in steps.items()),
+            note=f"{ended} of {jobs} jobs, {job.name}: excess loss {loss:.3g}",
+        )
 
     return report
 

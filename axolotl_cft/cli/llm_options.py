@@ -1,4 +1,4 @@
-"""Options and progress bar that `generate` and `educate` share."""
+"""Options and progress that `generate` and `educate` share."""
 
 import contextlib
 import dataclasses
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.generation.run import read_instruction
 
 if TYPE_CHECKING:
@@ -202,35 +203,14 @@ CLOSING_OPTIONS = (
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
-    """A bar over answers, with their rate, tokens and faults."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        bar = bars.add_task(label, total=total, completed=done, state="")
+def show_answers(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
+    """The progress of `settle`: answers, with their tokens and faults."""
+    with progress(label, total, "answers", done=done) as work:
 
         def show(meter: "Meter") -> None:
-            speed = meter.settled / (bars.tasks[bar].elapsed or 1.0)
             errors = meter.retries + meter.asked_again
-            state = (
-                f"{speed:.1f}/s {meter.tokens:,} tokens {errors} errors {meter.rejected} rejected"
-            )
-            bars.update(bar, completed=done + meter.settled, state=state)
+            note = f"{meter.tokens:,} tokens, {errors} errors, {meter.rejected} rejected"
+            work.update(done=done + meter.settled, note=note)
 
         yield show
 

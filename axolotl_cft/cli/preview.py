@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.preview.page import to_html
 from axolotl_cft.preview.rows import collect
 from axolotl_cft.preview.terminal import render
@@ -62,7 +63,7 @@ def preview(config: Path, rows: int, part: "Part", sample: int, html_file: Path 
     from axolotl_cft.files import write_atomic
 
     console = Console(highlight=False)
-    with Console(stderr=True).status("Loading the tokenizer and the first documents"):
+    with progress("Loading the tokenizer and the first documents"):
         previews = collect(config, part, rows, sample)
     for dataset in previews:
         render(dataset, console)

@@ -1,8 +1,7 @@
 """`axolotl-cft probe`: how each prompt changes a model's likelihood of a text."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +11,7 @@ import click
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, NameList
 
 if TYPE_CHECKING:
+    from axolotl_cft.cli.progress import Work
     from axolotl_cft.core.pool import PromptPool
     from axolotl_cft.corpus.readers import Part
 
@@ -137,22 +137,21 @@ def probe(
     parts = open_corpus(data, Field(field), subset=subset, split=split)
 
     # Mistakes in the above are reported before torch is imported, which takes seconds.
-    from rich.console import Console
-
+    from axolotl_cft.cli.progress import progress
     from axolotl_cft.probe import results, rows, scoring
 
-    console = Console(stderr=True)
     arms = rows.make_arms(asked, load_pool("fixed"), seed)
     tokens = read_tokens(config, model, prompt_budget, format_)
     maker = rows.RowMaker(tokens.tokenizer, tokens.options, max_tokens, data)
-    with console.status("Reading") as status:
-        corpus = _counted(_documents(parts, asked), status)
+    with progress("Reading", unit="documents") as work:
+        corpus = _counted(_documents(parts, asked), work)
         made = rows.make_rows(maker, rows.sample_documents(corpus, documents, seed), arms)
     flat = made.flat
-    with console.status(f"Loading {model}"):
+    with progress(f"Loading {model}"):
         loaded = scoring.load_model(model, device, dtype, flat)
-    with _progress(sum(context.size + text.size for context, text in flat), console) as advance:
-        nll = scoring.score(loaded, flat, batch_size, advance)
+    total = sum(context.size + text.size for context, text in flat)
+    with progress("Scoring", total, "tokens") as work:
+        nll = scoring.score(loaded, flat, batch_size, lambda tokens: work.update(advance=tokens))
     result = {
         "schema": 1,
         "model": model,
@@ -178,42 +177,11 @@ def _documents(
         yield from zip(block.texts, block.rows() if named else repeat({}), strict=False)
 
 
-def _counted(rows: Iterator[Any], status: Any) -> Iterator[Any]:
+def _counted(rows: Iterator[Any], work: "Work") -> Iterator[Any]:
     for number, row in enumerate(rows, 1):
         if number % 1000 == 0:
-            status.update(f"Reading: {number:,} documents")
+            work.update(done=number)
         yield row
-
-
-@contextlib.contextmanager
-def _progress(total: int, console: Any) -> Iterator[Callable[[int], None]]:
-    """A bar over tokens, with the rate and the time left."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("Scoring"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=False),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("score", total=total, rate="")
-
-        def advance(tokens: int) -> None:
-            task = progress.tasks[0]
-            rate = (task.completed + tokens) / (task.elapsed or 1.0)
-            progress.update(bar, advance=tokens, rate=f"{rate:,.0f} tokens/s")
-
-        yield advance
 
 
 def _publish(result: dict[str, Any], output_dir: Path) -> None:

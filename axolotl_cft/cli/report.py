@@ -50,6 +50,7 @@ def report(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from axolotl_cft.cli.progress import progress
     from axolotl_cft.evaluation import sources as study
     from axolotl_cft.evaluation.comparison import compare
     from axolotl_cft.evaluation.figures import draw_figures
@@ -69,9 +70,9 @@ def report(
     if contamination is None and is_study and recorded.is_file():
         contamination = recorded
     overlap = ContaminationRecord.read(contamination) if contamination else None
-    with console.status("reading results and sample logs"):
+    with progress("Reading results and sample logs"):
         runs, costs = study.read_runs(plan), study.read_costs(plan)
-    with console.status("resampling items"):
+    with progress("Resampling items"):
         result = compare(plan, runs, costs)
         figures = draw_figures(result)
         text = render(result, figures, overlap, paper)

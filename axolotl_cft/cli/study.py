@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.cli.progress import Work, is_quiet, progress
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from axolotl_cft.study.plan import Step
     from axolotl_cft.study.runner import Runner
 
@@ -45,27 +44,25 @@ def study(
     what was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
-    from rich.console import Console
-
     from axolotl_cft.study.checks import check_plan
     from axolotl_cft.study.plan import expand
     from axolotl_cft.study.processes import child_environment
     from axolotl_cft.study.runner import Runner
     from axolotl_cft.study.spec import read_study
 
-    console = Console()
     spec = read_study(study_file)
     root = (output_dir or Path(spec.name)).resolve()
     plan = expand(spec, study_file, root)
     steps = plan.only(_chosen(only, list(spec.arms)))
-    with console.status("checking configs and tasks"):
+    with progress("Checking configs and tasks"):
         check_plan(spec, plan, steps, child_environment(root)["PATH"])
     if dry_run:
         for step in steps:
             click.echo(f"# {step.name}\n{shlex.join(step.command)}")
         return
-    with _Display(console, len(steps)) as display:
-        runner = Runner(plan, steps, spec.tasks, "targets" in spec.allow_different, display)
+    with progress("Study", len(steps), "steps") as work:
+        allow_targets = "targets" in spec.allow_different
+        runner = Runner(plan, steps, spec.tasks, allow_targets, Display(work))
         _carry_out(runner, root)
     if report:
         _report(root)
@@ -108,39 +105,22 @@ def _report(root: Path) -> None:
         click.echo(f"no report: {exc}", err=True)
 
 
-class _Display:
-    """Overall progress, the current step and where its output goes."""
+class Display:
+    """Shows the current step, where its output goes, and how the others ended."""
 
-    def __init__(self, console: "Console", total: int):
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-
-        self.console = console
-        self.bars = Bars(
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-        )
-        self.task = self.bars.add_task("", total=total)
-
-    def __enter__(self) -> "_Display":
-        self.bars.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.bars.stop()
+    def __init__(self, work: Work):
+        self.work = work
 
     def begin(self, step: "Step", log: Path) -> None:
         """Show the step and its log."""
-        self.bars.update(self.task, description=f"{step.name} (log: {os.path.relpath(log)})")
+        self.work.update(label=f"{step.name} (log: {os.path.relpath(log)})")
 
     def end(self, step: "Step", how: str) -> None:
         """Advance, and leave a line behind."""
-        self.bars.update(self.task, advance=1, description="")
-        self.say(f"{how:<11} {step.name}")
+        self.work.update(advance=1)
+        if not is_quiet():
+            self.work.say(f"{how:<11} {step.name}")
 
     def say(self, text: str) -> None:
         """Print above the bar."""
-        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.work.say(text)
