@@ -149,6 +149,8 @@ def test_evaluation_tasks_import_nothing_of_ours():
         ("icl.model", "f = lambda: 0\nif True:\n    from axolotl.utils import dict"),
         ("icl.presets", "import torch"),
         ("corpus.rows", "from openai import OpenAI"),
+        ("generation.guard", "import click"),
+        ("generation.guard", "def f():\n    from rich.console import Console"),
         ("cli.report", "from axolotl_cft.evaluation.comparison import compare"),
         ("cli.preview", "import datasets"),
         ("", "from axolotl_cft.errors import CFTError"),

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from axolotl_cft.cli import main
-from axolotl_cft.cli.prompts import find_doubts
 from axolotl_cft.core.pool import read_pool
+from axolotl_cft.prompts.doubts import find_doubts
 from axolotl_cft.prompts.registry import load_pool
 
 POOL = """\

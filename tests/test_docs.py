@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from axolotl_cft.cli.shared_options import EVERY_BENCHMARK, PROMPT_COLUMN
+from axolotl_cft.cli.shared_options import EVERY_BENCHMARK
 from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks
+from axolotl_cft.generation.run import PROMPT_COLUMN
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

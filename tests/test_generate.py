@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +31,12 @@ from loopback_llm import (
 )
 
 from axolotl_cft.cli import main
+from axolotl_cft.corpus.readers import Field, open_corpus
+from axolotl_cft.corpus.rows import Corpus
+from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.client import Client
+from axolotl_cft.generation.generate import estimate, generate
+from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, Endpoint, PromptOptions
 from axolotl_cft.prompts.registry import load_pool
 
 COMMAND = [sys.executable, "-c", "from axolotl_cft.cli import main; main()", "generate"]
@@ -205,6 +211,32 @@ def test_answers_that_stay_bad_are_listed_and_fall_back_only_if_asked(tmp_path):
         assert server.asked == {"bad one": 3, "fine one": 1, "fine two": 1}
         assert len(rows_of(out / "corpus.jsonl")) == 4
         assert not (out / "rejects.jsonl").exists()
+
+
+def test_a_library_caller_needs_no_command_line(tmp_path):
+    path = make_corpus(tmp_path, 5)
+    corpus = Corpus(str(path), open_corpus(str(path), Field(), streamed=False))
+    plan, told = PromptOptions(style="strategies").plan(), []
+
+    @contextmanager
+    def progress(label, total, done):
+        yield lambda meter: told.append((label, total, done + meter.settled))
+
+    assert estimate(corpus, plan)["requests (distinct texts)"] == 5
+    with serve(Loopback()) as server:
+        endpoint = Endpoint("m", server.url, request={"temperature": 0})
+        said = generate(corpus, tmp_path / "out", plan, endpoint, progress=progress)
+        assert server.requests[0]["temperature"] == 0
+        asked = len(server.requests)
+        again = generate(corpus, tmp_path / "out", plan, endpoint, Closing(format_="parquet"))
+        assert len(server.requests) == asked == 5
+    assert "5 rows written" in said and "5 rows written" in again
+    assert told[-1] == ("Prompts", 5, 5)
+    rows = rows_of(tmp_path / "out" / "corpus.jsonl")
+    assert [row[PROMPT_COLUMN] for row in rows] == [prompt_for(row["text"]) for row in rows]
+    assert pq.read_table(tmp_path / "out" / "corpus.parquet").to_pylist() == rows
+    with pytest.raises(CFTError, match="name the model of the endpoint"):
+        generate(corpus, tmp_path / "other", plan, Endpoint())
 
 
 def test_formats_types_and_order_are_kept(tmp_path):

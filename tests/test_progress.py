@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+import axolotl_cft
 from axolotl_cft.cli import QUIET, main
 from axolotl_cft.cli.progress import INTERVAL, progress
 
@@ -148,6 +149,13 @@ def test_quiet_shows_nothing_but_what_is_said(name, request, clock):
             work.update(advance=100, label="another")
             work.say("a warning")
     assert console.file.getvalue() == "a warning\n"
+
+
+def test_no_other_module_draws_progress():
+    package = Path(axolotl_cft.__file__).parent
+    drawing = re.compile(r"rich\.(progress|status|live)|[cC]onsole(\([^)]*\))?\.status\(")
+    found = [path for path in package.rglob("*.py") if drawing.search(path.read_text("utf-8"))]
+    assert found == [package / "cli" / "progress.py"]
 
 
 @pytest.mark.parametrize("quiet", [False, True])

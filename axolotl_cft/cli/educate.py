@@ -1,10 +1,6 @@
 """`axolotl-cft educate`: question-answer items become educational texts with prompts."""
 
-import contextlib
 import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +10,32 @@ from axolotl_cft.cli.llm_options import (
     CLOSING_OPTIONS,
     ENDPOINT_OPTIONS,
     PROMPT_OPTIONS,
-    Closing,
-    PromptOptions,
     bundled,
+    check_model,
+    naming_what_becomes_of_rejects,
     print_estimate,
     show_answers,
 )
-from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, PROMPT_COLUMN, SPLIT, SUBSET, NameList
+from axolotl_cft.cli.progress import progress
+from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, SPLIT, SUBSET, NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
-from axolotl_cft.generation.guard import Guard
-from axolotl_cft.generation.run import Endpoint, identity_of, read_instruction, settle
+from axolotl_cft.generation.guard import OVERLAPS, ForbiddenItemsError, ForbiddenSplitError, Guard
+from axolotl_cft.generation.run import (
+    PROMPT_COLUMN,
+    Closing,
+    Endpoint,
+    PromptOptions,
+    read_instruction,
+)
 
 if TYPE_CHECKING:
     from axolotl_cft.corpus.rows import Corpus
-    from axolotl_cft.generation.journal import Journal
+    from axolotl_cft.generation.educate import Columns
     from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.questions import Item
 
-TEXT = "text"
-TYPICAL_TEXT_TOKENS = 700
-"""Length of an educational text of three to six paragraphs; only `--estimate` uses it."""
+COLUMN_OPTIONS = ("--question-field", "--answer-field")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Source:
         from axolotl_cft.corpus.readers import Field, open_corpus
         from axolotl_cft.corpus.rows import Corpus
 
-        field = Field(self.question_field, "--question-field")
+        field = Field(self.question_field, COLUMN_OPTIONS[0])
         parts = open_corpus(items, field, subset=self.subset, split=self.split, streamed=False)
         path = Path(items).expanduser()
         names = [path.name, *(part.name for part in parts)] if path.exists() else [self.split]
@@ -59,11 +60,11 @@ class Source:
 
     def read(self, corpus: "Corpus") -> "dict[str, Item]":
         """The items by their place, in order."""
-        from axolotl_cft.generation.questions import read_item
+        from axolotl_cft.generation.questions import TEXT, read_item
 
         corpus.refuse_columns([TEXT, PROMPT_COLUMN])
         read = {
-            name: read_item(row, name, self.question_field, self.answer_field)
+            name: read_item(row, name, self.question_field, self.answer_field, COLUMN_OPTIONS)
             for name, row in corpus.named_rows()
         }
         if not read:
@@ -160,113 +161,52 @@ def educate(
       axolotl-cft educate quiz.jsonl --question-field q --answer-field solution \\
           --model qwen3 --base-url http://localhost:8000/v1 --output-dir texts/
     """
+    from axolotl_cft.generation.educate import Education
     from axolotl_cft.generation.instructions import EDUCATE
-    from axolotl_cft.generation.journal import Journal
-    from axolotl_cft.generation.outcome import finish
-    from axolotl_cft.generation.questions import item_key
 
-    corpus, names = source.open(items)
-    guard.check_names(names)
-    read = source.read(corpus)
-    plan, instruction = prompts.plan(), read_instruction(text_instruction, EDUCATE)
-    keep = guard.check_items(read, output_dir)
-    wanted = [item if kept else None for item, kept in zip(read.values(), keep, strict=True)]
+    if not estimate:
+        check_model(endpoint)
+    corpus, kept = _read(source, items, guard, output_dir)
+    instruction = read_instruction(text_instruction, EDUCATE)
+    education = Education(corpus, kept, guard, instruction, prompts.plan())
     if estimate:
-        _print_estimate(wanted, instruction, plan, endpoint)
+        print_estimate(education.estimate(endpoint), education.plan.tokens.name)
         return
-    keys = [item_key(item) if item else None for item in wanted]
-    identity = identity_of("educate", keys, endpoint, plan) | {
-        "text_instruction": hashlib.sha256(instruction.encode()).hexdigest()[:16]
-    }
-    with contextlib.closing(Journal(output_dir / "journal.jsonl", identity)) as journal:
-        columns, keys = _answer(wanted, instruction, plan, journal, endpoint, closing)
-        written = finish(
-            corpus,
-            output_dir / f"corpus.{closing.format_ or corpus.format}",
-            columns,
-            keys,
-            keep,
-            journal.entries,
-            drop_rejects=closing.drop_rejects,
-            described={
-                "items": items,
-                **identity,
-                "text_instruction_text": instruction,
-                "instruction_text": plan.instruction,
-                "fallback": closing.fallback,
-                "guard": dataclasses.asdict(guard) | {"data_dir": str(guard.data_dir)},
-            },
-        )
+    with naming_what_becomes_of_rejects():
+        written, columns = education.write(output_dir, endpoint, closing, show_answers)
     click.echo(written)
     if export:
-        _export(columns, output_dir, plan)
+        _export(columns, output_dir, education.plan)
 
 
-def _answer(
-    items: "Sequence[Item | None]",
-    instruction: str,
-    plan: "PromptPlan",
-    journal: "Journal",
-    endpoint: Endpoint,
-    closing: Closing,
-) -> "tuple[dict[str, list[str | None]], list[str | None]]":
-    """Have the texts written, then their prompts.
-
-    Returns:
-        The two columns, and for each item the key of the answer that decides its row: the prompt's,
-        or the text's where that was rejected.
-    """
-    from axolotl_cft.generation.prompting import prompt_key, resolve_answers
-    from axolotl_cft.generation.questions import item_key, text_job
-    from axolotl_cft.prompts.registry import load_pool
-
-    pool = load_pool(closing.fallback) if closing.fallback else None
-    ask = partial(
-        settle,
-        journal=journal,
-        endpoint=endpoint,
-        retry_rejects=closing.retry_rejects,
-        progress=show_answers,
-    )
-    text_keys = [item_key(item) if item else None for item in items]
-    makers = ((item_key(item), partial(text_job, item, instruction)) for item in items if item)
-    ask("Texts", text_keys, makers)
-    texts = resolve_answers(text_keys, journal.entries, None, plan.seed)
-    prompt_keys = [prompt_key(text) if text else None for text in texts]
-    makers = ((prompt_key(text), partial(plan.job, text)) for text in texts if text)
-    ask("Prompts", prompt_keys, makers)
-    prompts = resolve_answers(prompt_keys, journal.entries, pool, plan.seed)
-    keys = [prompt or text for prompt, text in zip(prompt_keys, text_keys, strict=True)]
-    return {TEXT: texts, PROMPT_COLUMN: prompts}, keys
+def _read(
+    source: Source, items: str, guard: Guard, output_dir: Path
+) -> "tuple[Corpus, list[Item | None]]":
+    """The corpus, and its items without those that the guard leaves out."""
+    corpus, names = source.open(items)
+    if guard.allow_test_split:
+        click.echo("warning: nothing keeps test items out (--allow-test-split)", err=True)
+    try:
+        guard.check_names(names)
+        read = source.read(corpus)
+        with progress("Checking the items"):
+            keep = guard.check_items(read, output_dir)
+    except ForbiddenSplitError as exc:
+        raise CFTError(f"{exc} (--allow-test-split overrides this)") from exc
+    except ForbiddenItemsError as exc:
+        raise CFTError(
+            f"{exc}: --drop-overlapping leaves them out, --allow-test-split keeps them"
+        ) from exc
+    if out := keep.count(False):
+        overlaps = output_dir / OVERLAPS
+        click.echo(f"{out} items that overlap with the evaluation sets left out: {overlaps}")
+    return corpus, [item if kept else None for item, kept in zip(read.values(), keep, strict=True)]
 
 
-def _print_estimate(
-    items: "Sequence[Item | None]", instruction: str, plan: "PromptPlan", endpoint: Endpoint
-) -> None:
-    from axolotl_cft.generation.prompting import prompt_key
-    from axolotl_cft.generation.questions import text_job
-
-    distinct = {item for item in items if item}
-    texts = sum(plan.estimate(text_job(item, instruction).request) for item in distinct)
-    prompt = plan.estimate(plan.request("", prompt_key(""))) + TYPICAL_TEXT_TOKENS
-    longest = endpoint.max_output_tokens + plan.tokens.budget
-    print_estimate(
-        {
-            "items that may be used": sum(item is not None for item in items),
-            "requests (a text and a prompt for each distinct item)": 2 * len(distinct),
-            "tokens in, for the texts": texts,
-            f"tokens in, for the prompts ({TYPICAL_TEXT_TOKENS} per text)": prompt * len(distinct),
-            "tokens out, if all answers fit, at most": longest * len(distinct),
-        },
-        plan.tokens.name,
-    )
-
-
-def _export(
-    columns: "Mapping[str, Sequence[str | None]]", output_dir: Path, plan: "PromptPlan"
-) -> None:
+def _export(columns: "Columns", output_dir: Path, plan: "PromptPlan") -> None:
     """Write the chat rows of every service; all limits are checked before anything is written."""
     from axolotl_cft.generation.export import SERVICES, chat_jsonl
+    from axolotl_cft.generation.questions import TEXT
 
     pairs = [
         (prompt, text)

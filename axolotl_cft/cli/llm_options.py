@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.generation.run import read_instruction
+from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.run import Endpoint, PromptOptions
 
 if TYPE_CHECKING:
-    from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.workers import Meter
 
 Command = Callable[..., None]
@@ -49,35 +49,35 @@ ENDPOINT_OPTIONS = (
     ),
     click.option(
         "--concurrency",
-        default=32,
+        default=Endpoint.concurrency,
         show_default=True,
         type=click.IntRange(1, 1000),  # as many connections as the client keeps
         help="Requests under way at once.",
     ),
     click.option(
         "--attempts",
-        default=3,
+        default=Endpoint.attempts,
         show_default=True,
         type=click.IntRange(1),
         help="How often one answer is asked for before it is rejected.",
     ),
     click.option(
         "--max-retries",
-        default=8,
+        default=Endpoint.max_retries,
         show_default=True,
         type=click.IntRange(0),
         help="How often one request is sent again after 429, 5xx, a timeout or a broken line.",
     ),
     click.option(
         "--timeout",
-        default=120.0,
+        default=Endpoint.timeout,
         show_default=True,
         type=click.FloatRange(0, min_open=True),
         help="Seconds to wait for one answer.",
     ),
     click.option(
         "--max-output-tokens",
-        default=2048,
+        default=Endpoint.max_output_tokens,
         show_default=True,
         type=click.IntRange(1),
         help="Bound on one answer, the model's reasoning included.",
@@ -91,34 +91,6 @@ ENDPOINT_OPTIONS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class PromptOptions:
-    """How contextual prompts are asked for."""
-
-    instruction: Path | None
-    style: str
-    seed: int
-    config: Path | None
-    tokenizer: str | None
-    prompt_budget: int | None
-    max_input_tokens: int
-
-    def plan(self) -> "PromptPlan":
-        """The plan; reads the instruction, the pool, the config and the tokenizer."""
-        from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
-        from axolotl_cft.generation.prompting import PromptPlan
-        from axolotl_cft.host.tokens import read_tokens
-        from axolotl_cft.prompts.registry import load_pool
-
-        return PromptPlan(
-            instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),
-            strategies=load_pool("paper") if self.style == "strategies" else None,
-            seed=self.seed,
-            tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
-            max_input_tokens=self.max_input_tokens,
-        )
-
-
 PROMPT_OPTIONS = (
     click.option(
         "--instruction",
@@ -128,13 +100,15 @@ PROMPT_OPTIONS = (
     ),
     click.option(
         "--style",
-        default="text",
+        default=PromptOptions.style,
         show_default=True,
         type=click.Choice(["text", "strategies"]),
         help="text: led by the text alone. strategies: each text is also given one of the paper's "
         "learning strategies, drawn by seed and text.",
     ),
-    click.option("--seed", default=42, show_default=True, help="Seed of those draws."),
+    click.option(
+        "--seed", default=PromptOptions.seed, show_default=True, help="Seed of those draws."
+    ),
     click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -148,7 +122,7 @@ PROMPT_OPTIONS = (
     ),
     click.option(
         "--max-input-tokens",
-        default=3000,
+        default=PromptOptions.max_input_tokens,
         show_default=True,
         type=click.IntRange(1),
         help="A longer text is cut at the end of a sentence, for the request alone.",
@@ -175,16 +149,6 @@ def bundled(
     return decorate
 
 
-@dataclasses.dataclass(frozen=True)
-class Closing:
-    """What becomes of rejected answers, and the form of the rows written."""
-
-    format_: str | None
-    fallback: str | None
-    drop_rejects: bool
-    retry_rejects: bool
-
-
 CLOSING_OPTIONS = (
     click.option(
         "--format",
@@ -203,9 +167,9 @@ CLOSING_OPTIONS = (
 
 
 @contextlib.contextmanager
-def show_answers(label: str, total: int, done: int) -> Iterator[Callable[["Meter"], None]]:
-    """The progress of `settle`: answers, with their tokens and faults."""
-    with progress(label, total, "answers", done=done) as work:
+def show_answers(label: str, total: int | None, done: int) -> Iterator[Callable[["Meter"], None]]:
+    """The progress of a run: answers, with their tokens and faults."""
+    with progress(label, total, "" if total is None else "answers", done=done) as work:
 
         def show(meter: "Meter") -> None:
             errors = meter.retries + meter.asked_again
@@ -213,6 +177,26 @@ def show_answers(label: str, total: int, done: int) -> Iterator[Callable[["Meter
             work.update(done=done + meter.settled, note=note)
 
         yield show
+
+
+def check_model(endpoint: Endpoint) -> None:
+    """Refuse to ask nobody, before a corpus is read."""
+    if not endpoint.model:
+        raise click.UsageError("name the model with --model, or set OPENAI_MODEL")
+
+
+@contextlib.contextmanager
+def naming_what_becomes_of_rejects() -> Iterator[None]:
+    """Add to a run's refusal to write what the user can do about it."""
+    from axolotl_cft.generation.outcome import RejectsError
+
+    try:
+        yield
+    except RejectsError as exc:
+        raise CFTError(
+            f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
+            "is missing, --retry-rejects asks again, --drop-rejects leaves them out"
+        ) from exc
 
 
 def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:

@@ -1,7 +1,5 @@
 """`axolotl-cft prompts`: list, show and check pools of contextual prompts."""
 
-import re
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,14 +9,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from axolotl_cft.core.pool import Prompt, PromptPool
+from axolotl_cft.core.pool import PromptPool
+from axolotl_cft.prompts.doubts import count_tokens, find_doubts, unbound_columns
 from axolotl_cft.prompts.registry import all_pools, load_pool
 
 if TYPE_CHECKING:
     from axolotl_cft.host.tokens import Tokens
-
-SIMILAR = 0.8
-"""Share of common words (Jaccard) at which two prompts are called near duplicates."""
 
 
 @click.group()
@@ -124,44 +120,17 @@ def check(
     _print(Text("valid, with warnings" if doubts else "valid", style="green"))
 
 
-def find_doubts(pool: PromptPool) -> list[str]:
-    """What is allowed in a pool but probably not meant, one sentence each."""
-    found = [
-        f"the text of '{prompt.id}' has a brace that belongs to no {{column}}; column names are "
-        "letters, digits and _, and a literal brace is written {{ or }}"
-        for prompt in pool.prompts
-        if _stray_brace(prompt)
-    ]
-    if unused := sorted(pool.defaults.keys() - pool.columns):
-        found.append(f"no prompt names {', '.join(unused)}, for which there is a default")
-    words = {prompt.id: set(re.findall(r"\w+", prompt.text.lower())) for prompt in pool.prompts}
-    for (one, ours), (other, theirs) in combinations(words.items(), 2):
-        shared = len(ours & theirs) / max(1, len(ours | theirs))
-        if shared >= SIMILAR:
-            found.append(f"'{one}' and '{other}' share {shared:.0%} of their words")
-    return found
-
-
-def _stray_brace(prompt: Prompt) -> bool:
-    rest = prompt.text.replace("{{", "").replace("}}", "")
-    for column in prompt.columns:
-        rest = rest.replace(f"{{{column}}}", "")
-    return "{" in rest or "}" in rest
-
-
 def _report_tokens(pool: PromptPool, tokens: "Tokens") -> None:
     """The tokens of each prompt, and the budget they need."""
-    open_ = sorted(pool.columns - pool.defaults.keys())
-    values = {**pool.defaults, **{column: column for column in open_}}
-    sizes = {prompt.id: tokens.of_prompt(prompt.fill(values)) for prompt in pool.prompts}
+    sizes = count_tokens(pool, tokens.of_prompt)
     table = _table("Prompt", "Tokens")
     for id_, size in sizes.items():
         table.add_row(id_, str(size))
     _print(table)
     around = "the chat template" if tokens.options.format == "chat" else "BOS and separator"
     _print(Text(f"counted with {tokens.name}, {around} included"))
-    if open_:
-        _print(Text(f"columns without a default count as their names: {', '.join(open_)}"))
+    if unbound := unbound_columns(pool):
+        _print(Text(f"columns without a default count as their names: {', '.join(unbound)}"))
     needed = max(sizes.values())
     advice = f"; set cft.prompt_budget: {needed}" if needed > tokens.budget else ""
     _print(Text(f"smallest prompt_budget that fits: {needed} (it is {tokens.budget}{advice})"))

@@ -5,9 +5,6 @@ from typing import Any
 
 import click
 
-PROMPT_COLUMN = "contextual_prompt"
-"""The column in which `generate` and `educate` write a row's prompt."""
-
 EVERY_BENCHMARK = "cft_medical,cft_financial"
 """Groups that hold each benchmark of the paper once."""
 

@@ -4,9 +4,9 @@
                                                                   │ Reply
     corpus/rows  rows out ◀─ journal.py  fsync'd answers ◀─ checks.py  usable? (else asked again)
 
-`workers.py` drives that loop at a bounded concurrency, `prompting.py` makes its jobs, `run.py`
-knows whom to ask and what is still to be asked, and `outcome.py` ends a run. `sentences.py` finds
-sentence ends, `host/tokens` counts; `questions.py`, `guard.py` and `export.py` are what `educate`
-has beyond `generate`. Nothing here imports torch; `datasets`, `transformers` and `openai` are
-imported only when a run needs them.
+`generate.py` and `educate.py` are the two runs. `workers.py` drives that circle at a bounded
+concurrency, `prompting.py` makes its jobs, `run.py` holds a run's options and what is still to be
+asked, and `outcome.py` ends a run. `sentences.py` finds sentence ends, `host/tokens` counts;
+`questions.py`, `guard.py` and `export.py` are what `educate` has beyond `generate`. Nothing here
+imports torch; `transformers` and `openai` are imported only when a run needs them.
 """

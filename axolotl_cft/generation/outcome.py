@@ -16,6 +16,10 @@ from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
 REJECTS = "rejects.jsonl"
 
 
+class RejectsError(CFTError):
+    """Rows have no usable answer, and nothing was said about what becomes of them."""
+
+
 def count_answers(entries: Iterable[Entry]) -> AnswerCounts:
     """Counts over journal entries."""
     entries = list(entries)
@@ -91,7 +95,7 @@ def finish(
         A sentence about what was written.
 
     Raises:
-        CFTError: rows are unusable and must not be dropped.
+        RejectsError: rows are unusable and must not be dropped.
     """
     rejected = write_rejects(path.parent / REJECTS, keys, entries)
     values = zip(*columns.values(), strict=True)
@@ -106,11 +110,9 @@ def finish(
     )
     if any(unusable) and not drop_rejects:
         ledger(output=None).write(path.parent / GENERATION_FILE)
-        raise CFTError(
+        raise RejectsError(
             f"{sum(unusable)} of {len(keys)} rows got no usable answer, so {path} was not written "
-            f"({path.parent / REJECTS} gives the reasons): --fallback paper gives them a prompt of "
-            "the paper's pool where only a prompt is missing, --retry-rejects asks again, "
-            "--drop-rejects leaves them out"
+            f"({path.parent / REJECTS} gives the reasons)"
         )
     kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
     write_rows(corpus, path, columns, kept)

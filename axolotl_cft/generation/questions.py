@@ -12,6 +12,9 @@ from axolotl_cft.generation.checks import judge_text
 from axolotl_cft.generation.instructions import fill
 from axolotl_cft.generation.workers import Job
 
+TEXT = "text"
+"""The column that the educational texts come in."""
+
 MEDQA_QUESTION = "sent1"
 """The question's column in GBaker/MedQA-USMLE-4-options-hf; `ending0`… and `label` answer it."""
 
@@ -24,7 +27,13 @@ class Item:
     answer: str
 
 
-def read_item(row: Mapping[str, Any], place: str, question: str, answer: str | None) -> Item:
+def read_item(
+    row: Mapping[str, Any],
+    place: str,
+    question: str,
+    answer: str | None,
+    options: tuple[str, str] = ("question", "answer"),
+) -> Item:
     """Read an item from a row.
 
     Args:
@@ -32,6 +41,7 @@ def read_item(row: Mapping[str, Any], place: str, question: str, answer: str | N
         place: what to call the row in messages.
         question: the question's column; for MedQA's `sent1`, `sent2` follows it.
         answer: the column of the correct answer's text; None for MedQA's `ending<label>`.
+        options: what the user names the two columns with, for messages.
 
     Raises:
         CFTError: a column is missing, empty or not text.
@@ -39,7 +49,7 @@ def read_item(row: Mapping[str, Any], place: str, question: str, answer: str | N
     if question not in row:
         raise CFTError(
             f"{place}: no column '{question}' (columns: {', '.join(row)}); name the question's "
-            "with --question-field"
+            f"with {options[0]}"
         )
     asked = row[question]
     if question == MEDQA_QUESTION and isinstance(asked, str) and row.get("sent2"):
@@ -48,7 +58,7 @@ def read_item(row: Mapping[str, Any], place: str, question: str, answer: str | N
     if column not in row:
         raise CFTError(
             f"{place}: no column '{column}' (columns: {', '.join(row)}); name the column of the "
-            "correct answer's text with --answer-field"
+            f"correct answer's text with {options[1]}"
         )
     return Item(_text(asked, place, question), _text(row[column], place, column))
 

@@ -1,36 +1,59 @@
-"""One run: whom to ask, under which identity, and what is still to be asked."""
+"""One run: its options, its identity, and what is still to be asked."""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
+    from axolotl_cft.core.pool import PromptPool
     from axolotl_cft.generation.client import Client
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.workers import Job, Meter
 
 
-Progress = Callable[[str, int, int], AbstractContextManager[Callable[["Meter"], None]]]
+PROMPT_COLUMN = "contextual_prompt"
+"""The column in which `generate` and `educate` write a row's prompt."""
+
+Progress = Callable[[str, int | None, int], AbstractContextManager[Callable[["Meter"], None]]]
+"""Shows a piece of work, given its name, how much of it there is (None: unknown) and how much of
+that is done already; told about the state from time to time."""
+
+
+@contextmanager
+def unseen(label: str, total: int | None, done: int) -> Iterator[Callable[["Meter"], None]]:
+    """The progress of a run that nobody watches."""
+    yield lambda meter: None
 
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """Whom to ask, and how hard."""
+    """Whom to ask, and how hard.
 
-    model: str | None
-    base_url: str | None
-    concurrency: int
-    attempts: int
-    max_retries: int
-    timeout: float
-    max_output_tokens: int
-    request: dict[str, Any]
+    Attributes:
+        model: the model's name at the endpoint; only an estimate can do without.
+        base_url: an OpenAI-compatible endpoint; None for OpenAI's own.
+        concurrency: requests under way at once.
+        attempts: how often one answer is asked for before it is rejected.
+        max_retries: how often one request is sent again after 429, 5xx, a timeout or a broken line.
+        timeout: seconds to wait for one answer.
+        max_output_tokens: bound on one answer, the model's reasoning included.
+        request: more fields for every request.
+    """
+
+    model: str | None = None
+    base_url: str | None = None
+    concurrency: int = 32
+    attempts: int = 3
+    max_retries: int = 8
+    timeout: float = 120.0
+    max_output_tokens: int = 2048
+    request: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def client(self) -> "Client":
         """A client for one event loop."""
@@ -46,10 +69,79 @@ class Endpoint:
         )
 
     def named_model(self) -> str:
-        """The model, which only `--estimate` can do without."""
+        """The model.
+
+        Raises:
+            CFTError: there is none.
+        """
         if not self.model:
-            raise CFTError("name the model with --model, or set OPENAI_MODEL")
+            raise CFTError("nobody to ask: name the model of the endpoint")
         return self.model
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptOptions:
+    """How contextual prompts are asked for.
+
+    Attributes:
+        instruction: file with the words before the text; None for the paper's.
+        style: led by the text alone, or also by one of the paper's learning strategies.
+        seed: of the draws of strategies.
+        config: Axolotl YAML whose tokenizer, format and budget the prompts must fit.
+        tokenizer: to count with; a name or a folder. The config's if None.
+        prompt_budget: most tokens of a prompt with BOS and separator. The config's if None.
+        max_input_tokens: a longer text is cut at the end of a sentence, for the request alone.
+    """
+
+    instruction: Path | None = None
+    style: Literal["text", "strategies"] = "text"
+    seed: int = 42
+    config: Path | None = None
+    tokenizer: str | None = None
+    prompt_budget: int | None = None
+    max_input_tokens: int = 3000
+
+    def plan(self) -> "PromptPlan":
+        """The plan; reads the instruction, the pool, the config and the tokenizer.
+
+        Raises:
+            CFTError: one of them cannot be read.
+        """
+        from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
+        from axolotl_cft.generation.prompting import PromptPlan
+        from axolotl_cft.host.tokens import read_tokens
+        from axolotl_cft.prompts.registry import load_pool
+
+        return PromptPlan(
+            instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),
+            strategies=load_pool("paper") if self.style == "strategies" else None,
+            seed=self.seed,
+            tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
+            max_input_tokens=self.max_input_tokens,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Closing:
+    """What becomes of rejected answers, and the form of the rows written.
+
+    Attributes:
+        format_: of the rows; None for jsonl where JSON lines came in, else parquet.
+        fallback: pool that gives texts without a usable prompt one of its own.
+        drop_rejects: leave out rows without a usable answer.
+        retry_rejects: ask again what an earlier run gave up.
+    """
+
+    format_: Literal["jsonl", "parquet"] | None = None
+    fallback: str | None = None
+    drop_rejects: bool = False
+    retry_rejects: bool = False
+
+    def pool(self) -> "PromptPool | None":
+        """The pool to fall back on, if there is to be one."""
+        from axolotl_cft.prompts.registry import load_pool
+
+        return load_pool(self.fallback) if self.fallback else None
 
 
 def read_instruction(path: Path | None, default: str) -> str:
@@ -81,7 +173,7 @@ def identity_of(
         "command": command,
         "input": f"{len(keys)} rows, digest {digest[:16]}",
         "model": endpoint.named_model(),
-        "request": endpoint.request,
+        "request": dict(endpoint.request),
         **plan.identity(),
     }
 
@@ -95,17 +187,19 @@ def settle(
     retry_rejects: bool,
     progress: Progress,
 ) -> None:
-    """Ask, under a progress bar, what the journal does not hold yet; equal keys are asked once.
+    """Ask what the journal does not hold yet; equal keys are asked once.
 
     Args:
-        label: of the progress bar.
+        label: what is asked for, for the progress.
         keys: all that are wanted; None is nothing.
         makers: key and how to make its job, in the order to ask; read as requests become free.
         journal: where the answers are and go.
         endpoint: whom to ask.
         retry_rejects: whether an answer given up earlier counts as none.
-        progress: shows what is settled, of how many in all, given a label, the total and what is
-            done already.
+        progress: shows how many are settled.
+
+    Raises:
+        CFTError: the endpoint refused for good or did not recover, or the user stopped the run.
     """
     wanted = {key for key in keys if key is not None}
     done = {
