@@ -279,7 +279,7 @@ class JournalHeader(Record):
     """
 
     kind = "the first line of a journal"
-    mend = "use another --output-dir"
+    mend = "use another output folder"
     schema_key = "journal"
 
     identity: dict[str, Any]

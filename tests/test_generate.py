@@ -213,6 +213,17 @@ def test_answers_that_stay_bad_are_listed_and_fall_back_only_if_asked(tmp_path):
         assert not (out / "rejects.jsonl").exists()
 
 
+def test_a_limit_that_cut_answers_off_is_named_to_the_user_and_not_to_the_model(tmp_path):
+    corpus = make_corpus(tmp_path, 1)
+    with serve(Loopback(behave=lambda text, before: "<think>Let me see")) as server:
+        refused = ask(server, corpus, "--attempts", 2)
+    assert refused.exit_code == 1 and "a higher --max-output-tokens" in refused.output
+    [reject] = rows_of(tmp_path / "out" / "rejects.jsonl")
+    assert reject["reason"] == "it ended inside its reasoning"
+    again = server.requests[1]["messages"][0]["content"]
+    assert "because it ended inside its reasoning. Write another." in again
+
+
 def test_a_library_caller_needs_no_command_line(tmp_path):
     path = make_corpus(tmp_path, 5)
     corpus = Corpus(str(path), open_corpus(str(path), Field(), streamed=False))

@@ -107,6 +107,7 @@ def test_unusual_but_good_answers_pass(answer):
 def test_bad_answers_are_named(answer, finish, reason):
     complaint = judge(answer, finish).complaint
     assert complaint is not None and reason in complaint
+    assert "--" not in complaint  # it is told to a model, which has no options
 
 
 def test_the_budget_is_a_bound_that_may_just_be_met():

@@ -188,14 +188,17 @@ def check_model(endpoint: Endpoint) -> None:
 @contextlib.contextmanager
 def naming_what_becomes_of_rejects() -> Iterator[None]:
     """Add to a run's refusal to write what the user can do about it."""
+    from axolotl_cft.generation.checks import CUT_OFF, ENDED_THINKING
     from axolotl_cft.generation.outcome import RejectsError
 
     try:
         yield
     except RejectsError as exc:
+        too_short = exc.reasons & {CUT_OFF, ENDED_THINKING}
+        again = " (with a higher --max-output-tokens, which cut some off)" if too_short else ""
         raise CFTError(
             f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
-            "is missing, --retry-rejects asks again, --drop-rejects leaves them out"
+            f"is missing, --retry-rejects asks again{again}, --drop-rejects leaves them out"
         ) from exc
 
 

@@ -121,7 +121,7 @@ def _write_lines(
         try:
             line = json.dumps(row | added, ensure_ascii=False)
         except TypeError as exc:
-            raise CFTError(f"{name} has no JSON form ({exc}): use --format parquet") from exc
+            raise CFTError(f"{name} has no JSON form ({exc}): choose the format parquet") from exc
         # A lone surrogate has no UTF-8 form, but JSON's own escape has.
         file.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
@@ -146,7 +146,7 @@ def _write_parquet(
     except (pa.ArrowException, ValueError) as exc:
         if isinstance(exc, CFTError):
             raise
-        raise CFTError(f"the rows have no common columns ({exc}): use --format jsonl") from exc
+        raise CFTError(f"the rows have no common columns ({exc}): choose the format jsonl") from exc
 
 
 def _extended(

@@ -107,7 +107,7 @@ def plan_study(folder: Path, baseline: str | None) -> Plan:
     if wanted not in {arm for arm, _ in rows.values()}:
         raise CFTError(
             f"no run of the baseline {wanted!r} has been evaluated; finish it, or choose another "
-            "one with --baseline"
+            "baseline"
         )
     seeds = {_seed(run) for run in evaluated}
     return Plan(

@@ -1,7 +1,8 @@
 """Is an LLM's answer usable as a contextual prompt, or as a text? (pure, stdlib only).
 
 A complaint is one clause in plain words. It is told to the model when it is asked again, and stands
-in the rejects file when it never gave a usable answer.
+in the rejects file when it never gave a usable answer; so it speaks of the answer alone, and not of
+what the user could do.
 """
 
 import re
@@ -18,6 +19,9 @@ SHARED_WORDS = 12
 
 MIN_TEXT_WORDS = 50
 """An educational text shorter than this teaches nothing worth training on."""
+
+ENDED_THINKING = "it ended inside its reasoning"
+CUT_OFF = "it was cut off by the output limit"
 
 _THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _OPEN_THINKING = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
@@ -135,11 +139,11 @@ def _unusable(reply: Reply, answer: str) -> str | None:
     if reply.finish in ("refusal", "content_filter"):
         return "it was refused or filtered by the endpoint"
     if _OPEN_THINKING.search(answer) or (reply.finish == "length" and not answer):
-        return "it ended inside its reasoning (raise --max-output-tokens)"
+        return ENDED_THINKING
     if not re.search(r"\w", answer):
         return "it is empty"
     if reply.finish == "length":
-        return "it was cut off by the output limit (raise --max-output-tokens)"
+        return CUT_OFF
     if _REFUSAL.search(answer[:200].replace("’", "'")):
         return "it is a refusal"
     return None

@@ -53,7 +53,7 @@ class Client:
         openai = _import_openai()
         self.url = (base_url or OPENAI_URL).rstrip("/")
         self.retries = 0
-        self._model, self._max_retries = model, max_retries
+        self._model, self._max_retries, self._timeout = model, max_retries, timeout
         # OpenAI's own models reject the older name; most other servers know only that one.
         limit = "max_completion_tokens" if self.url == OPENAI_URL else "max_tokens"
         bounded = {"max_tokens", "max_completion_tokens"} & request.keys()
@@ -103,7 +103,7 @@ class Client:
             cause = exc.__cause__ or exc
             raise CFTError(
                 f"{self.url} gave no answer ({str(cause) or type(cause).__name__}): check the "
-                "address and the server, or raise --timeout"
+                f"address and the server, or wait longer (the timeout is {self._timeout:g} s)"
             ) from exc
         except (ValueError, openai.APIResponseValidationError):
             return None
@@ -133,7 +133,7 @@ def _transport(openai: Any, event_hooks: dict[str, list[Any]]) -> Any:
 def _api_key(url: str) -> str:
     key = os.environ.get("OPENAI_API_KEY")
     if not key and url == OPENAI_URL:
-        raise CFTError("OPENAI_API_KEY is not set: set it, or name a local server with --base-url")
+        raise CFTError("OPENAI_API_KEY is not set: set it, or give the base URL of a local server")
     return key or "none"
 
 

@@ -82,7 +82,7 @@ class Journal:
         if not isinstance(entry, dict) or not (number == 1 or isinstance(entry.get("key"), str)):
             raise CFTError(
                 f"{self.path} is damaged in line {number} and cannot be continued: use another "
-                "--output-dir"
+                "output folder"
             )
         return entry
 
@@ -97,7 +97,7 @@ class Journal:
         if changed:
             raise CFTError(
                 f"{self.path.parent} holds {len(self.entries)} answers of a run that differs in "
-                f"{'; '.join(changed)}: restore that to go on with it, or use another --output-dir"
+                f"{'; '.join(changed)}: restore that to go on with it, or use another output folder"
             )
 
     def append(self, entries: Sequence[Entry]) -> None:

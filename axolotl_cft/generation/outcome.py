@@ -17,7 +17,15 @@ REJECTS = "rejects.jsonl"
 
 
 class RejectsError(CFTError):
-    """Rows have no usable answer, and nothing was said about what becomes of them."""
+    """Rows have no usable answer, and nothing was said about what becomes of them.
+
+    Attributes:
+        reasons: what was wrong with the answers.
+    """
+
+    def __init__(self, sentence: str, reasons: Iterable[str]) -> None:
+        super().__init__(sentence)
+        self.reasons = frozenset(reasons)
 
 
 def count_answers(entries: Iterable[Entry]) -> AnswerCounts:
@@ -112,7 +120,8 @@ def finish(
         ledger(output=None).write(path.parent / GENERATION_FILE)
         raise RejectsError(
             f"{sum(unusable)} of {len(keys)} rows got no usable answer, so {path} was not written "
-            f"({path.parent / REJECTS} gives the reasons)"
+            f"({path.parent / REJECTS} gives the reasons)",
+            (entry["reject"] for entry in entries.values() if "reject" in entry),
         )
     kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
     write_rows(corpus, path, columns, kept)

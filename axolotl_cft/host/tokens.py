@@ -115,7 +115,7 @@ def read_tokens(
     )
     name = tokenizer or raw.get("tokenizer_config") or raw.get("base_model")
     if config and not name:
-        raise CFTError(f"{config}: names no base_model; add one, or give --tokenizer")
+        raise CFTError(f"{config}: names no base_model; add one, or name a tokenizer")
     if not name:
         return Tokens(options)
     loaded = load_tokenizer(str(name), bool(raw.get("trust_remote_code")))

@@ -59,7 +59,7 @@ def run(
     except BrokenProcessPool as exc:
         raise CFTError(
             "a worker process died, perhaps out of memory; run the same command again with fewer "
-            "--workers, and it continues from the last checkpoints"
+            "workers, and it continues from the last checkpoints"
         ) from exc
     return write_results(settings, folder, device)
 
@@ -80,7 +80,7 @@ def _claim(settings: Settings, folder: Path, device: torch.device) -> None:
             if found.get(name) != value:
                 raise CFTError(
                     f"{folder} holds a run with {name} {found.get(name)}, not {value}: ask for "
-                    "the same settings to resume it, or choose another --output-dir"
+                    "the same settings to resume it, or choose another output folder"
                 )
         return
     versions = {p: importlib.metadata.version(p) for p in ("axolotl-cft", "torch", "transformers")}

@@ -44,7 +44,7 @@ def plot(run: Path, folder: Path) -> list[Path]:
         del config["device"]
         published = _published() if Settings(**config).matches_paper else {}
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise CFTError(f"{run} holds no finished run; give the --output-dir of `icl run`") from exc
+        raise CFTError(f"{run} holds no finished run; give the output folder of `icl run`") from exc
     try:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [_plot_curves(column, curves, published, summary, folder) for column in AXES]

@@ -48,7 +48,7 @@ def sole_writer(root: Path) -> Iterator[None]:
     except Timeout:  # an OSError itself
         raise CFTError(
             f"another `axolotl-cft study` is running in {root}; wait for it to end, or choose "
-            "another --output-dir"
+            "another output folder"
         ) from None
     except OSError as exc:
         raise CFTError(f"cannot write to {root}: {exc.strerror or exc}") from exc

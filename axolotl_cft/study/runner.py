@@ -176,7 +176,7 @@ class Runner:
         if state.status == "done" or checkpoints(folder / "train"):
             raise CFTError(
                 f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
-                "data; delete this folder to run it again, or choose another --output-dir"
+                "data; delete this folder to run it again, or choose another output folder"
             )
 
     def _check_targets(self) -> None:
