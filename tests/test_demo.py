@@ -1,7 +1,10 @@
 """`axolotl-cft demo`, from nothing to the report."""
 
 import json
+import os
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ from click.testing import CliRunner
 
 from axolotl_cft.cli import main
 from axolotl_cft.demo import steps as demo
-from axolotl_cft.errors import CFTError
+from axolotl_cft.study.plan import expand
+from axolotl_cft.study.spec import read_study
 
 
 def test_corpus_is_what_the_demo_says():
@@ -52,14 +56,37 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "precious"]
 
 
-def test_a_failure_shows_the_end_of_its_log(tmp_path):
+@pytest.mark.slow
+def test_a_failure_shows_the_end_of_its_log(tmp_path, monkeypatch):
     program = "print('\\n'.join(f'line {n}' for n in range(50))); raise SystemExit('the reason')"
-    with pytest.raises(CFTError, match="ended with status 1") as failure:
-        demo._run(["-c", program], tmp_path / "logs" / "train.log")
-    shown = str(failure.value)
-    assert shown.endswith("the reason")
-    assert "line 49" in shown and "line 10\n" not in shown
-    assert str(tmp_path / "logs" / "train.log") in shown
+    failing = shlex.join([sys.executable, "-c", program, "{config}"])
+    monkeypatch.setitem(demo.LAUNCH, "prepare", failing)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "exited with status 1: the reason" in result.output
+    assert "| line 49" in result.output and "| line 10\n" not in result.output
+    assert "cft-demo/cpt/seed42/prepare.log" in result.output
+
+
+def test_the_study_is_of_both_arms_and_reads_the_demos_own_items(tmp_path):
+    demo._write_config(tmp_path, "cft")
+    demo._write_study(tmp_path)
+    path = tmp_path / demo.STUDY
+    plan = expand(read_study(path), path, tmp_path)
+    configs = {step.run.arm: step.config for step in plan.steps if step.kind == "train"}
+    assert {arm: config["cft"]["prompts"] for arm, config in configs.items()} == demo.ARMS
+    [*_, evaluation] = plan.steps
+    assert f'{{"cft_data_dir": "{tmp_path}/benchmarks"}}' in evaluation.command
+
+
+def test_the_environment_is_as_before_after_the_demo(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    before = dict(os.environ)
+    with demo.by_itself():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "" and os.environ["HF_HUB_OFFLINE"] == "1"
+    assert dict(os.environ) == before
 
 
 @pytest.mark.slow
@@ -68,7 +95,7 @@ def test_demo_trains_evaluates_and_reports(tmp_path):
     result = CliRunner().invoke(main, ["demo", "--output-dir", str(folder)])
     assert result.exit_code == 0, result.output
 
-    cpt, cft = (demo.read_arm(folder / arm) for arm in demo.ARMS)
+    cpt, cft = (demo.read_arm(folder, arm) for arm in demo.ARMS)
     assert cpt.loss_before == pytest.approx(cft.loss_before)  # one model, no prompts
     for arm in (cpt, cft):
         assert arm.loss_after < arm.loss_before - 0.3

@@ -84,16 +84,17 @@ def test_lines_begin_with_the_time_of_day(elsewhere, clock, utc):
 
 
 def test_a_new_label_has_its_line_at_once(elsewhere, clock):
-    with progress("Study", 2, "steps", console=elsewhere, clock=clock) as work:
-        for name in ("prepare", "train"):
+    with progress("Study", 3, "steps", even=False, console=elsewhere, clock=clock) as work:
+        for name in ("prepare", "train", "evaluate"):
             clock.now += 5
             work.update(label=name)
             work.update(advance=1, label=name, note="looking well")
     assert [text for _, text in lines_of(elsewhere)] == [
-        "Study: 0 of 2 steps",
-        "prepare: 0 of 2 steps, 0:00:05 so far",
-        "train: 1 of 2 steps, 0:00:10 so far, looking well",
-        "train: 2 of 2 steps, ended after 0:00:10, looking well",
+        "Study: 0 of 3 steps",
+        "prepare: 0 of 3 steps, 0:00:05 so far",
+        "train: 1 of 3 steps, 0:00:10 so far, looking well",
+        "evaluate: 2 of 3 steps, 0:00:15 so far, looking well",  # no guess: steps differ in length
+        "evaluate: 3 of 3 steps, ended after 0:00:15, looking well",
     ]
 
 

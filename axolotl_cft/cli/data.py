@@ -48,7 +48,7 @@ def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
 
     chosen = set(task_benchmarks(tasks).values())
     total = sum(len(catalogue().BENCHMARKS[benchmark].splits) for benchmark in chosen)
-    with progress("Fetching", total, "splits") as work:
+    with progress("Fetching", total, "splits", even=False) as work:
 
         def on_split(benchmark: str, split: str, state: str) -> None:
             if state == "loading":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.errors import CFTError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -28,7 +30,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("cft-demo"),
     show_default=True,
-    help="Gets model, corpus, configs, both arms, logs and the report.",
+    help="Gets model, corpus, configs, and the study of both arms with logs and report.",
 )
 @click.option(
     "--prepare-only",
@@ -40,13 +42,14 @@ Examples:
 def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
     """See CFT and CPT train on a tiny model, on this machine, in minutes.
 
-    Makes a two-layer Llama and a small corpus, shows a training row, trains both arms with
-    Axolotl, compares their ledgers and their losses on held-out documents, evaluates both with
-    lm-eval and writes the report. No network, no GPU. The model is random and tiny: the demo
-    shows how things work, not that CFT helps. A second run starts anew.
+    Makes a two-layer Llama and a small corpus, shows a training row, and carries out a study: both
+    arms are trained with Axolotl and evaluated with lm-eval. Compares their ledgers and their
+    losses on held-out documents, and writes the report. No network, no GPU. The model is random
+    and tiny: the demo shows how things work, not that CFT helps. A second run starts anew.
     """
     from rich.console import Console
 
+    from axolotl_cft.cli.report import report
     from axolotl_cft.demo import steps
     from axolotl_cft.preview.rows import quiet_imports
 
@@ -65,27 +68,43 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
         )
         return
     _show_row(configs["cft"], console)
-    results = {}
-    for arm, config in configs.items():
-        log = output_dir / "logs" / f"train-{arm}.log"
-        with _step(console, f"Training {arm.upper()} (log: {log})"):
-            steps.train(config, log)
-        results[arm] = steps.read_arm(output_dir / arm)
-    console.print(_table(results))
+    _study(output_dir, console)
+    console.print(_table({arm: steps.read_arm(output_dir, arm) for arm in steps.ARMS}))
     console.print(_WHAT_THE_TABLE_SAYS)
-    _evaluate(ctx, output_dir, console)
+    ctx.invoke(report, sources=(str(output_dir),))
     console.print(_WITH_YOUR_DATA)
+
+
+def _study(folder: Path, console: "Console") -> None:
+    """Carry out the demo's study, as `axolotl-cft study` would."""
+    from axolotl_cft.cli.study import run_steps
+    from axolotl_cft.demo import steps
+    from axolotl_cft.study.processes import Stopped
+    from axolotl_cft.study.running import check_study
+    from axolotl_cft.study.spec import read_study
+
+    study_file = folder / steps.STUDY
+    try:
+        with steps.by_itself():
+            with _step(console, f"Checking the study {study_file}"):
+                checked = check_study(read_study(study_file), study_file, folder)
+            failures = run_steps(checked)
+    except Stopped as exc:
+        raise SystemExit(128 + exc.signum) from exc
+    if failures:
+        raise CFTError(f"some runs of the demo failed\n{failures}")
 
 
 @contextmanager
 def _step(console: "Console", what: str) -> Iterator[None]:
     """A spinner while the body runs, and a line with its wall time after."""
-    from axolotl_cft.cli.progress import progress
+    from axolotl_cft.cli.progress import is_quiet, progress
 
     begin = perf_counter()
     with progress(what):
         yield
-    console.print(f"[green]✓[/green] {what}: {perf_counter() - begin:.0f} s", soft_wrap=True)
+    if not is_quiet():
+        console.print(f"[green]✓[/green] {what}: {perf_counter() - begin:.0f} s", soft_wrap=True)
 
 
 def _show_row(config: Path, console: "Console") -> None:
@@ -131,21 +150,6 @@ def _table(results: "dict[str, ArmResult]") -> "Table":
         else "The digests differ: the arms did not train the same tokens."
     )
     return table
-
-
-def _evaluate(ctx: click.Context, output_dir: Path, console: "Console") -> None:
-    """Evaluate both arms, and write the report with its own command."""
-    from axolotl_cft.cli.report import report
-    from axolotl_cft.demo import steps
-
-    folders = {}
-    for arm in steps.ARMS:
-        folders[arm] = output_dir / "eval" / arm
-        log = output_dir / "logs" / f"eval-{arm}.log"
-        with _step(console, f"Evaluating {arm.upper()} with lm-eval (log: {log})"):
-            steps.evaluate(output_dir / arm, folders[arm], log)
-    sources = tuple(f"{arm}={folder}" for arm, folder in folders.items())
-    ctx.invoke(report, sources=sources, baseline="cpt", output_dir=output_dir / "report")
 
 
 _WHAT_THE_TABLE_SAYS = (

@@ -77,6 +77,7 @@ def progress(
     unit: str = "",
     *,
     done: int = 0,
+    even: bool = True,
     console: Console | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Work]:
@@ -87,6 +88,7 @@ def progress(
         total: how much of it there is, in `unit`; None where nobody knows.
         unit: what is counted; nothing is counted without one.
         done: how much was done before.
+        even: whether all of it takes equally long, so that there is a rate and a time left.
         console: where to show it; stderr if not given.
         clock: seconds since the epoch.
 
@@ -107,7 +109,7 @@ def progress(
         transient=total is None,
         disable=not drawn,
     )
-    task = bars.add_task(label, total=total, completed=done, unit=unit, note="")
+    task = bars.add_task(label, total=total, completed=done, unit=unit, even=even, note="")
     with bars if drawn else nullcontext():
         work = Work(bars, bars.tasks[task], lines=not drawn and not quiet)
         work.update()
@@ -137,12 +139,13 @@ def _facts(task: Task, ended: bool = False) -> str:
     if task.total and task.total >= 100:
         facts.append(f"{task.percentage:.0f}%")
     speed = task.speed or 0.0
-    if unit and speed >= 0.1 and not ended:
+    guess = task.fields["even"] and not ended
+    if unit and speed >= 0.1 and guess:
         facts.append(f"{speed:,.{0 if speed >= 10 else 1}f} {unit}/s")
     taken = timedelta(seconds=round(task.elapsed or 0.0))
     if ended:
         facts.append(f"ended after {taken}")
-    elif task.time_remaining:
+    elif task.time_remaining and guess:
         facts.append(f"{timedelta(seconds=task.time_remaining)} left")
     elif taken:
         facts.append(f"{taken} so far")

@@ -12,7 +12,7 @@ from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
     from axolotl_cft.study.plan import Step
-    from axolotl_cft.study.runner import Runner
+    from axolotl_cft.study.running import CheckedStudy
 
 
 @click.command(
@@ -44,34 +44,37 @@ def study(
     what was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
-    from axolotl_cft.study.checks import check_plan
-    from axolotl_cft.study.plan import expand
-    from axolotl_cft.study.processes import child_environment
-    from axolotl_cft.study.runner import Runner
+    from axolotl_cft.study.processes import Stopped
+    from axolotl_cft.study.running import check_study
     from axolotl_cft.study.spec import read_study
 
     spec = read_study(study_file)
     root = (output_dir or Path(spec.name)).resolve()
-    plan = expand(spec, study_file, root)
-    steps = plan.only(_chosen(only, list(spec.arms)))
+    arms = _chosen(only, list(spec.arms))
     with progress("Checking configs and tasks"):
-        check_plan(spec, plan, steps, child_environment(root)["PATH"])
+        checked = check_study(spec, study_file, root, arms)
     if dry_run:
-        for step in steps:
+        for step in checked.steps:
             click.echo(f"# {step.name}\n{shlex.join(step.command)}")
         return
-    with progress("Study", len(steps), "steps") as work:
-        allow_targets = "targets" in spec.allow_different
-        runner = Runner(plan, steps, spec.tasks, allow_targets, Display(work))
-        _carry_out(runner, root)
+    try:
+        failures = run_steps(checked)
+    except Stopped as exc:
+        click.echo("stopped; the same command carries on where it stopped", err=True)
+        raise SystemExit(128 + exc.signum) from exc
     if report:
         _report(root)
-    if runner.failures:
-        failed = (f"{run.folder}: {error}" for run, error in runner.failures.items())
+    if failures:
         raise CFTError(
-            "some runs failed; fix the cause and run the same command again\n  "
-            + "\n  ".join(failed)
+            f"some runs failed; fix the cause and run the same command again\n{failures}"
         )
+
+
+def run_steps(checked: "CheckedStudy") -> str:
+    """Carry a study out and show how far it is; returns a line for each run that failed."""
+    with progress("Study", len(checked.steps), "steps", even=False) as work:
+        failures = checked.run(Display(work))
+    return "\n".join(f"  {run.folder}: {error}" for run, error in failures.items())
 
 
 def _chosen(only: str | None, arms: list[str]) -> set[str]:
@@ -81,18 +84,6 @@ def _chosen(only: str | None, arms: list[str]) -> set[str]:
     for name in sorted(chosen - set(arms)) or ([] if chosen else [only]):
         raise CFTError(f"--only: there is no arm {name!r}; there are: {', '.join(arms)}")
     return chosen
-
-
-def _carry_out(runner: "Runner", root: Path) -> None:
-    """Run all steps as the sole writer; a signal ends the command after its child has ended."""
-    from axolotl_cft.study.processes import Stopped, sole_writer, stop_signals
-
-    try:
-        with sole_writer(root), stop_signals():
-            runner.run()
-    except Stopped as exc:
-        click.echo("stopped; the same command carries on where it stopped", err=True)
-        raise SystemExit(128 + exc.signum) from exc
 
 
 def _report(root: Path) -> None:

@@ -1,15 +1,16 @@
-"""The demo: CPT and CFT of one small corpus with a tiny model, trained and evaluated right here.
+"""The demo's makings: a model, a corpus, test items, two configs, and the study of both.
 
-Both arms' configs derive from `example_configs/demo.yml`, and everything runs as a user would run
-it, in processes of its own: `accelerate launch -m axolotl.cli.train`, then `lm_eval`.
+Both arms' configs derive from `example_configs/demo.yml`. The study trains and evaluates them as a
+user would, with `accelerate launch -m axolotl.cli.train` and `lm_eval` in processes of their own.
 """
 
 import json
 import os
+import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from axolotl_cft.records import LedgerRecord, TrainingLedger
 ARMS = {"cpt": "none", "cft": "paper"}
 """Arm -> its `cft.prompts`; nothing else differs."""
 
-TASKS = "cft_medical,cft_financial_mc"
-
 DATA = Path(__file__).parent / "data"
+
+STUDY = "study.yml"
 
 MARKER = ".axolotl-cft-demo"
 """Lies in a demo's folder, so that a later demo may clear it, and no other folder is cleared."""
+
+_MADE = ("model", "benchmarks", "prepared", *ARMS, "report", "study.json", "executions.jsonl")
 
 _WRITTEN_FOR = "./cft-demo"
 """The folder that `example_configs/demo.yml` names."""
@@ -40,15 +43,19 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "CUDA_VISIBLE_DEVICES": "",  # the same demo with a GPU and without
-    "CFT_DATA_DIR": str(DATA / "benchmarks"),
+    "AXOLOTL_DATASET_NUM_PROC": "0",  # none beside its own: each would import the host for 82 rows
 }
+
+_PYTHON = shlex.quote(sys.executable)
 
 # `--cpu` also makes accelerate ignore the default config a user may have; the other options answer
 # the questions it would warn about (accelerate/commands/launch.py::_validate_launch_command).
-_TRAIN = [
-    *("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"),
-    *("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "axolotl.cli.train"),
-]
+LAUNCH = {
+    "prepare": f"{_PYTHON} -m axolotl.cli.preprocess {{config}}",
+    "train": f"{_PYTHON} -m accelerate.commands.launch --cpu --num_processes 1 --num_machines 1 "
+    "--mixed_precision no --dynamo_backend no -m axolotl.cli.train {config}",
+    "evaluate": f"{_PYTHON} -m lm_eval",
+}
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,10 @@ class ArmResult:
 
 
 def prepare(folder: Path) -> dict[str, Path]:
-    """Make corpus, test items, tokenizer, model and configs; what an earlier demo left goes.
+    """Make corpus, test items, tokenizer, model, configs and study; what an earlier demo left goes.
 
     Returns:
-        Arm -> its config.
+        Arm -> its config, which can be trained by itself.
 
     Raises:
         CFTError: `folder` holds something else.
@@ -89,7 +96,9 @@ def prepare(folder: Path) -> dict[str, Path]:
     shutil.copytree(DATA / "benchmarks", folder / "benchmarks")
     texts = [json.loads(line)["text"] for line in corpus.splitlines()]
     build_model(folder / "model", build_tokenizer(texts))
-    return {arm: _write_config(folder, arm) for arm in ARMS}
+    configs = {arm: _write_config(folder, arm) for arm in ARMS}
+    _write_study(folder)
+    return configs
 
 
 def _clear(folder: Path) -> None:
@@ -99,8 +108,9 @@ def _clear(folder: Path) -> None:
         raise CFTError(f"--output-dir {folder} is a file; name a folder")
     if any(folder.iterdir()) and not (folder / MARKER).exists():
         raise CFTError(f"--output-dir {folder} holds other files; name a new or empty folder")
-    for name in ("model", "benchmarks", "prepared", *ARMS, "eval", "report", "logs"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in (folder / name for name in _MADE):
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
 
 
 def base_config() -> dict[str, Any]:
@@ -123,6 +133,25 @@ def _write_config(folder: Path, arm: str) -> Path:
     return path
 
 
+def _write_study(folder: Path) -> None:
+    content = {
+        "name": "demo",
+        "base": "cft.yml",
+        "arms": {arm: {"cft.prompts": prompts} for arm, prompts in ARMS.items()},
+        "tasks": ["cft_medical", "cft_financial_mc"],
+        "lm_eval": {
+            "model_args": {"dtype": "float32"},
+            "include_path": str(task_folder()),
+            "device": "cpu",
+            "batch_size": 16,
+            "metadata": {"cft_data_dir": str(folder.resolve() / "benchmarks")},
+        },
+        "launch": LAUNCH,
+    }
+    heading = "# The demo's two arms, for `axolotl-cft study`; docs/study.md explains every key.\n"
+    write_atomic(folder / STUDY, heading + yaml.safe_dump(content, sort_keys=False))
+
+
 def _moved(value: Any, folder: Path) -> Any:
     """`value` with the paths in it moved to `folder`."""
     if isinstance(value, dict):
@@ -134,66 +163,32 @@ def _moved(value: Any, folder: Path) -> Any:
     return value
 
 
-def train(config: Path, log: Path) -> None:
-    """Train with the host's own command, on the CPU.
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """Neither network nor GPU for the processes started in the body, and one thread each.
 
-    Raises:
-        CFTError: the command failed; shows the end of its log.
+    More threads only wait for each other when the model is this small.
     """
-    _run([*_TRAIN, str(config)], log)
+    before = dict(os.environ)
+    os.environ.update({"OMP_NUM_THREADS": "1"} | before | _ENVIRONMENT)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def evaluate(model: Path, output: Path, log: Path) -> None:
-    """Evaluate a model on the embedded items with the harness's own command.
-
-    Raises:
-        CFTError: the command failed; shows the end of its log.
-    """
-    options = {
-        "--model": "hf",
-        "--model_args": f"pretrained={model},dtype=float32",
-        "--tasks": TASKS,
-        "--include_path": str(task_folder()),
-        "--device": "cpu",
-        "--batch_size": "16",
-        "--output_path": str(output),
-    }
-    _run(
-        ["-m", "lm_eval", *(part for pair in options.items() for part in pair), "--log_samples"],
-        log,
-    )
-
-
-def _run(arguments: Sequence[str], log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            # More threads than one only wait for each other when the model is this small.
-            env={"OMP_NUM_THREADS": "1"} | os.environ | _ENVIRONMENT,
-            check=False,
-        )
-    if done.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        command = " ".join(["python", *arguments])
-        raise CFTError(
-            f"`{command}` ended with status {done.returncode}; the end of {log}:\n"
-            + "\n".join(lines[-20:])
-        )
-
-
-def read_arm(output: Path) -> ArmResult:
-    """Losses and ledger from an arm's output directory.
+def read_arm(folder: Path, arm: str) -> ArmResult:
+    """Losses and ledger of an arm, from the demo's folder.
 
     Raises:
         CFTError: the run left no evaluation.
     """
-    history = latest_state(output).history
-    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
-    ledger = TrainingLedger.read(output / LEDGER_FILE)
-    if len(losses) < 2 or ledger.test is None:
-        raise CFTError(f"{output} holds no validation losses; see its debug.log")
+    [train] = folder.glob(f"{arm}/seed*/train")
+    losses = [entry["eval_loss"] for entry in latest_state(train).history if "eval_loss" in entry]
+    if len(losses) < 2:
+        raise CFTError(f"{train} holds no validation losses; see its debug.log")
+    ledger = TrainingLedger.read(train / LEDGER_FILE)
+    if ledger.test is None:
+        raise CFTError(f"{train} holds no ledger of the held-out documents; run the demo again")
     return ArmResult(losses[0], losses[-1], ledger.train, ledger.test)
