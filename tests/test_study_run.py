@@ -1,7 +1,13 @@
-"""A whole study on the tiny model with the real commands, killed twice on its way."""
+"""Whole studies on the tiny model: killed, failing, finished, and repeated.
+
+One arm goes through the host's and the harness's own programs. All else is proven with stand-ins
+(`fake_host.py`), which leave what those programs left for that arm, as a test here makes sure.
+"""
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,12 +18,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fake_host
 import pytest
 import yaml
+from click.testing import CliRunner
 from conftest import make_documents, write_jsonl
-from host import host_config
+from host import fit, host_config, prepare
 
+from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.output_dir import printed_runtime
+from axolotl_cft.study import checks
 from axolotl_cft.study.plan import expand
 from axolotl_cft.study.processes import sole_writer
 from axolotl_cft.study.runner import Runner
@@ -35,12 +46,29 @@ doc_to_target: "{{label}}"
 metric_list: [{metric: acc}]
 """
 
+# The host's own commands, started without a launcher: a start costs most of the time.
+REAL = {
+    "prepare": "python -m axolotl.cli.preprocess {config}",
+    "train": "python -m axolotl.cli.train {config}",
+    "merge": "python -m axolotl.cli.merge_lora {config}",
+    "evaluate": "lm_eval",
+}
+_FAKE = f"python {shlex.quote(fake_host.__file__)}"
+FAKE = {
+    "prepare": f"{_FAKE} preprocess {{config}}",
+    "train": f"{_FAKE} train {{config}}",
+    "merge": f"{_FAKE} merge_lora {{config}}",
+    "evaluate": f"{_FAKE} lm_eval",
+}
+LORA = {
+    **{"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True},
+    # Triton kernels, which the host switches on by itself, need a GPU
+    **{"lora_mlp_kernel": False, "lora_qkv_kernel": False, "lora_o_kernel": False},
+}
 
-def write_study(folder: Path, model: Path) -> Path:
-    """Untouched, CPT and CFT (with LoRA), two seeds, two stages.
 
-    The commands are the host's own, started without a launcher: a start costs most of the time.
-    """
+def write_study(folder: Path, model: Path, launch: dict[str, str], **changes: Any) -> Path:
+    """Untouched, CPT and CFT (with LoRA), two seeds, two stages; `changes` replace blocks."""
     corpus = write_jsonl(folder / "corpus.jsonl", make_documents(24))
     items = write_jsonl(
         folder / "items.jsonl", [{"question": f"{i} is", "label": i % 2} for i in range(8)]
@@ -48,16 +76,11 @@ def write_study(folder: Path, model: Path) -> Path:
     (folder / "tasks").mkdir()
     (folder / "tasks/parity.yaml").write_text(TASK.replace("ITEMS", str(items)))
     base = host_config(folder, model, corpus, max_steps=16, save_strategy="steps", save_steps=4)
-    lora = {
-        **{"adapter": "lora", "lora_r": 4, "lora_alpha": 8, "lora_target_linear": True},
-        # Triton kernels, which the host switches on by itself, need a GPU
-        **{"lora_mlp_kernel": False, "lora_qkv_kernel": False, "lora_o_kernel": False},
-    }
     later = {"cft.prompts": "none", "max_steps": 2, "save_steps": 2}
     study = {
         "name": "killed",
         "base": base,
-        "arms": {"base": {"train": False}, "cpt": {"cft.prompts": "none"}, "cft": lora},
+        "arms": {"base": {"train": False}, "cpt": {"cft.prompts": "none"}, "cft": LORA},
         "seeds": [1, 2],
         "stages": {
             "pretrain": None,
@@ -67,26 +90,50 @@ def write_study(folder: Path, model: Path) -> Path:
         "baseline": "cpt",
         "tasks": ["study_parity"],
         "lm_eval": {"include_path": str(folder / "tasks"), "device": "cpu"},
-        "launch": {
-            "prepare": "python -m axolotl.cli.preprocess {config}",
-            "train": "python -m axolotl.cli.train {config}",
-            "merge": "python -m axolotl.cli.merge_lora {config}",
-        },
+        "launch": launch,
+        **changes,
     }
     path = folder / "study.yml"
     path.write_text(yaml.safe_dump(study, sort_keys=False))
     return path
 
 
-class Call:
-    """One call of `axolotl-cft study`, which can be killed."""
+def call(study: Path, root: Path) -> Any:
+    """A call of `axolotl-cft study` in this process, which has imported the host already."""
+    return CliRunner().invoke(main, ["study", str(study), "--output-dir", str(root)])
 
-    def __init__(self, study: Path, root: Path):
+
+COMMAND = [str(Path(sys.executable).with_name("axolotl-cft"))]
+UNCHECKED = [
+    *(sys.executable, "-c"),
+    "from axolotl_cft.study import checks\nchecks.check_plan = lambda *arguments: None\n"
+    "from axolotl_cft.cli import main\nmain()",
+]
+"""The same command without the checks of keys and tasks, which import host and harness."""
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in this process do without these checks as well: `test_study.py` is about them."""
+    monkeypatch.setattr(checks, "check_plan", lambda *arguments: None)
+
+
+class Call:
+    """One call of `axolotl-cft study`, which can be killed.
+
+    Args:
+        study: the study file.
+        root: the study's folder.
+        program: how the command is started.
+        mishaps: what is to go wrong with the stand-ins.
+    """
+
+    def __init__(self, study: Path, root: Path, program: list[str], **mishaps: str):
         self.root = root
-        program = Path(sys.executable).with_name("axolotl-cft")
-        command = [str(program), "study", str(study), "--output-dir", str(root)]
+        command = [*program, "study", str(study), "--output-dir", str(root)]
+        environment = {**os.environ, "FAKE_HOST": json.dumps(mishaps)}
         with (root.parent / "calls.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def kill_when(self, moment: Callable[[], bool]) -> int:
         """SIGKILL the call alone at some moment, stop its child; returns the child's pid."""
@@ -104,16 +151,23 @@ def journal(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (root / "executions.jsonl").read_text().splitlines()]
 
 
+def recorded(root: Path) -> dict[tuple[str, int | None, str | None], dict[str, Any]]:
+    """The runs of `study.json` by arm, seed and stage."""
+    runs = json.loads((root / "study.json").read_text())["runs"]
+    return {(run["arm"], run["seed"], run["stage"]): run for run in runs}
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("unchecked")
 def test_a_study_survives_being_killed_and_repeats_nothing(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    study, root = write_study(tmp_path, tiny_model), tmp_path / "out"
+    study, root = write_study(tmp_path, tiny_model, FAKE), tmp_path / "out"
 
     # Killed during the first training, once there is a checkpoint.
     training = root / "cpt/seed1/pretrain/train"
-    orphan = Call(study, root).kill_when((training / "checkpoint-4/trainer_state.json").exists)
+    first = Call(study, root, UNCHECKED, **{"cpt/seed1/pretrain train": "hang"})
+    orphan = first.kill_when((training / "checkpoint-4/trainer_state.json").exists)
     with pytest.raises(CFTError, match=f"kill {orphan}"), sole_writer(root):
         pass
     os.kill(orphan, signal.SIGKILL)
@@ -123,14 +177,16 @@ def test_a_study_survives_being_killed_and_repeats_nothing(
 
     # Killed during the evaluation of the first arm's last stage.
     log = root / "cpt/seed1/more/evaluate.log"
-    evaluator = Call(study, root).kill_when(lambda: log.exists() and log.stat().st_size > 0)
+    second = Call(study, root, UNCHECKED, **{"cpt/seed1/more evaluate": "hang"})
+    evaluator = second.kill_when(lambda: log.exists() and log.stat().st_size > 0)
     os.kill(evaluator, signal.SIGKILL)
     assert not half.exists()
     assert not (root / "cpt/seed1/more/eval").exists()
     resumed = (root / "cpt/seed1/pretrain/train.log").read_text()
     assert "Using auto-resume functionality to resume from checkpoint at" in resumed
 
-    assert Call(study, root).process.wait() == 0, (tmp_path / "calls.log").read_text()[-3000:]
+    third = call(study, root)
+    assert third.exit_code == 0, third.output
     check_executions(root)
     check_record(root)
     check_nothing_is_left_to_do(study, root)
@@ -217,6 +273,169 @@ def check_nothing_is_left_to_do(study: Path, root: Path) -> None:
     assert runner.failures == {}
     assert set(told.ends) == {"done before"}
     assert journal(root) == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_hosts_own_programs_are_resumed_merged_and_evaluated(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """One arm, one seed, LoRA, killed while it trains; the stand-ins leave the same behind."""
+    one = {"arms": {"cft": LORA}, "seeds": [1], "stages": {}, "evaluate": None, "baseline": "cft"}
+    real, root = tmp_path / "real", tmp_path / "real/out"
+    real.mkdir()
+    study = write_study(real, tiny_model, REAL, **one)
+    training = root / "cft/seed1/train"
+    checkpoint = training / "checkpoint-4/trainer_state.json"
+    os.kill(Call(study, root, COMMAND).kill_when(checkpoint.exists), signal.SIGKILL)
+    finished = call(study, root)
+    assert finished.exit_code == 0, finished.output
+
+    log = (root / "cft/seed1/train.log").read_text()
+    assert "Using auto-resume functionality to resume from checkpoint at" in log
+    started = Counter(e["step"] for e in journal(root) if e["event"] == "started")
+    steps = ("prepare", "train", "merge", "evaluate")
+    assert started == {f"cft/seed1 {step}": 1 + (step == "train") for step in steps}
+    run = recorded(root)["cft", 1, None]
+    assert (run["status"], run["world_size"]) == ("done", 1)
+    assert run["train_seconds"] > 0
+    assert list((root / run["eval_dir"]).rglob("samples_study_parity_*.jsonl"))
+    ledger = json.loads((training / "cft_ledger.json").read_text())
+    prepared = json.loads((root / "cft/seed1/prepare.json").read_text())
+    assert ledger["train"]["targets_digest"] == prepared["targets_digest"]
+    check_nothing_is_left_to_do(study, root)
+
+    fake = tmp_path / "fake"
+    fake.mkdir()
+    stood_in = call(write_study(fake, tiny_model, FAKE, **one), fake / "out")
+    assert stood_in.exit_code == 0, stood_in.output
+    assert names(fake / "out") == names(root)
+    check_contents(fake / "out", root)
+
+
+def test_the_stand_in_trains_a_whole_model_as_the_host_does(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(12))
+    for program in ("real", "fake"):
+        config = host_config(tmp_path / program, tiny_model, corpus, max_steps=2)
+        config |= {"save_strategy": "steps", "save_steps": 1}
+        config["test_datasets"] = [dict(config["datasets"][0])]
+        config["cft"]["holdout"] = 0.3
+        if program == "real":
+            prepare(config, preprocess=True)
+            fit(config)
+        else:
+            fake_host.prepare(config)
+            fake_host.train(config, None)
+    assert names(tmp_path / "fake") | {"config.yml"} == names(tmp_path / "real")
+    check_contents(tmp_path / "fake", tmp_path / "real")
+
+
+def names(root: Path) -> set[str]:
+    """All files below a folder; hashes and times, which differ from run to run, made equal."""
+
+    def plain(path: Path) -> str:
+        name = str(path.relative_to(root))
+        name = name.replace(re.sub("[/]", "__", str(root)), "ROOT")
+        name = re.sub(r"\b[0-9a-f]{32}\b", "HASH", name)
+        return re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+", "TIME", name)
+
+    return {plain(path) for path in root.rglob("*") if path.is_file()}
+
+
+def check_contents(fake: Path, real: Path) -> None:
+    """Whatever the stand-ins write as JSON, the real programs write under the same keys."""
+
+    def files(root: Path, pattern: str) -> list[Path]:
+        return sorted(path for path in root.rglob(pattern) if path.stat().st_size)
+
+    for pattern in ("trainer_state.json", "*cft_ledger.json", "results_*.json", "samples_*.jsonl"):
+        for ours, theirs in zip(files(fake, pattern), files(real, pattern), strict=True):
+            check_shape(first_object(ours), first_object(theirs), ours.name)
+    for ours, theirs in zip(files(fake, "debug.log"), files(real, "debug.log"), strict=True):
+        assert printed_runtime(ours.parent) and printed_runtime(theirs.parent)
+
+
+def first_object(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text.splitlines()[0] if path.suffix == ".jsonl" else text)
+
+
+def check_shape(ours: Any, theirs: Any, place: str) -> None:
+    """`ours` is made as `theirs` is, though it may lack some of its keys."""
+    assert isinstance(ours, type(theirs)), f"{place}: {ours!r} is made unlike {theirs!r}"
+    if isinstance(ours, dict) and not place.endswith("prompt_counts"):  # whose keys are data
+        assert ours.keys() <= theirs.keys(), f"{place}: {ours.keys() - theirs.keys()}"
+        for key, value in ours.items():
+            check_shape(value, theirs[key], f"{place}, {key}")
+    if isinstance(ours, list) and ours:
+        check_shape(ours[0], theirs[0], f"{place}, 0")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_what_goes_wrong_in_one_run_is_recorded_and_mended_by_the_next_call(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, root = write_study(tmp_path, tiny_model, FAKE), tmp_path / "out"
+    mishaps = {
+        "base evaluate": "nan",
+        "cpt/seed1/pretrain train": "nan",
+        "cpt/seed2/more train": "end early",
+        "cft/seed1/pretrain merge": "end early",
+        "cft/seed2/more evaluate": "fail",
+    }
+    monkeypatch.setenv("FAKE_HOST", json.dumps(mishaps))
+    first = call(study, root)
+    assert first.exit_code == 1
+    errors = {run: record["error"] for run, record in recorded(root).items() if record["error"]}
+    assert errors.keys() == {
+        ("base", None, None),
+        ("cpt", 1, "pretrain"),
+        ("cpt", 1, "more"),
+        ("cpt", 2, "more"),
+        ("cft", 1, "pretrain"),
+        ("cft", 1, "more"),
+        ("cft", 2, "more"),
+    }
+    assert "log-likelihood is NaN" in errors["base", None, None]
+    assert "loss is nan at step 9" in errors["cpt", 1, "pretrain"]
+    assert "not run, because cpt/seed1/pretrain train failed" in errors["cpt", 1, "more"]
+    assert "before its last step, though with exit status 0" in errors["cpt", 2, "more"]
+    assert "is not whole" in errors["cft", 1, "pretrain"]
+    assert "not run, because cft/seed1/pretrain merge failed" in errors["cft", 1, "more"]
+    assert "evaluate: exited with status 3" in errors["cft", 2, "more"]
+    assert "no report" in first.output
+
+    shutil.rmtree(root / "cpt/seed1/pretrain/train")  # its checkpoints hold lost weights
+    monkeypatch.delenv("FAKE_HOST")
+    second = call(study, root)
+    assert second.exit_code == 0, second.output
+    assert {record["status"] for record in recorded(root).values()} == {"done"}
+    ended = Counter(e["step"] for e in journal(root) if e["event"] == "ended" and e["exit"] == 0)
+    again = {step for step, times in ended.items() if times == 2}
+    assert again == mishaps.keys() - {"cft/seed2/more evaluate"}  # the rest was not repeated
+    assert (root / "report/report.md").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_arms_that_train_on_different_texts_are_refused_before_any_training(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    other = write_jsonl(tmp_path / "other.jsonl", make_documents(23))
+    arms = {"cpt": {"cft.prompts": "none"}, "cft": {"datasets.0.path": str(other)}}
+    study = write_study(tmp_path, tiny_model, FAKE, arms=arms)
+    refused = call(study, tmp_path / "out")
+    assert refused.exit_code == 1
+    assert "arms cpt and cft do not train on the same tokens" in " ".join(refused.output.split())
+    steps = {e["step"] for e in journal(tmp_path / "out")}
+    assert steps == {f"{arm}/seed1/pretrain prepare" for arm in arms}
+    content = yaml.safe_load(study.read_text())
+    study.write_text(yaml.safe_dump({**content, "allow_different": ["targets"]}, sort_keys=False))
+    allowed = call(study, tmp_path / "out")
+    assert allowed.exit_code == 0, allowed.output
 
 
 @pytest.mark.slow
