@@ -86,7 +86,7 @@ def changed_keys(before: dict, after: dict) -> set[str]:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_trains_two_steps(path, tiny_model, tmp_path):
+def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     from axolotl.cli.config import load_cfg
     from axolotl.common.datasets import load_datasets
     from axolotl.integrations.base import PluginManager
@@ -98,6 +98,7 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path):
     config_file = tmp_path / path.name
     config_file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
+    monkeypatch.setenv("AXOLOTL_DATASET_NUM_PROC", "1")  # another process would import the host
     PluginManager.get_instance().plugins.clear()  # a singleton: the last recipe's are still there
     cfg = load_cfg(str(config_file))
     _, _, trainer = train(cfg, load_datasets(cfg=cfg))

@@ -209,7 +209,7 @@ def test_two_ranks_share_one_preparation(config, tmp_path):
     environment = {
         **os.environ,
         "ACCELERATE_USE_CPU": "true",
-        "PYTHONPATH": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
     }
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

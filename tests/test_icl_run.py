@@ -24,8 +24,8 @@ CHANGES = {
     "positions": 12,
     "batch_size": 8,
     "curriculum_start": 2,
-    "pretrain_steps": 100,
-    "finetune_steps": 100,
+    "pretrain_steps": 40,
+    "finetune_steps": 40,
     "warmup_steps": 10,
     "eval_every": 10,
     "eval_sequences": 16,
@@ -35,9 +35,9 @@ CHANGES = {
 METHODS = ["cft", "cpt", "neg_cft", "wrong_cft"]
 
 
-def arguments(folder: Path, **changes: object) -> list[str]:
-    words = ["icl", "run", "--preset", "quick", "--output-dir", str(folder), "--workers", "2"]
-    words += ["--device", "cpu"]
+def arguments(folder: Path, workers: int = 2, **changes: object) -> list[str]:
+    words = ["icl", "run", "--preset", "quick", "--output-dir", str(folder), "--device", "cpu"]
+    words += ["--workers", str(workers)]
     for name, value in {**CHANGES, **changes}.items():
         words += ["--set", f"{name}={value}"]
     return words
@@ -66,7 +66,7 @@ def test_curves_and_summary(finished: Path) -> None:
         for task in ("polynomial", "multiple_linear")
         for method in METHODS
         for seed in "01"
-        for step in range(0, 101, 10)
+        for step in range(0, 41, 10)
     }
     assert found == expected
     assert len(rows) == len(expected)
@@ -79,7 +79,7 @@ def test_curves_and_summary(finished: Path) -> None:
     ]
     numbers = summary["tasks"]["polynomial"]["methods"]["cft"]
     assert numbers["final_excess_loss"]["per_seed"]["1"] == pytest.approx(arm[-1], rel=1e-5)
-    trapezoids = (sum(arm) - arm[0] / 2 - arm[-1] / 2) / 10
+    trapezoids = (sum(arm) - arm[0] / 2 - arm[-1] / 2) / 4
     assert numbers["auc_excess_loss"]["per_seed"]["1"] == pytest.approx(trapezoids, rel=1e-4)
     both = list(numbers["final_excess_loss"]["per_seed"].values())
     assert numbers["final_excess_loss"]["median"] == pytest.approx(sum(both) / 2)
@@ -105,9 +105,9 @@ def test_figures_and_plot(finished: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_another_config_is_refused(finished: Path) -> None:
     before = (finished / "curves.csv").read_bytes()
-    result = invoke(*arguments(finished, finetune_steps=120))
+    result = invoke(*arguments(finished, finetune_steps=60))
     assert result.exit_code == 1
-    assert "holds a run with finetune_steps 100, not 120: ask for the same" in result.output
+    assert "holds a run with finetune_steps 40, not 60: ask for the same" in result.output
     assert (finished / "curves.csv").read_bytes() == before
 
 
@@ -130,7 +130,7 @@ def test_killed_and_resumed_gives_the_same_files(finished: Path, tmp_path: Path)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
     assert not (folder / "curves.csv").exists()
-    result = invoke(*arguments(folder))
+    result = invoke(*arguments(folder, workers=1))
     assert result.exit_code == 0, result.output
     for name in ("curves.csv", "summary.json", "config.json"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
@@ -138,7 +138,8 @@ def test_killed_and_resumed_gives_the_same_files(finished: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_diverging_arm_ends_the_run_in_one_sentence(tmp_path: Path) -> None:
-    result = invoke(*arguments(tmp_path, finetune_learning_rate=1e38, clip_norm=0, seeds=0))
+    changes = {"finetune_learning_rate": 1e38, "clip_norm": 0, "seeds": 0}
+    result = invoke(*arguments(tmp_path, workers=1, **changes))
     assert result.exit_code == 1
     assert "lower finetune_learning_rate (the last good checkpoint is kept)" in result.output
     assert "Traceback" not in result.output

@@ -277,10 +277,14 @@ def check_nothing_is_left_to_do(study: Path, root: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("unchecked")
 def test_the_hosts_own_programs_are_resumed_merged_and_evaluated(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    """One arm, one seed, LoRA, killed while it trains; the stand-ins leave the same behind."""
+    """One arm, one seed, LoRA, killed while it trains; the stand-ins leave the same behind.
+
+    The first call, which is killed, is the command as users have it.
+    """
     one = {"arms": {"cft": LORA}, "seeds": [1], "stages": {}, "evaluate": None, "baseline": "cft"}
     real, root = tmp_path / "real", tmp_path / "real/out"
     real.mkdir()
