@@ -35,7 +35,7 @@ from transformers import GPT2Config, GPT2Model
 from axolotl_cft.icl.model import measure
 from axolotl_cft.icl.presets import METHODS, PRESETS, Settings
 from axolotl_cft.icl.tasks import generator, sample
-from axolotl_cft.icl.training import Job, Run
+from axolotl_cft.icl.training import Trial, TrialState
 
 TASK = "polynomial"
 
@@ -150,8 +150,8 @@ def step_flops(s: Settings, tokens: int) -> float:
 def ours(s: Settings, method: str, device: torch.device, steps: int) -> tuple[float, float]:
     """Seconds per training step and per measurement."""
     with tempfile.TemporaryDirectory() as folder:
-        Run(Job(0), s, Path(folder), device).save()
-        run = Run(Job(0, TASK, method), s, Path(folder), device)
+        TrialState(Trial(0), s, Path(folder), device).save()
+        run = TrialState(Trial(0, TASK, method), s, Path(folder), device)
     batch = sample(TASK, s.eval_sequences, s.points, s.dims, generator(device, "benchmark"))
     return (
         seconds(run.update, steps, device),

@@ -32,7 +32,7 @@ from loopback_llm import (
 
 from axolotl_cft.cli import main
 from axolotl_cft.corpus.readers import Field, open_corpus
-from axolotl_cft.corpus.rows import Corpus
+from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.client import Client
 from axolotl_cft.generation.generate import estimate, generate

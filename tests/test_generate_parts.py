@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.checks import Reply, judge_prompt, judge_text, strip_wrapping
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
 from axolotl_cft.generation.sentences import count_sentences, cut_at_sentence, sentence_ends
+from axolotl_cft.generation.verdicts import Reply, judge_prompt, judge_text, strip_wrapping
 from axolotl_cft.generation.workers import _Commits
 from axolotl_cft.host.tokens import Tokens, read_tokens
 from axolotl_cft.prompts.registry import load_pool

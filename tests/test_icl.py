@@ -19,7 +19,7 @@ from axolotl_cft.icl.tasks import (
     least_squares,
     sample,
 )
-from axolotl_cft.icl.training import Job, Run, learning_rate, load, point_weights, train
+from axolotl_cft.icl.training import Trial, TrialState, learning_rate, load, point_weights, train
 
 CPU = torch.device("cpu")
 TINY = Settings(
@@ -219,15 +219,15 @@ def test_samples_depend_on_their_names_alone() -> None:
 
 
 def test_schedules() -> None:
-    job = Job(0, "polynomial", "cft")
-    rates = [learning_rate(step, job, TINY) for step in range(12)]
+    trial = Trial(0, "polynomial", "cft")
+    rates = [learning_rate(step, trial, TINY) for step in range(12)]
     assert rates[:3] == pytest.approx([0.5e-3, 1e-3, 1e-3])
     assert rates[7] == pytest.approx(0.5e-3)  # half of the ten steps after the warm-up
-    assert learning_rate(40_000, job, PRESETS["paper"]) == 1e-4
-    reached = [int((point_weights(s, Job(0), TINY, CPU) > 0).sum()) for s in range(4)]
+    assert learning_rate(40_000, trial, PRESETS["paper"]) == 1e-4
+    reached = [int((point_weights(s, Trial(0), TINY, CPU) > 0).sum()) for s in range(4)]
     assert reached == [2, 2, 4, 4]
-    assert point_weights(0, job, TINY, CPU).tolist() == [0.25] * 4
-    late = point_weights(30_000, Job(0), PRESETS["paper"], CPU)
+    assert point_weights(0, trial, TINY, CPU).tolist() == [0.25] * 4
+    late = point_weights(30_000, Trial(0), PRESETS["paper"], CPU)
     assert int((late > 0).sum()) == 41  # 11 + 2 · 15
 
 
@@ -275,38 +275,40 @@ class Interruption(Exception):
 
 
 def interrupt_at(stop: int):  # type: ignore[no-untyped-def]
-    def on_progress(job: Job, step: int, loss: float) -> None:
+    def on_progress(trial: Trial, step: int, loss: float) -> None:
         if step == stop:
             raise Interruption
 
     return on_progress
 
 
-def ignore(job: Job, step: int, loss: float) -> None:
+def ignore(trial: Trial, step: int, loss: float) -> None:
     pass
 
 
-@pytest.mark.parametrize("job", [Job(1), Job(1, "polynomial", "neg_cft")], ids=["stage1", "arm"])
-def test_interrupted_anywhere_gives_the_same_curve_and_weights(tmp_path, job: Job) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    "trial", [Trial(1), Trial(1, "polynomial", "neg_cft")], ids=["stage1", "arm"]
+)
+def test_interrupted_anywhere_gives_the_same_curve_and_weights(tmp_path, trial: Trial) -> None:  # type: ignore[no-untyped-def]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
-        if not job.is_stage1:
-            train(Job(1), TINY, folder, CPU, ignore)
-    train(job, TINY, whole, CPU, ignore)
-    for stop in range(0, job.steps(TINY) + 1, 2):  # before, at and after checkpoints
+        if not trial.is_stage1:
+            train(Trial(1), TINY, folder, CPU, ignore)
+    train(trial, TINY, whole, CPU, ignore)
+    for stop in range(0, trial.steps(TINY) + 1, 2):  # before, at and after checkpoints
         with pytest.raises(Interruption):
-            train(job, TINY, parts, CPU, interrupt_at(stop))
-    train(job, TINY, parts, CPU, ignore)
-    expected, found = (load(job.checkpoint(folder)) for folder in (whole, parts))
+            train(trial, TINY, parts, CPU, interrupt_at(stop))
+    train(trial, TINY, parts, CPU, ignore)
+    expected, found = (load(trial.checkpoint(folder)) for folder in (whole, parts))
     assert found["rows"] == expected["rows"]
-    assert [row[0] for row in found["rows"]] == list(range(0, job.steps(TINY) + 1, 2))
+    assert [row[0] for row in found["rows"]] == list(range(0, trial.steps(TINY) + 1, 2))
     for name, weights in expected["model"].items():
         assert torch.equal(found["model"][name], weights), name
 
 
 def test_arms_of_a_task_start_alike_and_see_the_same_functions(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    train(Job(0), TINY, tmp_path, CPU, ignore)
-    runs = [Run(Job(0, "polynomial", m), TINY, tmp_path, CPU) for m in ("cft", "cpt")]
+    train(Trial(0), TINY, tmp_path, CPU, ignore)
+    runs = [TrialState(Trial(0, "polynomial", m), TINY, tmp_path, CPU) for m in ("cft", "cpt")]
     first, second = (run.model.state_dict() for run in runs)
     assert all(torch.equal(first[name], second[name]) for name in first)
     for run in runs:
@@ -316,20 +318,20 @@ def test_arms_of_a_task_start_alike_and_see_the_same_functions(tmp_path) -> None
 
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Interruption):
-        train(Job(0), TINY, tmp_path, CPU, interrupt_at(4))
-    kept = Job(0).checkpoint(tmp_path).read_bytes()
+        train(Trial(0), TINY, tmp_path, CPU, interrupt_at(4))
+    kept = Trial(0).checkpoint(tmp_path).read_bytes()
     wild = dataclasses.replace(TINY, pretrain_learning_rate=1e38, clip_norm=0.0)
     with pytest.raises(CFTError, match=r"seed 0, stage 1 became .* lower pretrain_learning_rate"):
-        train(Job(0), wild, tmp_path, CPU, ignore)
-    assert Job(0).checkpoint(tmp_path).read_bytes() == kept
+        train(Trial(0), wild, tmp_path, CPU, ignore)
+    assert Trial(0).checkpoint(tmp_path).read_bytes() == kept
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    path = Job(0).checkpoint(tmp_path)
+    path = Trial(0).checkpoint(tmp_path)
     path.parent.mkdir()
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(CFTError, match=r"cannot read .*seed0-stage1.pt: delete it and run again"):
-        train(Job(0), TINY, tmp_path, CPU, ignore)
+        train(Trial(0), TINY, tmp_path, CPU, ignore)
 
 
 def test_the_paper_preset_trains_at_its_full_size(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -343,11 +345,11 @@ def test_the_paper_preset_trains_at_its_full_size(tmp_path) -> None:  # type: ig
         eval_every=1,
         checkpoint_every=1,
     )
-    train(Job(0), short, tmp_path, CPU, ignore)
+    train(Trial(0), short, tmp_path, CPU, ignore)
     for method in short.methods:
-        job = Job(0, "polynomial", method)
-        train(job, short, tmp_path, CPU, ignore)
-        state = load(job.checkpoint(tmp_path))
+        trial = Trial(0, "polynomial", method)
+        train(trial, short, tmp_path, CPU, ignore)
+        state = load(trial.checkpoint(tmp_path))
         assert [row[0] for row in state["rows"]] == [0, 1, 2]
         parameters = sum(p.numel() for n, p in state["model"].items() if ".h." in n)
         assert parameters == pytest.approx(12 * 12 * 256**2, rel=0.01)  # 9.5 M

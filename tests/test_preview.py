@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conftest import make_documents, write_jsonl
 
 from axolotl_cft.cli import main
-from axolotl_cft.preview.rows import collect, decode_spans
+from axolotl_cft.preview.collect import collect, decode_spans
 from axolotl_cft.prompts.registry import load_pool
 
 

@@ -21,9 +21,9 @@ from axolotl_cft.core.options import DatasetOptions, Plan
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.probe.results import resample_changes
 from axolotl_cft.probe.rows import RowMaker, make_arms, make_rows, sample_documents, shuffle_words
 from axolotl_cft.probe.scoring import score
+from axolotl_cft.probe.summary import resample_changes
 from axolotl_cft.prompts.registry import load_pool
 
 MAX_TOKENS = 40

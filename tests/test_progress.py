@@ -74,6 +74,13 @@ def test_elsewhere_there_is_at_most_a_line_a_minute(elsewhere, clock):
     assert last == "Scoring: 36,000 of 36,000 tokens, 100%, ended after 1:00:00"
 
 
+def test_lines_go_on_while_nothing_is_told(elsewhere, monkeypatch):
+    monkeypatch.setattr("axolotl_cft.cli.progress.INTERVAL", 0.05)
+    with progress("Training", console=elsewhere):
+        time.sleep(0.6)
+    assert len(lines_of(elsewhere)) > 4
+
+
 def test_lines_begin_with_the_time_of_day(elsewhere, clock, utc):
     with progress("Loading a model", console=elsewhere, clock=clock):
         clock.now += 3725

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
-from axolotl_cft.study import checks, outcome, processes, runner
+from axolotl_cft.study import outcome, preflight, processes, runner
 from axolotl_cft.study.plan import StudyPlan, expand
 from axolotl_cft.study.processes import (
     MARK,
@@ -63,7 +63,7 @@ def planned(folder: Path, root: str = "out", **changes: Any) -> tuple[Study, Stu
 def refusal(folder: Path, **changes: Any) -> str:
     with pytest.raises(CFTError) as caught:
         study, plan = planned(folder, **changes)
-        checks.check_arms_differ(study, plan)
+        preflight.check_arms_differ(study, plan)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -290,37 +290,37 @@ def test_overrides_of_an_arm_that_skips_their_stage_are_refused(tmp_path: Path) 
 def test_different_models_may_be_meant(tmp_path: Path) -> None:
     arms = {"a": None, "b": {"base_model": "other"}}
     study, plan = planned(tmp_path, arms=arms, allow_different=["base_model"])
-    checks.check_arms_differ(study, plan)
+    preflight.check_arms_differ(study, plan)
 
 
 def test_misspelt_keys_are_found_in_the_hosts_own_schema(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, arms={"a": {"learning_rte": 1.0}})
     with pytest.raises(CFTError, match=r"arm a: 'learning_rte' .* mean 'learning_rate'"):
-        checks.check_keys(plan)
+        preflight.check_keys(plan)
     plugin = "axolotl.integrations.swanlab.SwanLabPlugin"
     base = {**BASE, "plugins": [*BASE["plugins"], plugin], "swanlab_project": "x"}
-    checks.check_keys(planned(tmp_path, base=base)[1])
+    preflight.check_keys(planned(tmp_path, base=base)[1])
 
 
 @pytest.mark.usefixtures("one_index")
 def test_unknown_tasks_are_found_before_training(tmp_path: Path) -> None:
     study, _ = planned(tmp_path, tasks=["arc_easy", "arc_eassy"])
     with pytest.raises(CFTError, match=r"no task 'arc_eassy' \(did you mean 'arc_easy'\?\)"):
-        checks.check_tasks(study)
+        preflight.check_tasks(study)
 
 
 def test_missing_programs_are_found_before_training(tmp_path: Path) -> None:
     _, plan = planned(tmp_path, launch={"train": "srunn {config}"})
     with pytest.raises(CFTError, match=r"launch\.train: .*'srunn'"):
-        checks.check_programs(plan.steps, child_environment(tmp_path)["PATH"])
+        preflight.check_programs(plan.steps, child_environment(tmp_path)["PATH"])
 
 
 def test_targets_must_agree_unless_told_otherwise() -> None:
-    assert checks.check_targets({"a": "1", "b": "1"}, allowed=False) is None
+    assert preflight.check_targets({"a": "1", "b": "1"}, allowed=False) is None
     with pytest.raises(CFTError, match="arms a and c "):
-        checks.check_targets({"a": "1", "b": "1", "c": "2"}, allowed=False)
-    assert checks.check_targets({"a": "1", "c": "2"}, allowed=True) is None
-    assert "c" in (checks.check_targets({"a": "1", "c": None}, allowed=False) or "")
+        preflight.check_targets({"a": "1", "b": "1", "c": "2"}, allowed=False)
+    assert preflight.check_targets({"a": "1", "c": "2"}, allowed=True) is None
+    assert "c" in (preflight.check_targets({"a": "1", "c": None}, allowed=False) or "")
 
 
 # --- the shipped studies -----------------------------------------------------------------------

@@ -28,7 +28,7 @@ from host import fit, host_config, prepare
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.output_dir import printed_runtime
-from axolotl_cft.study import checks
+from axolotl_cft.study import preflight
 from axolotl_cft.study.plan import expand
 from axolotl_cft.study.processes import sole_writer
 from axolotl_cft.study.runner import Runner
@@ -106,7 +106,7 @@ def call(study: Path, root: Path) -> Any:
 COMMAND = [str(Path(sys.executable).with_name("axolotl-cft"))]
 UNCHECKED = [
     *(sys.executable, "-c"),
-    "from axolotl_cft.study import checks\nchecks.check_plan = lambda *arguments: None\n"
+    "from axolotl_cft.study import preflight\nchecks.check_plan = lambda *arguments: None\n"
     "from axolotl_cft.cli import main\nmain()",
 ]
 """The same command without the checks of keys and tasks, which import host and harness."""
@@ -115,7 +115,7 @@ UNCHECKED = [
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls in this process do without these checks as well: `test_study.py` is about them."""
-    monkeypatch.setattr(checks, "check_plan", lambda *arguments: None)
+    monkeypatch.setattr(preflight, "check_plan", lambda *arguments: None)
 
 
 class Call:

@@ -51,7 +51,7 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
 
     from axolotl_cft.cli.report import report
     from axolotl_cft.demo import steps
-    from axolotl_cft.preview.rows import quiet_imports
+    from axolotl_cft.preview.collect import quiet_imports
 
     console = Console(highlight=False)
     if (output_dir / steps.MARKER).exists():
@@ -108,7 +108,7 @@ def _step(console: "Console", what: str) -> Iterator[None]:
 
 
 def _show_row(config: Path, console: "Console") -> None:
-    from axolotl_cft.preview.rows import collect
+    from axolotl_cft.preview.collect import collect
     from axolotl_cft.preview.terminal import render
 
     with _step(console, f"Encoding (as `axolotl-cft preview {config}` does)"):

@@ -30,7 +30,7 @@ from axolotl_cft.generation.run import (
 )
 
 if TYPE_CHECKING:
-    from axolotl_cft.corpus.rows import Corpus
+    from axolotl_cft.corpus.writers import Corpus
     from axolotl_cft.generation.educate import Columns
     from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.questions import Item
@@ -39,7 +39,7 @@ COLUMN_OPTIONS = ("--question-field", "--answer-field")
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class ItemSource:
     """Where the items are."""
 
     question_field: str
@@ -50,7 +50,7 @@ class Source:
     def open(self, items: str) -> "tuple[Corpus, list[str]]":
         """The corpus behind a path or hub name, and the file or split names it goes by."""
         from axolotl_cft.corpus.readers import Field, open_corpus
-        from axolotl_cft.corpus.rows import Corpus
+        from axolotl_cft.corpus.writers import Corpus
 
         field = Field(self.question_field, COLUMN_OPTIONS[0])
         parts = open_corpus(items, field, subset=self.subset, split=self.split, streamed=False)
@@ -117,7 +117,7 @@ GUARD_OPTIONS = (
     type=click.Path(path_type=Path, file_okay=False),
     help="Receives corpus.jsonl or corpus.parquet, generation.json, and the journal of answers.",
 )
-@bundled("source", Source, SOURCE_OPTIONS)
+@bundled("source", ItemSource, SOURCE_OPTIONS)
 @bundled("guard", Guard, GUARD_OPTIONS)
 @click.option(
     "--text-instruction",
@@ -137,7 +137,7 @@ GUARD_OPTIONS = (
 def educate(
     items: str,
     output_dir: Path,
-    source: Source,
+    source: ItemSource,
     guard: Guard,
     text_instruction: Path | None,
     prompts: PromptOptions,
@@ -180,7 +180,7 @@ def educate(
 
 
 def _read(
-    source: Source, items: str, guard: Guard, output_dir: Path
+    source: ItemSource, items: str, guard: Guard, output_dir: Path
 ) -> "tuple[Corpus, list[Item | None]]":
     """The corpus, and its items without those that the guard leaves out."""
     corpus, names = source.open(items)

@@ -58,7 +58,7 @@ def generate(
           --config config.yml --concurrency 64 --output-dir prompts/
     """
     from axolotl_cft.corpus.readers import Field, open_corpus
-    from axolotl_cft.corpus.rows import Corpus
+    from axolotl_cft.corpus.writers import Corpus
     from axolotl_cft.generation import generate as library
 
     if not estimate:

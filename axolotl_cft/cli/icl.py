@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from axolotl_cft.cli.progress import Work
-    from axolotl_cft.icl.training import Job, OnProgress
+    from axolotl_cft.icl.training import OnProgress, Trial
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -114,34 +114,34 @@ def _cores() -> int:
 
 
 def _run(settings: Settings, folder: Path, device: torch.device, workers: int) -> dict[str, Any]:
-    """Run all jobs and show how far they are."""
+    """Run all trials and show how far they are."""
     from axolotl_cft.cli.progress import progress
     from axolotl_cft.icl.experiment import arms
     from axolotl_cft.icl.experiment import run as run_experiment
-    from axolotl_cft.icl.training import Job
+    from axolotl_cft.icl.training import Trial
 
-    jobs = [job for seed in settings.seeds for job in (Job(seed), *arms(settings, seed))]
-    total = sum(_cost(job) * job.steps(settings) for job in jobs)
+    trials = [trial for seed in settings.seeds for trial in (Trial(seed), *arms(settings, seed))]
+    total = sum(_cost(trial) * trial.steps(settings) for trial in trials)
     with progress("Training", total) as work:
-        on_progress = _reporter(work, settings, len(jobs))
+        on_progress = _reporter(work, settings, len(trials))
         return run_experiment(settings, folder, device, workers, on_progress)
 
 
-def _cost(job: Job) -> int:
+def _cost(trial: Trial) -> int:
     """Of a step, relative to others: one of CPT reads half of the tokens."""
-    return 1 if job.method == "cpt" else 2
+    return 1 if trial.method == "cpt" else 2
 
 
-def _reporter(work: Work, settings: Settings, jobs: int) -> OnProgress:
-    """A callback that adds up what the jobs, several at a time, have done."""
-    steps: dict[Job, int] = {}
+def _reporter(work: Work, settings: Settings, trials: int) -> OnProgress:
+    """A callback that adds up what the trials, several at a time, have done."""
+    steps: dict[Trial, int] = {}
 
-    def report(job: Job, step: int, loss: float) -> None:
-        steps[job] = step
-        ended = sum(step == job.steps(settings) for job, step in steps.items())
+    def report(trial: Trial, step: int, loss: float) -> None:
+        steps[trial] = step
+        ended = sum(step == trial.steps(settings) for trial, step in steps.items())
         work.update(
-            done=sum(_cost(job) * step for job, step in steps.items()),
-            note=f"{ended} of {jobs} jobs, {job.name}: excess loss {loss:.3g}",
+            done=sum(_cost(trial) * step for trial, step in steps.items()),
+            note=f"{ended} of {trials} trials, {trial.name}: excess loss {loss:.3g}",
         )
 
     return report

@@ -188,8 +188,8 @@ def check_model(endpoint: Endpoint) -> None:
 @contextlib.contextmanager
 def naming_what_becomes_of_rejects() -> Iterator[None]:
     """Add to a run's refusal to write what the user can do about it."""
-    from axolotl_cft.generation.checks import CUT_OFF, ENDED_THINKING
-    from axolotl_cft.generation.outcome import RejectsError
+    from axolotl_cft.generation.finish import RejectsError
+    from axolotl_cft.generation.verdicts import CUT_OFF, ENDED_THINKING
 
     try:
         yield

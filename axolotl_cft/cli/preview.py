@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from axolotl_cft.cli.progress import progress
+from axolotl_cft.preview.collect import collect
 from axolotl_cft.preview.page import to_html
-from axolotl_cft.preview.rows import collect
 from axolotl_cft.preview.terminal import render
 
 if TYPE_CHECKING:

@@ -138,7 +138,7 @@ def probe(
 
     # Mistakes in the above are reported before torch is imported, which takes seconds.
     from axolotl_cft.cli.progress import progress
-    from axolotl_cft.probe import results, rows, scoring
+    from axolotl_cft.probe import rows, scoring, summary
 
     arms = rows.make_arms(asked, load_pool("fixed"), seed)
     tokens = read_tokens(config, model, prompt_budget, format_)
@@ -163,7 +163,7 @@ def probe(
         "max_tokens": max_tokens,
         "seed": seed,
         "dtype": str(loaded.dtype).removeprefix("torch."),
-        **results.summarise(made, arms, nll.reshape(len(made.contexts), -1), seed),
+        **summary.summarise(made, arms, nll.reshape(len(made.contexts), -1), seed),
     }
     _publish(result, output_dir)
 
@@ -189,20 +189,20 @@ def _publish(result: dict[str, Any], output_dir: Path) -> None:
     from rich.console import Console
 
     from axolotl_cft.files import write_atomic
-    from axolotl_cft.probe import results
+    from axolotl_cft.probe import summary
     from axolotl_cft.probe.figure import draw
 
     write_atomic(output_dir / "probe.png", draw(result))
-    write_atomic(output_dir / "probe.md", results.render(result))
+    write_atomic(output_dir / "probe.md", summary.render(result))
     write_atomic(output_dir / RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(results.describe_sample(result), soft_wrap=True)
+    console.print(summary.describe_sample(result), soft_wrap=True)
     _print_table(
         console,
         "Change of the NLL in nats per token; below 0 the text is more likely",
-        *results.prompt_table(result),
+        *summary.prompt_table(result),
     )
-    _print_table(console, "Do the words matter?", *results.contrast_table(result))
+    _print_table(console, "Do the words matter?", *summary.contrast_table(result))
     console.print(f"{output_dir / RESULT}, probe.md, probe.png", soft_wrap=True)
 
 

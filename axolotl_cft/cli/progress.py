@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from threading import Event, Lock, Thread
 
 import click
 from rich.console import Console
@@ -29,6 +30,7 @@ class Work:
     def __init__(self, bars: Progress, task: Task, lines: bool):
         self._bars, self._task, self._lines = bars, task, lines
         self._next = 0.0
+        self._lock = Lock()
 
     def update(
         self,
@@ -50,8 +52,13 @@ class Work:
         if note is not None:
             self._task.fields["note"] = note
         self._bars.update(self._task.id, advance=advance, completed=done, description=label)
-        if begins or self._task.get_time() >= self._next:
-            self._line()
+        self.show(at_once=begins)
+
+    def show(self, at_once: bool = False) -> None:
+        """Leave a line where bars are not drawn, if the last one is old enough."""
+        with self._lock:
+            if at_once or self._task.get_time() >= self._next:
+                self._line()
 
     def say(self, text: str) -> None:
         """Print something above the bar, in quiet too: a warning, a result."""
@@ -112,11 +119,30 @@ def progress(
     task = bars.add_task(label, total=total, completed=done, unit=unit, even=even, note="")
     with bars if drawn else nullcontext():
         work = Work(bars, bars.tasks[task], lines=not drawn and not quiet)
-        work.update()
-        try:
-            yield work
-        finally:
-            work.end()
+        work.show()
+        with nullcontext() if drawn or quiet else _heartbeat(work):
+            try:
+                yield work
+            finally:
+                work.end()
+
+
+@contextmanager
+def _heartbeat(work: Work) -> Iterator[None]:
+    """See to it that lines go on while a single step takes hours and nothing calls `update`."""
+    over = Event()
+
+    def beat() -> None:
+        while not over.wait(INTERVAL):
+            work.show()
+
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def is_quiet() -> bool:

@@ -1,12 +1,12 @@
 """Contextual prompts and educational texts written by an LLM, durably.
 
-    corpus/rows  rows in ─▶ instructions.py  the request ─▶ client.py  the endpoint
+    corpus       rows in ─▶ instructions.py  the request ─▶ client.py  the endpoint
                                                                   │ Reply
-    corpus/rows  rows out ◀─ journal.py  fsync'd answers ◀─ checks.py  usable? (else asked again)
+    corpus       rows out ◀─ journal.py  fsync'd answers ◀─ verdicts.py  usable? (else asked again)
 
 `generate.py` and `educate.py` are the two runs. `workers.py` drives that circle at a bounded
 concurrency, `prompting.py` makes its jobs, `run.py` holds a run's options and what is still to be
-asked, and `outcome.py` ends a run. `sentences.py` finds sentence ends, `host/tokens` counts;
+asked, and `finish.py` ends a run. `sentences.py` finds sentence ends, `host/tokens` counts;
 `questions.py`, `guard.py` and `export.py` are what `educate` has beyond `generate`. Nothing here
 imports torch; `transformers` and `openai` are imported only when a run needs them.
 """

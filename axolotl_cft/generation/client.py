@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.checks import Reply
+from axolotl_cft.generation.verdicts import Reply
 from axolotl_cft.host.tokens import well_formed
 
 OPENAI_URL = "https://api.openai.com/v1"

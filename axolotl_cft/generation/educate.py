@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from axolotl_cft.corpus.rows import Corpus
+from axolotl_cft.corpus.writers import Corpus
+from axolotl_cft.generation.finish import finish
 from axolotl_cft.generation.guard import Guard
 from axolotl_cft.generation.journal import Journal
-from axolotl_cft.generation.outcome import finish
 from axolotl_cft.generation.prompting import PromptPlan, prompt_key, resolve_answers
 from axolotl_cft.generation.questions import TEXT, Item, item_key, text_job
 from axolotl_cft.generation.run import (

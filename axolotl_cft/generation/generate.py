@@ -10,10 +10,10 @@ import contextlib
 from functools import partial
 from pathlib import Path
 
-from axolotl_cft.corpus.rows import Corpus
+from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.finish import finish
 from axolotl_cft.generation.journal import Journal
-from axolotl_cft.generation.outcome import finish
 from axolotl_cft.generation.prompting import PromptPlan, prompt_key, resolve_answers
 from axolotl_cft.generation.run import (
     PROMPT_COLUMN,

@@ -8,10 +8,10 @@ from typing import Any
 
 from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import draw, text_key
-from axolotl_cft.generation.checks import judge_prompt
 from axolotl_cft.generation.instructions import Strategy, prompt_request
 from axolotl_cft.generation.journal import Entry
 from axolotl_cft.generation.sentences import cut_at_sentence
+from axolotl_cft.generation.verdicts import judge_prompt
 from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import Tokens
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.checks import judge_text
 from axolotl_cft.generation.instructions import fill
+from axolotl_cft.generation.verdicts import judge_text
 from axolotl_cft.generation.workers import Job
 
 TEXT = "text"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.checks import Reply, Verdict
 from axolotl_cft.generation.client import Client
 from axolotl_cft.generation.instructions import ask_again
 from axolotl_cft.generation.journal import Entry, Journal
+from axolotl_cft.generation.verdicts import Reply, Verdict
 
 _STAGGER = 0.004
 """Seconds between the workers' first requests: about what the client needs for one. A server that

@@ -1,4 +1,4 @@
-"""A whole run: every job in worker processes, then one folder of results."""
+"""A whole run: every trial in worker processes, then one folder of results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from axolotl_cft.files import write_atomic
 from axolotl_cft.icl.model import excess_loss
 from axolotl_cft.icl.presets import TASKS, Settings
 from axolotl_cft.icl.tasks import least_squares
-from axolotl_cft.icl.training import Job, OnProgress, evaluation_batch, load, train
+from axolotl_cft.icl.training import OnProgress, Trial, evaluation_batch, load, train
 
 COLUMNS = ("step", "task", "method", "seed", "excess_loss", "inner_product")
 
@@ -36,9 +36,9 @@ class _Stop(Exception):
     """Raised inside a worker when the run has been given up."""
 
 
-def arms(settings: Settings, seed: int) -> list[Job]:
-    """The stage-2 jobs of a seed; all start from the same stage 1."""
-    return [Job(seed, task, method) for task in TASKS for method in settings.methods]
+def arms(settings: Settings, seed: int) -> list[Trial]:
+    """The stage-2 trials of a seed; all start from the same stage 1."""
+    return [Trial(seed, task, method) for task in TASKS for method in settings.methods]
 
 
 def run(
@@ -92,26 +92,26 @@ def _claim(settings: Settings, folder: Path, device: torch.device) -> None:
 def _run_jobs(
     settings: Settings, folder: Path, device: torch.device, workers: int, on_progress: OnProgress
 ) -> None:
-    """Run stage 1 of every seed and, as each finishes, its arms."""
+    """TrialState stage 1 of every seed and, as each finishes, its arms."""
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     progress, stop = context.Queue(), context.Event()
     with ProcessPoolExecutor(workers, context, _start_worker, (progress, stop)) as pool:
-        pending: dict[Future[None], Job] = {}
+        pending: dict[Future[None], Trial] = {}
 
-        def submit(jobs: Iterable[Job]) -> None:
-            for job in jobs:
-                pending[pool.submit(_work, job, settings, folder, device)] = job
+        def submit(trials: Iterable[Trial]) -> None:
+            for trial in trials:
+                pending[pool.submit(_work, trial, settings, folder, device)] = trial
 
         try:
-            submit(Job(seed) for seed in settings.seeds)
+            submit(Trial(seed) for seed in settings.seeds)
             while pending:
                 done, _ = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 _drain(progress, on_progress)
                 for future in done:
-                    job = pending.pop(future)
+                    trial = pending.pop(future)
                     future.result()
-                    if job.is_stage1:
-                        submit(arms(settings, job.seed))
+                    if trial.is_stage1:
+                        submit(arms(settings, trial.seed))
             _drain(progress, on_progress)
         except BaseException:
             stop.set()
@@ -127,7 +127,7 @@ def _drain(progress: Any, on_progress: OnProgress) -> None:
             return
 
 
-# Set once in each worker process; queues and events cannot travel with a job.
+# Set once in each worker process; queues and events cannot travel with a trial.
 _progress: Any = None
 _stop: Any = None
 
@@ -148,26 +148,26 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(job: Job, settings: Settings, folder: Path, device: torch.device) -> None:
-    def report(job: Job, step: int, loss: float) -> None:
-        _progress.put((job, step, loss))
+def _work(trial: Trial, settings: Settings, folder: Path, device: torch.device) -> None:
+    def report(trial: Trial, step: int, loss: float) -> None:
+        _progress.put((trial, step, loss))
         if _stop.is_set():
             raise _Stop
 
-    train(job, settings, folder, device, report)
+    train(trial, settings, folder, device, report)
 
 
 def write_results(settings: Settings, folder: Path, device: torch.device) -> dict[str, Any]:
     """Write `curves.csv` and `summary.json` from the finished checkpoints; return the summary."""
-    jobs = [job for seed in settings.seeds for job in arms(settings, seed)]
-    curves = {job: load(job.checkpoint(folder))["rows"] for job in jobs}
+    trials = [trial for seed in settings.seeds for trial in arms(settings, seed)]
+    curves = {trial: load(trial.checkpoint(folder))["rows"] for trial in trials}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for job, rows in curves.items():
+    for trial, rows in curves.items():
         for step, excess, inner_product in rows:
             values = (f"{excess:.6g}", f"{inner_product:.6g}")
-            writer.writerow((step, job.task, job.method, job.seed, *values))
+            writer.writerow((step, trial.task, trial.method, trial.seed, *values))
     summary = {
         "stage1": _summarize_stage1(settings, folder, device),
         "tasks": {task: _summarize_task(task, settings, curves, device) for task in TASKS},
@@ -178,11 +178,11 @@ def write_results(settings: Settings, folder: Path, device: torch.device) -> dic
 
 
 def _summarize_task(
-    task: str, settings: Settings, curves: dict[Job, Any], device: torch.device
+    task: str, settings: Settings, curves: dict[Trial, Any], device: torch.device
 ) -> dict[str, Any]:
     methods = {}
     for method in settings.methods:
-        rows = {seed: curves[Job(seed, task, method)] for seed in settings.seeds}
+        rows = {seed: curves[Trial(seed, task, method)] for seed in settings.seeds}
         methods[method] = {
             "final_excess_loss": _over_seeds({s: r[-1][1] for s, r in rows.items()}),
             "auc_excess_loss": _over_seeds({s: mean_height(r) for s, r in rows.items()}),
@@ -190,7 +190,7 @@ def _summarize_task(
         }
     baselines: dict[str, dict[int, float]] = {"least_squares": {}, "zero": {}}
     for seed in settings.seeds:
-        batch = evaluation_batch(Job(seed, task), settings, device)
+        batch = evaluation_batch(Trial(seed, task), settings, device)
         fitted = (least_squares(batch.xs, batch.g) - batch.g).square().mean(0)
         baselines["least_squares"][seed] = excess_loss(fitted, settings.dims)
         baselines["zero"][seed] = excess_loss(batch.g.square().mean(0), settings.dims)
@@ -204,9 +204,9 @@ def _summarize_stage1(settings: Settings, folder: Path, device: torch.device) ->
     """Stage 1 beside least squares and the zero predictor at each context length."""
     errors: dict[str, list[list[float]]] = {"model": [], "least_squares": [], "zero": []}
     for seed in settings.seeds:
-        batch = evaluation_batch(Job(seed), settings, device)
+        batch = evaluation_batch(Trial(seed), settings, device)
         fitted = least_squares(batch.xs, batch.f) - batch.f
-        errors["model"].append(load(Job(seed).checkpoint(folder))["errors"])
+        errors["model"].append(load(Trial(seed).checkpoint(folder))["errors"])
         errors["least_squares"].append(fitted.square().mean(0).tolist())
         errors["zero"].append(batch.f.square().mean(0).tolist())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     pass
-from axolotl_cft.preview.rows import DatasetPreview, Span
+from axolotl_cft.preview.collect import DatasetPreview, Span
 from axolotl_cft.preview.terminal import show_line_ends
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-from axolotl_cft.preview.rows import DatasetPreview, Span
+from axolotl_cft.preview.collect import DatasetPreview, Span
 
 SHOWN_HEAD, SHOWN_TAIL = 700, 200
 """Characters of a long stretch that the terminal shows; the HTML page shows all of them."""

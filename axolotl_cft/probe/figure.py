@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.probe.results import with_shuffled
+from axolotl_cft.probe.summary import with_shuffled
 
 # Okabe and Ito's colors, which color-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

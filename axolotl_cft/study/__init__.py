@@ -2,7 +2,7 @@
 
     study file ──► spec.py ──► plan.py: runs, and steps with complete configs and commands
                                   │
-              checks.py: before ──┤  unknown keys and tasks, equal arms, one targets digest
+           preflight.py: before ──┤  unknown keys and tasks, equal arms, one targets digest
                                   ▼
     runner.py: one step after another ──► processes.py: lock, orphans, children, signals
                                   │

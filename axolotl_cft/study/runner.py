@@ -15,8 +15,8 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.study import outcome
-from axolotl_cft.study.checks import check_targets
 from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, stamps
+from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.processes import run_child
 from axolotl_cft.study.records import JOURNAL, Records
 

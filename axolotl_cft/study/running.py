@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from axolotl_cft.study.checks import check_plan
 from axolotl_cft.study.plan import Run, Step, StudyPlan, expand
+from axolotl_cft.study.preflight import check_plan
 from axolotl_cft.study.processes import child_environment, sole_writer, stop_signals
 from axolotl_cft.study.runner import Progress, Runner
 from axolotl_cft.study.spec import Study

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.corpus.rows import Corpus, write_rows
+from axolotl_cft.corpus.writers import Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.journal import Entry
