@@ -210,12 +210,10 @@ def test_names_that_say_test():
     assert not any(map(named_test, ["train", "validation", "contest.jsonl", "latest", "attest"]))
 
 
-def test_chat_export_checks_the_limits():
-    openai, gemini = SERVICES
-    pairs = [("Think about it.", "A text. " * 100)] * 12
-    assert chat_jsonl(openai, pairs, len).count("\n") == 12
-    with pytest.raises(CFTError, match="row 1 of the chat export has about 70000 tokens"):
-        chat_jsonl(openai, pairs, lambda text: 35_000)
-    chat_jsonl(gemini, pairs, lambda text: 35_000)
-    with pytest.raises(CFTError, match="openai tunes on 10 rows or more"):
-        chat_jsonl(openai, pairs[:9], len)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_chat_export_is_a_line_a_pair_with_nothing_cut(service):
+    pairs = [("Think\nabout it.", "A text. \u2028" * 30_000), ("Naïve “東京”", "Another.")]
+    lines = chat_jsonl(service, pairs).split("\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == [service.row(*pair) for pair in pairs]
+    assert "東京" in lines[1]

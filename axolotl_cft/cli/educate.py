@@ -32,7 +32,6 @@ from axolotl_cft.generation.run import (
 if TYPE_CHECKING:
     from axolotl_cft.corpus.writers import Corpus
     from axolotl_cft.generation.educate import Columns
-    from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.questions import Item
 
 COLUMN_OPTIONS = ("--question-field", "--answer-field")
@@ -176,7 +175,7 @@ def educate(
         written, columns = education.write(output_dir, endpoint, closing, show_answers)
     click.echo(written)
     if export:
-        _export(columns, output_dir, education.plan)
+        _export(columns, output_dir)
 
 
 def _read(
@@ -203,8 +202,8 @@ def _read(
     return corpus, [item if kept else None for item, kept in zip(read.values(), keep, strict=True)]
 
 
-def _export(columns: "Columns", output_dir: Path, plan: "PromptPlan") -> None:
-    """Write the chat rows of every service; all limits are checked before anything is written."""
+def _export(columns: "Columns", output_dir: Path) -> None:
+    """Write the chat rows of every service."""
     from axolotl_cft.generation.export import SERVICES, chat_jsonl
     from axolotl_cft.generation.questions import TEXT
 
@@ -213,10 +212,7 @@ def _export(columns: "Columns", output_dir: Path, plan: "PromptPlan") -> None:
         for prompt, text in zip(columns[PROMPT_COLUMN], columns[TEXT], strict=True)
         if prompt and text
     ]
-    contents = {
-        output_dir / f"chat.{service.name}.jsonl": chat_jsonl(service, pairs, plan.tokens.of_text)
-        for service in SERVICES
-    }
-    for path, content in contents.items():
-        write_atomic(path, content)
+    for service in SERVICES:
+        path = output_dir / f"chat.{service.name}.jsonl"
+        write_atomic(path, chat_jsonl(service, pairs))
         click.echo(f"{len(pairs):,} chat rows: {path}")
