@@ -1,11 +1,12 @@
-"""A preview as an HTML page."""
+"""A preview as an HTML page.
+
+Not by rich's `Console.export_html`: it breaks lines at a fixed number of characters, so that a row
+cannot be copied as it is or read on a narrow screen, and its page is light alone.
+"""
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from axolotl_cft.preview.collect import DatasetPreview, Span
 from axolotl_cft.preview.terminal import show_line_ends
 
