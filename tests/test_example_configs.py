@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import make_documents, write_jsonl
+from host import import_all
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "example_configs"
 RECIPES = sorted(p for p in CONFIG_DIR.glob("*.yml") if not p.name.startswith("study_"))
@@ -99,6 +100,7 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     config_file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     monkeypatch.setenv("AXOLOTL_DATASET_NUM_PROC", "1")  # another process would import the host
+    import_all()
     PluginManager.get_instance().plugins.clear()  # a singleton: the last recipe's are still there
     cfg = load_cfg(str(config_file))
     _, _, trainer = train(cfg, load_datasets(cfg=cfg))
