@@ -87,8 +87,8 @@ def prepare(config: dict[str, Any]) -> list[dict[str, Any]]:
             "stamp": plan.stamp,
             "path": plan.path,
             "part": part,
-            "prompts": plan.prompts_name,
-            "ledger": count(Path(plan.path), plan.prompts_name).to_dict(),
+            "prompts": plan.source.name,
+            "ledger": count(Path(plan.path), plan.source.name).to_dict(),
         }
         entries.append(entry)
         root = Path(config["dataset_prepared_path"])

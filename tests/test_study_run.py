@@ -106,7 +106,7 @@ def call(study: Path, root: Path) -> Any:
 COMMAND = [str(Path(sys.executable).with_name("axolotl-cft"))]
 UNCHECKED = [
     *(sys.executable, "-c"),
-    "from axolotl_cft.study import preflight\nchecks.check_plan = lambda *arguments: None\n"
+    "from axolotl_cft.study import preflight\npreflight.check_plan = lambda *arguments: None\n"
     "from axolotl_cft.cli import main\nmain()",
 ]
 """The same command without the checks of keys and tasks, which import host and harness."""
