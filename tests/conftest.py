@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from pathlib import Path
 
 # Before anything imports the host: no telemetry, no hub, and threads that leave room for xdist.
@@ -27,6 +28,19 @@ def make_documents(count: int, words: int = 60) -> list[dict[str, str]]:
         text = f"Section {index}. " + " ".join([TOPICS[topic]] * repeats)
         documents.append({"id": f"d{index}", "topic": topic, "text": text})
     return documents
+
+
+def varied(text: str, seed: int) -> str:
+    """The same words, otherwise typeset."""
+    chance = random.Random(seed)
+    words = [chance.choice([word, word.upper(), word.title()]) for word in text.split()]
+    return "".join(word + chance.choice([" ", "  ", "\n", ", ", "\u00a0"]) for word in words)
+
+
+def sentences(seed: int) -> str:
+    """490 characters that no other seed gives."""
+    chance = random.Random(seed)
+    return " ".join("".join(chance.choices("abcdefghijklmnopqrst", k=6)) for _ in range(70))
 
 
 def write_jsonl(path: Path, rows: list[dict]) -> Path:

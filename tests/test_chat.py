@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from axolotl.utils.dict import DictDefault
-from conftest import TOPICS, make_documents, tokenizer_texts, write_jsonl
+from conftest import TOPICS, make_documents, sentences, tokenizer_texts, varied, write_jsonl
 from datasets import Dataset, IterableDataset
 from host import fit, host_config, losses, prepare
 from hypothesis import given
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from axolotl_cft.core.conversations import carry_labels, put_prompt
 from axolotl_cft.core.encoding import IGNORE_INDEX
+from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.chat import ChatEncoder, ChatStrategy, load_pinned
@@ -112,7 +113,7 @@ def chat_strategy(
     cfg = DictDefault({"sequence_len": sequence_len, **dict(cfg)})
     ds_cfg = DictDefault({"path": "chats", "type": "cft.chat", "chat_template": template})
     ds_cfg |= DictDefault(dict(dataset))
-    top = CFTConfig(holdout=options.pop("holdout", 0.0))
+    top = CFTConfig(**{k: options.pop(k) for k in ("holdout", "holdout_by") if k in options})
     options = {"prompt_budget": 128, **options}
     plan = make_plan("datasets[0]", part, {**ds_cfg, "cft": options}, top, 42)
     encoder = ChatEncoder(load_pinned(tokenizer, cfg, ds_cfg), plan, sequence_len)
@@ -399,6 +400,63 @@ def test_holdout_splits_conversations(tokenizer_of):
     )
     assert 25 < test_ledger["used"] < 75 and train_ledger["empty"] == 1
     assert test_ledger["prompt_counts"] == {"(none)": test_ledger["used"]}
+
+
+def test_conversations_go_by_what_is_said(tokenizer_of):
+    tokenizer, rows = tokenizer_of("chatml"), many(60)
+    retold = [
+        {**row, "messages": [{**m, "content": varied(m["content"], 1)} for m in row["messages"]]}
+        for row in rows
+    ]
+    _, test = chat_strategy(tokenizer, "chatml", holdout=0.4, part="test")
+
+    def sides(given):
+        return [test.key_if_ours(row, Ledger()) is not None for row in given]
+
+    assert sides(rows) == sides(retold)
+    assert 8 < sum(sides(rows)) < 40
+    keys = {test.encoder.read(row).key for row in (*rows, *retold)}
+    assert len(keys) == 120  # prompts are drawn by the exact conversation, as before
+    silent = [
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": str(i)}]}]}
+        for i in range(60)
+    ]
+    assert 8 < sum(sides(silent)) < 40  # each stands for itself
+
+
+def test_conversations_of_one_value_stay_together(tokenizer_of):
+    tokenizer = tokenizer_of("chatml")
+    rows = [{**row, "source": f"s{i % 6}"} for i, row in enumerate(many(60))]
+    options = {"holdout": 0.4, "holdout_by": "source"}
+    _, train = chat_strategy(tokenizer, "chatml", **options)
+    _, test = chat_strategy(tokenizer, "chatml", part="test", **options)
+    trained, _ = encode(train, rows)
+    tested, ledger = encode(test, rows)
+    assert len(trained) + len(tested) == 60
+    assert ledger["held_out"] % 10 == 0 and 0 < ledger["held_out"] < 60
+
+
+def test_a_column_that_decides_and_is_not_there_is_named(tokenizer_of):
+    _, ours = chat_strategy(tokenizer_of("chatml"), "chatml", holdout=0.5, holdout_by="journal")
+    with pytest.raises(CFTError, match="has no column 'journal', which cft.holdout_by names"):
+        encode(ours, many(3))
+
+
+def test_near_duplicates_among_conversations_are_counted(tokenizer_of):
+    answers = list(map(sentences, range(40)))
+    rows = [
+        {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]}
+        for answer in answers
+    ]
+    _, test = chat_strategy(tokenizer_of("chatml"), "chatml", holdout=0.5, part="test")
+    _, ledger = encode(test, rows)
+    assert ledger["near_duplicates"] == 0 < ledger["compared"]
+    again = [
+        {"messages": [row["messages"][0], {**row["messages"][1], "content": answer + " Again."}]}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+    _, ledger = encode(test, rows + again)
+    assert 5 < ledger["near_duplicates"] < ledger["compared"]
 
 
 def test_only_a_piece_of_a_dataset_may_be_empty(tokenizer_of):

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.core.options import CFTConfig
-from axolotl_cft.core.sampling import is_held_out, text_key
+from axolotl_cft.core.sampling import holdout_key, is_held_out
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.documents import CFTStrategy
 from axolotl_cft.host.plan import make_plan
@@ -28,7 +28,7 @@ def strategy_for(
     tokenizer, *, part="train", sequence_len=192, field="text", is_piece=False, **options
 ):
     options = {"prompt_budget": 128, **options}
-    top = CFTConfig(holdout=options.pop("holdout", 0.0))
+    top = CFTConfig(**{k: options.pop(k) for k in ("holdout", "holdout_by") if k in options})
     plan = make_plan("datasets[0]", part, {"path": "corpus", "cft": options}, top, 42)
     task = Task(plan, sequence_len, plan.path, is_piece=is_piece)
     return CFTStrategy(DocumentEncoder(tokenizer, plan, sequence_len), field, task)
@@ -150,7 +150,7 @@ def test_holdout_parts_are_a_partition_by_text(sentencepiece_tokenizer):
     texts = [document["text"] for document in make_documents(60)]
     rows, train = encode(sentencepiece_tokenizer, texts, holdout=0.3, prompts="none")
     held, test = encode(sentencepiece_tokenizer, texts, holdout=0.3, prompts="none", part="test")
-    keys = [is_held_out(text_key(text), 0.3) for text in texts]
+    keys = [is_held_out(holdout_key(text), 0.3) for text in texts]
     assert (train.used, test.used) == (keys.count(False), keys.count(True))
     assert train.held_out == test.held_out == keys.count(True)
     held_texts = [text for text, out in zip(texts, keys, strict=True) if out]

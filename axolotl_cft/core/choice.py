@@ -268,8 +268,11 @@ class FromFunction(PromptSource):
     def _ask(self, document: Document, chunk: int, seed: int, view: int) -> Choice | None:
         where = f"package {self.function.package}: {self.name}, document {document.number} of "
         where += document.dataset
+        wanted, values = self.columns, document.values
+        if wanted is not None:  # another column may be there for the hold-out's sake
+            values = {name: value for name, value in values.items() if name in wanted}
         try:
-            prompt = self.function.function(document.values, seed, chunk, view)
+            prompt = self.function.function(values, seed, chunk, view)
         except Exception as exc:
             raise CFTError(f"{where}: raised {type(exc).__name__}: {exc}") from exc
         if prompt is None:

@@ -14,8 +14,12 @@ from axolotl_cft.core.choice import Document
 from axolotl_cft.core.contexts import ContextEncoder, frame_of
 from axolotl_cft.core.encoding import Context, Ids, Row, encode_document
 from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
-from axolotl_cft.core.sampling import is_held_out, text_key
+from axolotl_cft.core.sampling import letters_of, text_key
+
+Values = Sequence[Mapping[str, Any]]
+"""Of each document, columns by name."""
 
 
 class DocumentEncoder:
@@ -35,6 +39,7 @@ class DocumentEncoder:
         options = plan.options
         self.plan = plan
         self.ledger = Ledger()
+        self.near_duplicates: NearDuplicates | None = None  # where they are to be looked for
         self.threads = True  # whether the tokenizer may use several
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len)
         self.contexts = ContextEncoder(tokenizer, self.frame, options.format, options.separator)
@@ -43,24 +48,22 @@ class DocumentEncoder:
         if plan.source.gives_prompts:
             self.contexts.check(plan.source.known, plan.source.label)
 
-    def encode(self, texts: Sequence[str | None], values: Sequence[Mapping[str, Any]]) -> list[Row]:
+    def encode(self, texts: Sequence[str | None], values: Values) -> list[Row]:
         """The rows of `texts`, in order; they are counted.
 
         Args:
             texts: documents; None counts as empty.
-            values: of each document, what its prompts need.
+            values: of each document, what its prompts and `Plan.holdout_by` need.
         """
         return self.encode_parts([(texts, values)])
 
-    def encode_parts(
-        self, parts: Iterable[tuple[Sequence[str | None], Sequence[Mapping[str, Any]]]]
-    ) -> list[Row]:
+    def encode_parts(self, parts: Iterable[tuple[Sequence[str | None], Values]]) -> list[Row]:
         """`encode` for a series of slices: one is tokenized while the one before becomes rows."""
         rows: list[Row] = []
         with _tokenizer_threads(self.threads), ThreadPoolExecutor(max_workers=1) as ahead:
             finish: Callable[[], None] | None = None
             for texts, values in parts:
-                chosen = list(self._select(texts))
+                chosen = self._select(texts, values)
                 ids = ahead.submit(self._text_ids, [texts[i] for i, _, _ in chosen])
                 if finish is not None:
                     finish()
@@ -69,24 +72,29 @@ class DocumentEncoder:
                 finish()
         return rows
 
-    def _select(self, texts: Sequence[str | None]) -> Iterator[tuple[int, int, bytes]]:
+    def _select(self, texts: Sequence[str | None], values: Values) -> list[tuple[int, int, bytes]]:
         """Index, number in the dataset and key of each document of this part."""
+        chosen, seen = [], []
         for index, text in enumerate(texts):
             self.ledger.documents += 1
             if not text:
                 self.ledger.empty += 1
                 continue
-            key = text_key(text)
-            held_out = is_held_out(key, self.plan.holdout)
+            letters = letters_of(text) if self.plan.holdout else b""
+            held_out = self.plan.holds_out(text, letters, values[index])
+            seen.append((letters, held_out))
             self.ledger.held_out += held_out
             if self.plan.takes(held_out):
-                yield index, self.ledger.documents, key
+                chosen.append((index, self.ledger.documents, text_key(text)))
+        if self.near_duplicates is not None:
+            self.near_duplicates.add(seen)
+        return chosen
 
     def _add_rows(
         self,
         chosen: Sequence[tuple[int, int, bytes]],
         tokenized: Future[list[list[int]]],
-        values: Sequence[Mapping[str, Any]],
+        values: Values,
         rows: list[Row],
     ) -> None:
         for (index, number, key), ids in zip(chosen, tokenized.result(), strict=True):

@@ -22,6 +22,10 @@ class Ledger:
         documents: rows of the source that were read.
         empty: of these, without a single token (or null).
         held_out: of these, in the held-out part.
+        near_duplicates: of these, with a fifth or more of the text in the training part of the
+            same data (`core/near_duplicates.py`); None where nobody looked.
+        compared: held-out documents that were looked for there; the others are too short, or have
+            no share in the sample.
         used: of these, encoded here.
         rows: rows made (chunks times views).
         text_tokens: the used documents' own tokens, each counted once.
@@ -44,6 +48,8 @@ class Ledger:
     documents: int = 0
     empty: int = 0
     held_out: int = 0
+    near_duplicates: int | None = None
+    compared: int | None = None
     used: int = 0
     rows: int = 0
     text_tokens: int = 0
@@ -89,7 +95,10 @@ class Ledger:
             self.targets_digest = (self.targets_digest + int.from_bytes(data, "big")) % _MODULUS
 
     def __add__(self, other: "Ledger") -> "Ledger":
-        merged = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Ledger)}
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(Ledger)}
+        merged = {
+            name: a if b is None else b if a is None else a + b for name, (a, b) in pairs.items()
+        }
         merged["targets_digest"] %= _MODULUS
         return Ledger(**merged)
 
@@ -122,6 +131,11 @@ class Ledger:
             f"prompts          {counts or NO_PROMPT}",
             f"targets digest   {self.targets_digest:032x}",
         ]
+        if self.near_duplicates is not None:
+            lines.append(
+                f"near duplicates  {self.near_duplicates:,} of the {self.compared:,} held-out "
+                "documents compared, a fifth or more of whose text is trained on"
+            )
         if self.prompts_truncated:
             lines.append(f"prompts cut      {self.prompts_truncated:,} rows, to fit prompt_budget")
         if self.special_tokens_in_text:

@@ -1,12 +1,13 @@
 """The `cft:` block as data, and what it resolves to for one dataset."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from axolotl_cft.core.choice import Choice, Document, PromptSource
-from axolotl_cft.core.sampling import is_dropped
+from axolotl_cft.core.sampling import holdout_key, is_dropped, is_held_out
 
 Part = Literal["train", "test"]
 
@@ -89,7 +90,14 @@ class CFTConfig(DatasetOptions):
         default=0.0,
         ge=0.0,
         lt=1.0,
-        description="Share of documents kept for `test_datasets`, chosen by a hash of the text.",
+        description="Share of documents kept for `test_datasets`, chosen by a hash of the text's "
+        "letters and digits, or of the column that `holdout_by` names.",
+    )
+    holdout_by: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column (a source, a journal) whose documents of one value stay together, all "
+        "held out or all trained. Default: each document by its own text.",
     )
 
 
@@ -110,6 +118,7 @@ class Plan:
         holdout: share of documents that belong to the test part.
         source: where its prompts come from.
         stamp: identity of the result: equal stamps mean equal rows.
+        holdout_by: column that decides which; None for the text itself.
     """
 
     path: str
@@ -118,6 +127,29 @@ class Plan:
     holdout: float
     source: PromptSource
     stamp: str
+    holdout_by: str | None = None
+
+    @property
+    def columns(self) -> frozenset[str] | None:
+        """Columns that a document's values should bring where they exist; None for all."""
+        wanted = self.source.columns
+        return None if wanted is None else wanted.union(filter(None, [self.holdout_by]))
+
+    def holds_out(self, text: str, letters: bytes, values: Mapping[str, Any]) -> bool:
+        """Whether a document belongs to the held-out part.
+
+        Args:
+            text: the document.
+            letters: what `sampling.letters_of` finds in it; where that is nothing, the text counts.
+            values: its columns, `holdout_by` among them. A row without a value there goes by its
+                text: what is not known to belong together does not.
+        """
+        if not self.holdout:
+            return False
+        value = values.get(self.holdout_by) if self.holdout_by else None
+        by_text = value is None or value == ""
+        key = holdout_key(text, letters) if by_text else holdout_key(str(value))
+        return is_held_out(key, self.holdout)
 
     def takes(self, held_out: bool) -> bool:
         """Whether a document belongs here; all do while nothing is held out."""

@@ -7,14 +7,70 @@ purpose ("person") for each kind of decision, so that decisions are independent 
 
 import hashlib
 import math
+import unicodedata
 from collections.abc import Sequence
 
+HOLDOUT_VERSION = 2
+"""Changes with what `holdout_key` makes of a text, and so with which documents are held out."""
+
 _TWO_64 = float(2**64)
+
+_ASCII = bytes(range(128))
+_ASCII_SIGNS = bytes(code for code in _ASCII if not chr(code).isalnum())
 
 
 def text_key(text: str) -> bytes:
     """16 bytes that stand for a text's content. Equal texts have equal keys, wherever they are."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(_utf8(text), digest_size=16).digest()
+
+
+def letters_of(text: str) -> bytes:
+    """The letters and digits of a text, one after the other, in UTF-8.
+
+    Texts that differ in case, white space, punctuation, accents, ligatures, hyphenation or
+    invisible characters only have the same ones.
+
+    Example:
+        >>> letters_of("The Heart-beat:  5\u00adµV!")
+        b'theheartbeat5\xce\xbcv'
+    """
+    letters, others = _bytes_and_others(text)
+    if len(others) > 16:  # no European text has; one pass over it all is then the quicker way
+        letters, others = _bytes_and_others(_fold(text))
+    for other in others:
+        kept = "".join(filter(str.isalnum, _fold(other)))
+        if kept != other:
+            letters = letters.replace(_utf8(other), _utf8(kept))
+    return letters.lower().translate(None, _ASCII_SIGNS)
+
+
+def _bytes_and_others(text: str) -> tuple[bytes, set[str]]:
+    """A text in UTF-8, and its characters that are not ASCII."""
+    data = _utf8(text)
+    others = data.translate(None, _ASCII)
+    return data, set(others.decode("utf-8", "surrogatepass"))
+
+
+def _fold(text: str) -> str:
+    # Compatibility forms taken apart: an accent is then a mark of its own, which is no letter.
+    # Capitals first bring together what lower case keeps apart (ı and i).
+    return unicodedata.normalize("NFKD", text).upper().casefold()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def holdout_key(text: str, letters: bytes | None = None) -> bytes:
+    """16 bytes that decide on which side of the hold-out a document stands.
+
+    Args:
+        text: the document, or the value of the column that decides for it.
+        letters: from `letters_of(text)`, where they are known already. A text without a single
+            one (a row of dashes) stands for itself.
+    """
+    letters = letters_of(text) if letters is None else letters
+    return hashlib.blake2b(letters, digest_size=16).digest() if letters else text_key(text)
 
 
 def uniform(purpose: str, key: bytes, label: str = "") -> float:
@@ -22,7 +78,7 @@ def uniform(purpose: str, key: bytes, label: str = "") -> float:
 
     Args:
         purpose: kind of decision, at most 16 ASCII characters.
-        key: from `text_key`.
+        key: from `text_key` or `holdout_key`.
         label: everything else the decision depends on.
     """
     digest = hashlib.blake2b(key + label.encode(), digest_size=8, person=purpose.encode()).digest()
@@ -32,7 +88,7 @@ def uniform(purpose: str, key: bytes, label: str = "") -> float:
 
 
 def is_held_out(key: bytes, holdout: float) -> bool:
-    """Whether a document belongs to the held-out part, by its text alone.
+    """Whether a document belongs to the held-out part, by its key (`holdout_key`) alone.
 
     The seed does not enter, so that every seed of a comparison shares one held-out part.
     """

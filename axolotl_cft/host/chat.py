@@ -25,8 +25,9 @@ from axolotl_cft.core.contexts import PINNED_DATE
 from axolotl_cft.core.conversations import Labels, Turns, carry_labels, put_prompt
 from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
-from axolotl_cft.core.sampling import is_held_out, text_key
+from axolotl_cft.core.sampling import letters_of, text_key
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
 
@@ -86,6 +87,23 @@ def load_pinned(tokenizer: Any, cfg: Any, ds_cfg: Any) -> ChatTemplateStrategy:
     return host
 
 
+class Conversation(NamedTuple):
+    """What a row of conversations says.
+
+    Attributes:
+        whole: its messages and tools, as JSON.
+        said: the messages' contents alone.
+    """
+
+    whole: str
+    said: str
+
+    @property
+    def key(self) -> bytes:
+        """What stands for it when prompts are drawn."""
+        return text_key(self.whole)
+
+
 class ChatEncoder:
     """Turns conversations into rows.
 
@@ -104,8 +122,12 @@ class ChatEncoder:
         self.sequence_len = sequence_len
         self._check_prompts()
 
-    def key(self, row: Mapping[str, Any]) -> bytes | None:
-        """What stands for a conversation: its messages and tools; None if it has no messages."""
+    def read(self, row: Mapping[str, Any]) -> "Conversation | None":
+        """What a row says; None if it has no messages.
+
+        Raises:
+            JSONDecodeError: messages or tools are a text, but not JSON.
+        """
         prompter = self.host.prompter
         messages, tools = (
             json.loads(value) if isinstance(value, str) and value else value
@@ -115,7 +137,10 @@ class ChatEncoder:
             return None
         # The loader fills a message with nulls for the keys that others have; they say nothing.
         content = remove_none_values({"messages": messages, "tools": tools})
-        return text_key(json.dumps(content, sort_keys=True, ensure_ascii=False, default=str))
+        field = prompter.message_property_mappings.get("content", "content")
+        turns = messages if isinstance(messages, list) else []
+        said = [_as_text(turn.get(field)) for turn in turns if isinstance(turn, Mapping)]
+        return Conversation(_as_json(content), "\n".join(said))
 
     def encode(
         self, row: Mapping[str, Any], number: int, key: bytes, ledger: Ledger
@@ -125,7 +150,7 @@ class ChatEncoder:
         Args:
             row: the dataset's row.
             number: its place in the dataset from 1, for messages.
-            key: from `key`.
+            key: from `Conversation.key`.
             ledger: counts it.
 
         Raises:
@@ -290,9 +315,10 @@ class ChatStrategy(PreparingStrategy):
             return dataset.map(
                 self._encode_stream, batched=True, remove_columns=columns, features=FEATURES
             )
-        ledger, chosen = self._choose(dataset)
+        near_duplicates = self.search_for_near_duplicates()
+        ledger, chosen = self._choose(dataset, near_duplicates)
         if not chosen:
-            return self.finish(no_rows(), ledger)
+            return self.finish(no_rows(), ledger, near_duplicates)
         encoded = dataset.select(chosen).map(
             self._encode_batch,
             batched=True,
@@ -310,35 +336,59 @@ class ChatStrategy(PreparingStrategy):
         counted = filter(None, encoded.data.column("ledger").to_pylist())
         ledger = sum((Ledger.from_dict(json.loads(part)) for part in counted), ledger)
         self._check_prompted(ledger)
-        return self.finish(encoded.remove_columns("ledger"), ledger)
+        return self.finish(encoded.remove_columns("ledger"), ledger, near_duplicates)
 
-    def _choose(self, dataset: Dataset) -> tuple[Ledger, list[int]]:
+    def _choose(
+        self, dataset: Dataset, near_duplicates: NearDuplicates | None
+    ) -> tuple[Ledger, list[int]]:
         """Counts of what is read, and the indices of this part's conversations."""
         prompter = self.encoder.host.prompter
-        fields = [prompter.field_messages, prompter.field_tools]
-        present = [name for name in fields if name in dataset.column_names]
+        fields = [prompter.field_messages, prompter.field_tools, self.plan.holdout_by]
+        present = [name for name in dataset.column_names if name in fields]
         ledger, chosen = Ledger(), []
-        for index, row in enumerate(dataset.select_columns(present)):
-            if self._key_if_ours(row, ledger) is not None:
-                chosen.append(index)
+        for batch in dataset.select_columns(present).iter(BATCH_SIZE):
+            seen: list[tuple[bytes, bool]] = []
+            for row in _rows(batch):
+                if self.key_if_ours(row, ledger, seen) is not None:
+                    chosen.append(ledger.documents - 1)
+            if near_duplicates is not None:
+                near_duplicates.add(seen)
         return ledger, chosen
 
-    def _key_if_ours(self, row: Mapping[str, Any], ledger: Ledger) -> bytes | None:
-        """The key of a conversation of this part, else None; counts it as read."""
+    def key_if_ours(
+        self,
+        row: Mapping[str, Any],
+        ledger: Ledger,
+        seen: list[tuple[bytes, bool]] | None = None,
+    ) -> bytes | None:
+        """The key of a conversation of this part, else None; counts it as read.
+
+        Args:
+            row: the dataset's row.
+            ledger: counts it.
+            seen: gets its letters, and whether it is held out.
+
+        Raises:
+            CFTError: its messages are a text, but not JSON.
+        """
         ledger.documents += 1
         try:
-            key = self.encoder.key(row)
+            conversation = self.encoder.read(row)
         except json.JSONDecodeError as exc:
             raise CFTError(
                 f"dataset {self.plan.path}: conversation {ledger.documents} is a text, but not "
                 f"JSON ({exc}); mend it, or name the column of messages in `field_messages`"
             ) from exc
-        ledger.empty += key is None
-        if key is None:
+        if conversation is None:
+            ledger.empty += 1
             return None
-        held_out = is_held_out(key, self.plan.holdout)
+        letters = letters_of(conversation.said) if self.plan.holdout else b""
+        # Of tool calls alone nothing is said.
+        held_out = self.plan.holds_out(conversation.whole, letters, row)
         ledger.held_out += held_out
-        return key if self.plan.takes(held_out) else None
+        if seen is not None:
+            seen.append((letters, held_out))
+        return conversation.key if self.plan.takes(held_out) else None
 
     def _encode_batch(
         self, batch: Mapping[str, list[Any]], indices: Sequence[int], numbers: npt.NDArray
@@ -347,9 +397,9 @@ class ChatStrategy(PreparingStrategy):
         ledger = Ledger()
         rows: list[ChatRow] = []
         for index, row in zip(indices, _rows(batch), strict=True):
-            key = self.encoder.key(row)
-            assert key is not None
-            rows += self.encoder.encode(row, int(numbers[index]), key, ledger)
+            conversation = self.encoder.read(row)
+            assert conversation is not None
+            rows += self.encoder.encode(row, int(numbers[index]), conversation.key, ledger)
         counted = [json.dumps(ledger.to_dict())] + [""] * (len(rows) - 1)
         return {**_columns(rows), "ledger": counted}
 
@@ -358,7 +408,7 @@ class ChatStrategy(PreparingStrategy):
         ledger = Ledger()
         rows: list[ChatRow] = []
         for row in _rows(batch):
-            key = self._key_if_ours(row, ledger)
+            key = self.key_if_ours(row, ledger)
             if key is not None:
                 rows += self.encoder.encode(row, ledger.documents, key, ledger)
         return _columns(rows)
@@ -384,6 +434,15 @@ class ChatStrategy(PreparingStrategy):
             f"({without} are too long for it, in {ledger.prompts_not_placed} rows the template has "
             f"no place for it); {mend}"
         )
+
+
+def _as_text(content: Any) -> str:
+    """What a message says, which may be a list of several pieces; nothing in a mere tool call."""
+    return content if isinstance(content, str) else "" if content is None else _as_json(content)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def _rows(batch: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:

@@ -89,6 +89,7 @@ class CFTStrategy(PreparingStrategy):
             )
         self._check_text(dataset.data.schema.field(self.field).type)
         self.encoder.ledger = Ledger()
+        self.encoder.near_duplicates = self.search_for_near_duplicates()
         encoded = dataset.with_format("arrow").map(
             self._encode_table,
             batched=True,
@@ -102,7 +103,7 @@ class CFTStrategy(PreparingStrategy):
             desc=f"Contextual fine-tuning ({self.plan.source.name})",
         )
         encoded = encoded.with_format(None) if len(encoded) else no_rows()
-        return self.finish(encoded, self.encoder.ledger)
+        return self.finish(encoded, self.encoder.ledger, self.encoder.near_duplicates)
 
     def _batch_size(self, dataset: Dataset) -> int:
         """The documents of a batch; a single document may be larger than a batch should be."""
@@ -135,14 +136,14 @@ class CFTStrategy(PreparingStrategy):
         return _to_arrow(self.encoder.encode_parts(parts))
 
     def _values(self, table: pa.Table) -> Sequence[Mapping[str, Any]]:
-        """Of each document, the columns that prompts refer to."""
-        wanted = self.plan.source.columns
+        """Of each document, the columns that prompts and the hold-out refer to."""
+        wanted = self.plan.columns
         present = [name for name in table.column_names if wanted is None or name in wanted]
         return table.select(present).to_pylist() if present else [{}] * len(table)
 
     def _encode_lists(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """A batch of a streaming dataset."""
-        wanted = self.plan.source.columns
+        wanted = self.plan.columns
         # Other columns may hold what Arrow has no type for.
         taken = {k: v for k, v in batch.items() if wanted is None or k in {self.field, *wanted}}
         table = self._encode_table(pa.table(taken))

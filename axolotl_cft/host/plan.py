@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from axolotl_cft.core.choice import PromptSource
 from axolotl_cft.core.encoding import ENCODING_VERSION
 from axolotl_cft.core.options import CFTConfig, DatasetOptions, Part, Plan
+from axolotl_cft.core.sampling import HOLDOUT_VERSION
 from axolotl_cft.errors import CFTError
 from axolotl_cft.prompts.registry import load_source
 
@@ -103,7 +104,7 @@ def make_plan(
         "encoding": ENCODING_VERSION,
         "chat": is_chat_type(dataset.get("type")),
         "part": part,
-        "holdout": top.holdout,
+        "holdout": [HOLDOUT_VERSION, top.holdout, top.holdout_by] if top.holdout else 0.0,
         "eval_sequence_len": eval_sequence_len if part == "test" else None,
         "options": options.model_dump() | {"prompts": source.identity},
         "source": source_of(dataset),
@@ -112,20 +113,23 @@ def make_plan(
     data = json.dumps(identity, sort_keys=True, default=str).encode()
     stamp = STAMP_PREFIX + hashlib.blake2b(data, digest_size=12).hexdigest()
     path = str(dataset.get("path"))
-    return Plan(path, part, options, top.holdout, source, stamp)
+    return Plan(path, part, options, top.holdout, source, stamp, top.holdout_by)
 
 
 def _resolve(
     place: str, part: Part, dataset: Mapping[str, Any], top: CFTConfig, host_seed: int | None
 ) -> DatasetOptions:
     """The `cft:` block with the dataset's own overrides, its seed set."""
-    base = top.model_dump(exclude={"holdout"})
+    base = top.model_dump(include=set(DatasetOptions.model_fields))
     if part == "test":
         base |= {"prompts": "none", "views": 1, "dropout": 0.0}
     overrides = dataset.get("cft") or {}
     _check_block(overrides, f"{place}.cft")
-    if "holdout" in overrides:
-        raise CFTError(f"{place}.cft.holdout: set it in the top-level cft block; it splits all")
+    for option in ("holdout", "holdout_by"):
+        if option in overrides:
+            raise CFTError(
+                f"{place}.cft.{option}: set it in the top-level cft block; it splits all"
+            )
     foreign = "format" if is_chat_type(dataset.get("type")) else "place"
     if foreign in overrides:
         raise CFTError(f"{place}.cft.{foreign}: `type: {dataset.get('type')}` has no such option")

@@ -13,6 +13,7 @@ from datasets import Dataset, Features, IterableDataset, Value
 from datasets import List as ListFeature
 
 from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.output_dir import LEDGER_FILE
@@ -99,23 +100,56 @@ class PreparingStrategy(DatasetWrappingStrategy):
         self.streamed = task.streamed
         self.is_piece = task.is_piece
 
-    def finish(self, encoded: Dataset, ledger: Ledger) -> Dataset:
+    def search_for_near_duplicates(self) -> NearDuplicates | None:
+        """What collects documents while the test part is made, which reads the training part too.
+
+        A piece of a dataset says nothing of what stands in the others.
+        """
+        wanted = self.plan.part == "test" and self.plan.holdout and not self.is_piece
+        return NearDuplicates() if wanted else None
+
+    def finish(
+        self, encoded: Dataset, ledger: Ledger, near_duplicates: NearDuplicates | None = None
+    ) -> Dataset:
         """Give the rows their stamp and ledger, and publish the ledger.
 
         Both ride in `info.description`, which survives what the host does to a dataset later.
+
+        Args:
+            encoded: the rows.
+            ledger: what was counted on the way.
+            near_duplicates: what saw every document, if they were looked for.
 
         Raises:
             CFTError: there are no rows.
         """
         self._check_result(len(encoded), ledger)
+        if near_duplicates is not None:
+            ledger.near_duplicates, ledger.compared = near_duplicates.count()
         entry = describe(self.plan, self.label, ledger)
         encoded.info.description = STAMP_PREFIX + json.dumps(entry.content())
         if self.streamed:
             return encoded
         heading = f"cft: {self.label}, {entry.part} part, prompts: {entry.prompts}"
         LOG.info("\n  ".join([heading, *ledger.lines()]))
+        self._warn_about_near_duplicates(ledger)
         self._keep(entry)
         return encoded
+
+    def _warn_about_near_duplicates(self, ledger: Ledger) -> None:
+        if not ledger.near_duplicates:
+            return
+        if self.plan.holdout_by is None:
+            mend = "set cft.holdout_by to a column that such documents have in common"
+        else:
+            mend = f"documents of one {self.plan.holdout_by} already stay together;"
+            mend += " drop the duplicates, or choose a coarser column"
+        sample = "" if ledger.compared == ledger.held_out else f" ({ledger.compared:,} compared)"
+        LOG.warning(
+            f"cft: {self.label}: {ledger.near_duplicates:,} of {ledger.held_out:,} held-out "
+            f"documents{sample} have a fifth or more of their text in training, so that the loss "
+            f"on them flatters; {mend}"
+        )
 
     def _keep(self, entry: PreparedDataset) -> None:
         """Write the ledger beside the prepared folder (inside it would break it)."""
@@ -140,6 +174,12 @@ class PreparingStrategy(DatasetWrappingStrategy):
                 f"dataset {self.plan.path} has no column '{self.field}'; set "
                 f"`{self.field_option}` to one of {', '.join(columns)}"
             )
+        by = self.plan.holdout_by
+        if by and by not in columns:
+            raise CFTError(
+                f"dataset {self.plan.path} has no column '{by}', which cft.holdout_by names; add "
+                f"it, or name one of {', '.join(columns)}"
+            )
         self.plan.source.check_columns(columns, self.plan.path)
         return columns
 
@@ -149,10 +189,10 @@ class PreparingStrategy(DatasetWrappingStrategy):
             return
         plan = self.plan
         if plan.part == "test" and plan.holdout:
+            finer = ", or name a column of more values in cft.holdout_by" if plan.holdout_by else ""
             raise CFTError(
                 f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
-                f"held-out part; raise cft.holdout (now {plan.holdout}) or, if there is a "
-                "separate test file, set it to 0"
+                f"held-out part; raise cft.holdout (now {plan.holdout}){finer}"
             )
         raise CFTError(
             f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "

@@ -218,10 +218,9 @@ def _conversation_rows(
 ) -> Iterator[Made]:
     """The rows of a conversation; none if it is empty or belongs to the other part."""
     from axolotl_cft.core.ledger import Ledger
-    from axolotl_cft.core.sampling import is_held_out
 
-    plan, key = texts.plan, texts.encoder.key(conversation)
-    if key is None or not plan.takes(is_held_out(key, plan.holdout)):
+    plan, key = texts.plan, texts.key_if_ours(conversation, Ledger())
+    if key is None:
         return
     rows = texts.encoder.encode(conversation, number, key, Ledger())
     for view, row in enumerate(rows, start=1):
