@@ -16,6 +16,7 @@ from axolotl_cft.errors import CFTError
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
+from axolotl_cft.host.holdout import warn_about_holdout
 from axolotl_cft.host.plan import (
     DEFAULT_SEED,
     STAMP_PREFIX,
@@ -23,7 +24,6 @@ from axolotl_cft.host.plan import (
     cft_datasets,
     is_cft_type,
     local_files,
-    source_of,
 )
 
 LOG = get_logger(__name__)
@@ -143,20 +143,7 @@ def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:
             "cft: val_set_size splits after chunking, so chunks of one document land on both "
             "sides; use cft.holdout with test_datasets instead"
         )
-    trained = [source_of(item) for _, part, item in cft_datasets(cfg) if part == "train"]
-    for place, part, dataset in cft_datasets(cfg):
-        # Of what has several splits, the host takes another one for each part.
-        shared = source_of(dataset) in trained and Path(str(dataset.get("path"))).is_file()
-        if part == "test" and shared and not options.holdout:
-            LOG.warning(
-                f"cft: {place} holds the documents that are trained on; set cft.holdout to keep "
-                "a share of them out of training"
-            )
-    if options.holdout and not any(part == "test" for _, part, _ in cft_datasets(cfg)):
-        LOG.warning(
-            f"cft: holdout: {options.holdout} keeps documents out of training, but no "
-            "test_datasets of type cft evaluate them"
-        )
+    warn_about_holdout(cfg, options)
     if cfg.get("test_datasets") and cfg.get("streaming") and not cfg.get("sample_packing"):
         # axolotl/utils/data/sft.py::_prepare_streaming_dataset
         LOG.warning(

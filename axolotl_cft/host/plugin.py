@@ -22,6 +22,7 @@ from axolotl_cft.errors import CFTError
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host import chat, documents
 from axolotl_cft.host.checks import check_config, check_dataset, check_host_version, warn
+from axolotl_cft.host.holdout import check_holdout, options_for
 from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.plan import (
     cft_datasets,
@@ -56,11 +57,13 @@ class CFTPlugin(BasePlugin):
         check_config(cfg)
         options = parse_options(cfg)
         check_reach(options, cfg)
+        check_holdout(cfg, options)
         seed, eval_sequence_len = cfg.get("seed"), cfg.get("eval_sequence_len")
         same: Counter[str] = Counter()
         for place, part, dataset in cft_datasets(cfg):
             check_dataset(place, dataset, seed)
-            plan = make_plan(place, part, dataset, options, seed, eval_sequence_len)
+            top = options_for(cfg, place, part, dataset, options)
+            plan = make_plan(place, part, dataset, top, seed, eval_sequence_len)
             same[plan.stamp] += 1
             if (count := same[plan.stamp]) > 1:
                 # Listed again to weigh more; under one stamp, one ledger would be kept of both.
