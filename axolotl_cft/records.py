@@ -117,6 +117,8 @@ class LedgerRecord(_Part):
     documents: int = 0
     empty: int = 0
     held_out: int = 0
+    near_duplicates: int | None = None
+    compared: int | None = None
     used: int = 0
     rows: int = 0
     text_tokens: int = 0

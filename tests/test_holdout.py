@@ -239,7 +239,7 @@ def test_near_duplicates_are_counted_said_and_kept(config, tmp_path, caplog):
     config["cft"]["holdout_by"] = "journal"
     with caplog.at_level(logging.WARNING):
         _, meta = prepare(config)
-    assert descriptions(meta.eval_dataset)[0]["ledger"]["near_duplicates"] == 0
+    assert descriptions(meta.eval_dataset)[0].ledger.near_duplicates == 0
     assert "held-out documents have" not in caplog.text
 
 
@@ -247,8 +247,8 @@ def test_pieces_of_a_dataset_are_not_searched(config):
     for key in ("datasets", "test_datasets"):
         config[key][0]["preprocess_shards"] = 2
     _, meta = prepare(config)
-    ledgers = [entry["ledger"] for entry in descriptions(meta.eval_dataset)]
-    assert [ledger["near_duplicates"] for ledger in ledgers] == [None, None]
+    ledgers = [entry.ledger for entry in descriptions(meta.eval_dataset)]
+    assert [ledger.near_duplicates for ledger in ledgers] == [None, None]
 
 
 def test_a_test_file_of_its_own_is_evaluated_whole(config, tmp_path, caplog):
@@ -257,9 +257,9 @@ def test_a_test_file_of_its_own_is_evaluated_whole(config, tmp_path, caplog):
     config["cft"]["holdout_by"] = "journal"  # which the other file need not have
     with caplog.at_level(logging.INFO):
         _, meta = prepare(config)
-    shared, whole = (entry["ledger"] for entry in descriptions(meta.eval_dataset))
-    assert whole["used"] == 20 and whole["near_duplicates"] is None
-    assert 0 < shared["used"] == shared["held_out"] < 40
+    shared, whole = (entry.ledger for entry in descriptions(meta.eval_dataset))
+    assert whole.used == 20 and whole.near_duplicates is None
+    assert 0 < shared.used == shared.held_out < 40
     assert "test_datasets[1] shares no rows with the training data, so all" in caplog.text
     assert "test_datasets[0] shares" not in caplog.text
 
