@@ -322,10 +322,7 @@ def test_a_hub_dataset_is_downloaded_once(tmp_path, monkeypatch):
 
 def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokenizer):
     import datasets
-
-    from axolotl_cft.core.documents import DocumentEncoder
-    from axolotl_cft.core.options import CFTConfig
-    from axolotl_cft.host.plan import make_plan
+    from encoder import encoder_for
 
     corpus = make_corpus(tmp_path, 12)
     with serve(Loopback()) as server:
@@ -334,9 +331,8 @@ def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokeni
     loaded = datasets.load_dataset(
         "parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
     )
-    options = CFTConfig(prompts={"column": "contextual_prompt"}, seed=1)
-    plan = make_plan("datasets[0]", "train", {"path": str(path), "type": "cft"}, options, None)
-    encoder = DocumentEncoder(sentencepiece_tokenizer, plan, 512)
+    prompts = {"column": "contextual_prompt"}
+    encoder = encoder_for(sentencepiece_tokenizer, sequence_len=512, prompts=prompts)
     rows = encoder.encode(
         loaded["text"], [{"contextual_prompt": p} for p in loaded["contextual_prompt"]]
     )

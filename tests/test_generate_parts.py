@@ -7,6 +7,7 @@ import json
 import os
 
 import pytest
+from encoder import encoder_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,17 +167,12 @@ def test_a_cut_is_a_prefix_within_the_limit(text, limit):
 
 
 def test_a_prompt_within_the_budget_is_not_cut_in_training(any_tokenizer):
-    from axolotl_cft.core.documents import DocumentEncoder
-    from axolotl_cft.core.options import CFTConfig, DatasetOptions
-    from axolotl_cft.host.plan import make_plan
+    from axolotl_cft.core.options import DatasetOptions
 
     def is_cut(prompt_format: str, budget: int) -> bool:
-        options = CFTConfig(
-            prompts={"column": "p"}, prompt_budget=budget, format=prompt_format, seed=1
-        )
-        dataset = {"path": "corpus.jsonl", "type": "cft"}
-        plan = make_plan("datasets[0]", "train", dataset, options, None)
-        return DocumentEncoder(any_tokenizer, plan, 512).contexts.context_of("p", GOOD).cut
+        options = {"prompts": {"column": "p"}, "prompt_budget": budget, "format": prompt_format}
+        encoder = encoder_for(any_tokenizer, sequence_len=512, **options)
+        return encoder.contexts.context_of("p", GOOD).cut
 
     for prompt_format in ("plain", "chat"):
         if prompt_format == "chat" and not any_tokenizer.chat_template:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import make_documents, sentences, varied, write_jsonl
 from datasets import Dataset, DatasetDict
+from encoder import encode, strategy_for, trained_tokens
 from host import fit, host_config, prepare
 from hypothesis import given
 from hypothesis import strategies as st
 from test_plugin import register
-from test_strategy import encode, strategy_for, trained_tokens
 
 from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.core.sampling import holdout_key, is_held_out, letters_of, text_key

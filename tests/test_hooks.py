@@ -8,13 +8,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import encoder
 import pytest
 from conftest import make_documents, write_jsonl
-from datasets import Dataset
 
-from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
-from axolotl_cft.host.plan import make_plan
 from axolotl_cft.prompts.registry import (
     all_pools,
     load_function,
@@ -92,19 +90,12 @@ def functions(body, declaration="'v1'"):
     )
 
 
-def plan_for(prompts, **options):
-    dataset = {"path": "corpus", "cft": {"prompts": prompts, "prompt_budget": 64, **options}}
-    return make_plan("datasets[0]", "train", dataset, CFTConfig(), 42)
+def plan_for(prompts):
+    return encoder.plan_for(prompts=prompts, prompt_budget=64)
 
 
 def encode(tokenizer, rows, prompts, **options):
-    from axolotl_cft.core.documents import DocumentEncoder
-    from axolotl_cft.host.documents import CFTStrategy
-    from axolotl_cft.host.preparing import Task
-
-    plan = plan_for(prompts, **options)
-    strategy = CFTStrategy(DocumentEncoder(tokenizer, plan, 192), "text", Task(plan, 192, "corpus"))
-    return strategy.wrap_dataset(Dataset.from_list(rows)), strategy.encoder.ledger
+    return encoder.encode(tokenizer, rows, prompts=prompts, **{"prompt_budget": 64, **options})
 
 
 def run_cli(site, *arguments):

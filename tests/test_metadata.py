@@ -3,15 +3,11 @@
 import pytest
 from conftest import TOPICS, make_documents, write_jsonl
 from datasets import Dataset
+from encoder import plan_for, strategy_for
 from host import host_config, prepare
 from transformers import AutoTokenizer
 
-from axolotl_cft.core.documents import DocumentEncoder
-from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
-from axolotl_cft.host.documents import CFTStrategy
-from axolotl_cft.host.plan import make_plan
-from axolotl_cft.host.preparing import Task
 
 POOL = """\
 name: metadata
@@ -31,12 +27,6 @@ def pool(tmp_path):
     return write
 
 
-def strategy_for(tokenizer, pool, **options):
-    dataset = {"path": "corpus", "cft": {"prompts": pool, **options}}
-    plan = make_plan("datasets[0]", "train", dataset, CFTConfig(), 42)
-    return CFTStrategy(DocumentEncoder(tokenizer, plan, 256), "text", Task(plan, 256, "corpus"))
-
-
 def contexts(tokenizer, strategy, rows):
     encoded = strategy.wrap_dataset(Dataset.from_list(rows))
     return [
@@ -52,7 +42,9 @@ def test_columns_are_filled_in_and_nulls_take_the_default(any_tokenizer, pool):
         {"text": "Three.", "topic": "", "level": "__import__('os').system('false')"},
     ]
     tail = "; leave {this}, {0} and {topic.upper()} alone.\n\n"
-    shown = contexts(any_tokenizer, strategy_for(any_tokenizer, pool()), rows)
+    shown = contexts(
+        any_tokenizer, strategy_for(any_tokenizer, prompts=pool(), sequence_len=256), rows
+    )
     assert [text.endswith(tail) for text in shown] == [True] * 3
     assert "Read about the heart, in 2 steps;" in shown[0]
     assert "Read about medicine, {topic};" in shown[1]
@@ -61,12 +53,16 @@ def test_columns_are_filled_in_and_nulls_take_the_default(any_tokenizer, pool):
 
 def test_numbers_are_written_as_text(bytelevel_tokenizer, pool):
     rows = [{"text": "One.", "level": 3}, {"text": "Two.", "level": 4}]
-    shown = contexts(bytelevel_tokenizer, strategy_for(bytelevel_tokenizer, pool()), rows)
+    shown = contexts(
+        bytelevel_tokenizer,
+        strategy_for(bytelevel_tokenizer, prompts=pool(), sequence_len=256),
+        rows,
+    )
     assert "Read about medicine, 3;" in shown[0] and "Read about medicine, 4;" in shown[1]
 
 
 def test_what_cannot_be_filled_is_refused(bytelevel_tokenizer, pool):
-    strategy = strategy_for(bytelevel_tokenizer, pool())
+    strategy = strategy_for(bytelevel_tokenizer, prompts=pool(), sequence_len=256)
     no_column = Dataset.from_list([{"text": "One.", "topic": "hearts"}])
     with pytest.raises(CFTError, match="no column 'level', which a prompt of .*pool.yaml names"):
         strategy.wrap_dataset(no_column)
@@ -77,7 +73,7 @@ def test_what_cannot_be_filled_is_refused(bytelevel_tokenizer, pool):
 
 def test_a_long_value_is_cut_to_the_budget_and_counted(any_tokenizer, pool):
     rows = [{"text": TOPICS["heart"], "level": "word " * 300}, {"text": "Two.", "level": "a"}]
-    strategy = strategy_for(any_tokenizer, pool(), prompt_budget=120)
+    strategy = strategy_for(any_tokenizer, prompts=pool(), prompt_budget=120, sequence_len=256)
     encoded = strategy.wrap_dataset(Dataset.from_list(rows))
     assert strategy.encoder.ledger.prompts_truncated == 1
     assert next(iter(encoded["labels"])).count(-100) == 120
@@ -97,8 +93,7 @@ def test_the_host_refuses_a_missing_column_before_it_loads_a_model(tmp_path, tin
 
 def test_the_cache_identity_sees_defaults(pool):
     def stamp(text):
-        dataset = {"path": "corpus", "cft": {"prompts": pool(text)}}
-        return make_plan("datasets[0]", "train", dataset, CFTConfig(), 42).stamp
+        return plan_for(prompts=pool(text)).stamp
 
     assert stamp(POOL) != stamp(POOL.replace("medicine", "law"))
     assert stamp(POOL) == stamp("# a comment\n" + POOL)
