@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,12 +69,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+def digest_file(path: Path, count: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits; `count` is told of every piece how long it is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+            if count is not None:
+                count(len(block))
     return digest.hexdigest()
 
 

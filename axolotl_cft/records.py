@@ -23,6 +23,7 @@ from axolotl_cft.files import read_json, write_atomic
 STUDY_FILE = "study.json"
 CONTAMINATION_FILE = "contamination.json"
 GENERATION_FILE = "generation.json"
+SOURCES_FILE = "cft_sources.json"
 
 _Some = TypeVar("_Some", bound="Record")
 
@@ -164,6 +165,59 @@ class PreparedLedger(Record):
     mend = "delete it and prepare again"
 
     datasets: list[PreparedDataset]
+
+
+class SourceFile(_Part):
+    """One file that a dataset reads.
+
+    Attributes:
+        name: relative to the dataset's folder, or to the root of its pattern.
+        size: bytes; None where a server does not say.
+        digest: SHA-256 as 64 hex digits; for a remote file the tag that its server gives it.
+    """
+
+    name: str
+    size: int | None = None
+    digest: str | None = None
+
+
+class Source(_Part):
+    """What a dataset reads, by content.
+
+    Attributes:
+        kind: files of this machine, a commit of the hub, files of a server; `named` where nothing
+            is known beyond the names in the config.
+        files: in the order in which they are read.
+        version: the commit; for a folder, what it says of its own files (README.md and its like).
+    """
+
+    kind: Literal["files", "hub", "remote", "named"]
+    files: tuple[SourceFile, ...] = ()
+    version: str | None = None
+
+
+class RecordedSource(_Part):
+    """A source with the dataset options that name it, as in the config."""
+
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    data_files: tuple[str, ...] = ()
+    source: Source
+
+    @property
+    def names(self) -> tuple[str, str | None, str | None, tuple[str, ...]]:
+        """The options."""
+        return self.path, self.name, self.revision, self.data_files
+
+
+class SourcesRecord(Record):
+    """`cft_sources.json` beside prepared datasets: what each of them was prepared from last."""
+
+    kind = "a record of sources"
+    mend = "delete it where the documents are at hand, and it is written again"
+
+    sources: list[RecordedSource] = []
 
 
 class ReachedTrainer(_Part):

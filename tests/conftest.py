@@ -3,11 +3,14 @@
 import json
 import os
 import random
+import tempfile
 from pathlib import Path
 
 # Before anything imports the host: no telemetry, no hub, and threads that leave room for xdist.
 os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# And no memory of hashed files in the home of whoever runs the tests.
+os.environ.setdefault("HF_ASSETS_CACHE", tempfile.mkdtemp(prefix="cft-assets-"))
 
 import pytest
 

@@ -17,13 +17,13 @@ from axolotl_cft.errors import CFTError
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host.holdout import warn_about_holdout
+from axolotl_cft.host.local_files import visible_files
 from axolotl_cft.host.plan import (
     DEFAULT_SEED,
     STAMP_PREFIX,
     all_datasets,
     cft_datasets,
     is_cft_type,
-    local_files,
 )
 
 LOG = get_logger(__name__)
@@ -109,7 +109,7 @@ def _file_split_by_line(dataset: Mapping[str, Any]) -> str | None:
         names.append(path)
     elif not names:
         # `datasets` takes a folder for what most of its files are, whatever `ds_type` says.
-        suffixes = [path.suffixes for path in local_files(dataset)]
+        suffixes = [found.suffixes for found in visible_files(Path(path))]
         texts = sum(".txt" in found for found in suffixes)
         others = sum(not DATA_SUFFIXES.isdisjoint(found) for found in suffixes)
         return path if texts > 0 and texts >= others else None

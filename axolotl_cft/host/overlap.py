@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from datasets import load_dataset_builder
 
 from axolotl_cft.core.options import Part
-from axolotl_cft.host.plan import local_files
+from axolotl_cft.host.local_files import local_files
 
 _LOADED = ("path", "name", "revision", "data_files", "ds_type", "split")
 

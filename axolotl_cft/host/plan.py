@@ -1,9 +1,7 @@
 """The `cft:` block of an Axolotl config, and how it resolves for one dataset."""
 
-import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from axolotl_cft.core.encoding import ENCODING_VERSION
 from axolotl_cft.core.options import CFTConfig, DatasetOptions, Part, Plan
 from axolotl_cft.core.sampling import HOLDOUT_VERSION
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.sources import find_source, source_identity
 from axolotl_cft.prompts.registry import load_source
 
 DEFAULT_SEED = 42
@@ -22,6 +21,19 @@ DEFAULT_SEED = 42
 
 STAMP_PREFIX = "axolotl-cft:"
 """Marks the value that we write into `datasets[i].conversation` (host/plugin)."""
+
+STAMP_JOINT = "+"
+"""Between the two halves of a stamp: the plan's, and the run's (host/identity)."""
+
+
+def plan_stamp(stamp: str) -> str:
+    """The half of a stamp that is known without a tokenizer."""
+    return stamp.partition(STAMP_JOINT)[0]
+
+
+def is_complete(stamp: str) -> bool:
+    """Whether a stamp has both halves."""
+    return STAMP_JOINT in stamp
 
 
 def is_chat_type(type_: Any) -> bool:
@@ -79,9 +91,12 @@ def make_plan(
     dataset: Mapping[str, Any],
     top: CFTConfig,
     host_seed: int | None,
-    eval_sequence_len: int | None = None,
+    prepared: Path | None = None,
 ) -> Plan:
     """Resolve the options of one dataset and give the result its identity.
+
+    The identity is made of what reaches the rows and of nothing else: a seed that draws nothing, a
+    separator that stands nowhere and a file's time or place do not enter.
 
     The test part goes without prompts, views and dropout unless the dataset itself asks for
     them: a loss on bare text is comparable across arms.
@@ -92,28 +107,52 @@ def make_plan(
         dataset: its raw config, with an optional `cft` mapping of overrides.
         top: the `cft:` block.
         host_seed: the config's own `seed`.
-        eval_sequence_len: the config's own, which sizes the rows of the test part.
+        prepared: the folder of prepared datasets, which may know documents that are not here.
 
     Raises:
-        CFTError: a wrong override, a pool that cannot be used, options that contradict.
+        CFTError: a wrong override, a pool that cannot be used, options that contradict, a file
+            that cannot be read.
     """
     options = _resolve(place, part, dataset, top, host_seed)
     source = load_source(options.prompts)
     _check_views(place, options, source)
+    chat = is_chat_type(dataset.get("type"))
+    documents = find_source(dataset, prepared)
+    # What lies elsewhere is as good as its name; the host hashes all names once more.
+    named = () if documents.kind == "files" else ("path", "data_files")
     identity = {
         "encoding": ENCODING_VERSION,
-        "chat": is_chat_type(dataset.get("type")),
+        "chat": chat,
         "part": part,
         "holdout": [HOLDOUT_VERSION, top.holdout, top.holdout_by] if top.holdout else 0.0,
-        "eval_sequence_len": eval_sequence_len if part == "test" else None,
-        "options": options.model_dump() | {"prompts": source.identity},
-        "source": source_of(dataset),
-        "files": [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in local_files(dataset)],
+        "options": _deciding_options(options, source, chat),
+        "prompts": source.identity,
+        "documents": source_identity(documents),
+        "reading": {key: dataset.get(key) for key in (*named, *_READING)},
     }
     data = json.dumps(identity, sort_keys=True, default=str).encode()
     stamp = STAMP_PREFIX + hashlib.blake2b(data, digest_size=12).hexdigest()
     path = str(dataset.get("path"))
     return Plan(path, part, options, top.holdout, source, stamp, top.holdout_by)
+
+
+_READING = ("name", "split", "shards", "shards_idx", "field", "field_messages")
+"""How a dataset takes its documents from the files. The host hashes these too; a stamp repeats them
+so that no two datasets of a config share one."""
+
+
+def _deciding_options(options: DatasetOptions, source: PromptSource, chat: bool) -> dict[str, Any]:
+    """The options that reach the rows of a dataset, as far as these can be known without them."""
+    idle = {"prompts", "format" if chat else "place"}
+    if not source.gives_prompts:
+        idle |= {"seed", "separator", "format", "place", "views", "dropout"}
+        # The budget bounds the chunks of a document; a conversation is never cut.
+        idle |= {"prompt_budget"} if chat else set()
+    if source.offers_one and not options.dropout:
+        idle.add("seed")
+    if options.format == "chat" and not chat:
+        idle.add("separator")
+    return options.model_dump(exclude=idle)
 
 
 def _resolve(
@@ -147,49 +186,6 @@ def _check_views(place: str, options: DatasetOptions, source: PromptSource) -> N
             f"{place}: views: {options.views} would repeat the same row, since prompts: {shown} "
             "offers a single choice; set views: 1 and train more epochs instead"
         )
-
-
-def source_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the documents of a dataset from another's, as the config names it.
-
-    The host hashes these too; a stamp repeats them so that no two datasets of a config share one.
-    """
-    keys = ("path", "name", "revision", "data_files", "split", "shards", "shards_idx")
-    fields = ("field", "field_messages")
-    return {key: dataset.get(key) for key in (*keys, *fields)}
-
-
-def local_files(dataset: Mapping[str, Any]) -> list[Path]:
-    """Every local file that a dataset reads, sorted; the host hashes their names only.
-
-    `path` and `data_files` may be files, folders (read with all that lies below them) or patterns.
-    """
-    data_files = dataset.get("data_files") or []
-    names = [dataset.get("path"), *([data_files] if isinstance(data_files, str) else data_files)]
-    found: set[Path] = set()
-    for name in map(str, filter(None, names)):
-        if Path(name).is_dir():
-            found.update(_files_below(name))
-        elif Path(name).is_file():
-            found.add(Path(name))
-        else:
-            matches = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207 (may be absolute)
-            found.update(match for match in matches if match.is_file())
-    return sorted(found)
-
-
-def _files_below(folder: str) -> Iterator[Path]:
-    """The files that `datasets` would read: links are followed, hidden names left out."""
-    visited = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        if (real := Path(root).resolve()) in visited:  # a link to a folder above
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        # `datasets` keeps the results of its own map and shuffle beside a saved dataset.
-        names = [name for name in files if not name.startswith((".", "__", "cache-"))]
-        yield from (path for name in names if (path := Path(root, name)).is_file())
 
 
 def _check_block(raw: Any, place: str) -> None:

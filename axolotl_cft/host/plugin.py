@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from axolotl.integrations.base import BasePlugin
-from axolotl.utils.distributed import is_main_process
+from axolotl.loaders import load_tokenizer
+from axolotl.utils.distributed import is_local_main_process, is_main_process
 from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
@@ -23,14 +24,18 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.host import chat, documents
 from axolotl_cft.host.checks import check_config, check_dataset, check_host_version, warn
 from axolotl_cft.host.holdout import check_holdout, options_for
+from axolotl_cft.host.identity import RunIdentity, prepared_folder
 from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.plan import (
     cft_datasets,
     check_reach,
+    is_complete,
     make_plan,
     parse_options,
+    plan_stamp,
 )
 from axolotl_cft.host.preparing import PLANS
+from axolotl_cft.host.sources import record_sources
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
 
 LOG = get_logger(__name__)
@@ -58,12 +63,12 @@ class CFTPlugin(BasePlugin):
         options = parse_options(cfg)
         check_reach(options, cfg)
         check_holdout(cfg, options)
-        seed, eval_sequence_len = cfg.get("seed"), cfg.get("eval_sequence_len")
+        seed, prepared = cfg.get("seed"), prepared_folder(cfg)
         same: Counter[str] = Counter()
         for place, part, dataset in cft_datasets(cfg):
             check_dataset(place, dataset, seed)
             top = options_for(cfg, place, part, dataset, options)
-            plan = make_plan(place, part, dataset, top, seed, eval_sequence_len)
+            plan = make_plan(place, part, dataset, top, seed, prepared)
             same[plan.stamp] += 1
             if (count := same[plan.stamp]) > 1:
                 # Listed again to weigh more; under one stamp, one ledger would be kept of both.
@@ -76,7 +81,13 @@ class CFTPlugin(BasePlugin):
         warn(cfg, options)
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
-        """Refuse what only the validated config shows; loading itself is left to the host."""
+        """Complete the stamps, and refuse what only the validated config shows.
+
+        Loading itself is left to the host.
+
+        Raises:
+            CFTError: packing would mix documents, or the record of sources cannot be written.
+        """
         if not any(cft_datasets(cfg)):
             return
         packed = cfg.sample_packing or cfg.eval_sample_packing
@@ -86,6 +97,23 @@ class CFTPlugin(BasePlugin):
                 "set attn_implementation to sdpa, flash_attention_2 or another that isolates "
                 "them, or sample_packing: false"
             )
+        complete_stamps(cfg, load_tokenizer(cfg))
+        if is_local_main_process():
+            listed = [*(cfg.datasets or []), *(cfg.test_datasets or [])]
+            record_sources(listed, prepared_folder(cfg))
+
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[Any]:
+        """Check the data of `axolotl evaluate`, which calls none of the other hooks.
+
+        Raises:
+            CFTError: the prepared dataset that it found is of another tokenizer, say.
+        """
+        stamps = [dataset["conversation"] for _, _, dataset in cft_datasets(cfg)]
+        if not all(map(is_complete, stamps)) and isinstance(trainer.eval_dataset, Dataset):
+            complete_stamps(cfg, load_tokenizer(cfg))
+            key = "test_datasets" if cfg.test_datasets else "datasets"
+            check_stamps(cfg, key, trainer.eval_dataset)
+        return []
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         """Check that the data are the ones this config asks for, and write the ledger.
@@ -107,3 +135,11 @@ class CFTPlugin(BasePlugin):
         path = Path(cfg.output_dir) / LEDGER_FILE
         ledger.write(path)
         log_reached(ledger.reached_trainer, path)
+
+
+def complete_stamps(cfg: Any, tokenizer: Any) -> None:
+    """Add what the run decides to the stamps in a validated config (host/identity)."""
+    identity = RunIdentity(cfg, tokenizer)
+    for _, _, dataset in cft_datasets(cfg):
+        plan = PLANS[plan_stamp(dataset["conversation"])]
+        dataset["conversation"] = identity.complete(plan, dataset)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.identity import RunIdentity
 from axolotl_cft.host.output_dir import LEDGER_FILE
-from axolotl_cft.host.plan import STAMP_PREFIX
+from axolotl_cft.host.plan import STAMP_PREFIX, is_complete, plan_stamp
 from axolotl_cft.records import LedgerRecord, PreparedDataset, PreparedLedger
 
 LOG = get_logger(__name__)
 
 
 PLANS: dict[str, Plan] = {}
-"""Plans by stamp, filled by `CFTPlugin.register`, which is the only one to see the raw config."""
+"""Plans by the first half of their stamp (host/identity), filled by `CFTPlugin.register`, which is
+the only one to see the raw config."""
 
 
 FEATURES = Features(
@@ -66,12 +68,15 @@ def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
         CFTError: the plugin was not registered for this config.
     """
     stamp = (ds_cfg or {}).get("conversation") or ""
-    plan = PLANS.get(stamp)
+    plan = PLANS.get(plan_stamp(stamp))
     if plan is None:
         raise CFTError(
             f"dataset {(ds_cfg or {}).get('path')}: `type: {(ds_cfg or {}).get('type')}` works "
             "only with the plugin; add `plugins: [axolotl_cft.CFTPlugin]` to the config"
         )
+    # `axolotl evaluate` asks no plugin before it loads data, so that its stamps are not complete.
+    whole = stamp if is_complete(stamp) else RunIdentity(cfg, tokenizer).complete(plan, ds_cfg)
+    plan = replace(plan, stamp=whole)
     sequence_len = cfg.sequence_len
     if plan.part == "test" and cfg.eval_sequence_len:
         sequence_len = cfg.eval_sequence_len

@@ -17,6 +17,7 @@ from axolotl_cft.host.output_dir import (
     is_finite,
     read_state,
 )
+from axolotl_cft.host.plan import plan_stamp
 from axolotl_cft.records import PreparedLedger
 
 _FINISHED = "'train_runtime'"
@@ -35,7 +36,7 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
 
     Args:
         prepared: the study's `dataset_prepared_path`.
-        stamps: of the config's CFT datasets.
+        stamps: of the config's CFT datasets, their first half.
 
     Returns:
         32 hex digits, or None where no CFT dataset is trained on.
@@ -46,7 +47,7 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
         entries = [
             Ledger.from_dict(dict(entry.ledger))
             for entry in PreparedLedger.read(path).datasets
-            if entry.part == "train" and entry.stamp in wanted
+            if entry.part == "train" and plan_stamp(entry.stamp) in wanted
         ]
         if entries:
             return sum(entries, Ledger()).to_dict()["targets_digest"]

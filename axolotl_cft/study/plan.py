@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
+from axolotl_cft.host.sources import is_missing
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides, read_yaml
 
 Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate"]
@@ -236,16 +237,27 @@ class _Planner:
 
 
 def stamps(config: Mapping[str, Any]) -> list[str]:
-    """What the plugin will call the CFT datasets of `config`: options, pools and local files.
+    """What the plugin will call the CFT datasets of `config`: options, pools and documents.
+
+    The first half of it, which is known without a tokenizer (host/identity).
 
     Raises:
         CFTError: the `cft` block is wrong.
     """
-    options = parse_options(config)
+    options, seed = parse_options(config), config.get("seed")
+    prepared = Path(config["dataset_prepared_path"])
     return [
-        make_plan(place, part, dataset, options, config.get("seed")).stamp
+        make_plan(place, part, dataset, options, seed, prepared).stamp
         for place, part, dataset in cft_datasets(config)
     ]
+
+
+def missing_documents(config: Mapping[str, Any]) -> str | None:
+    """A dataset whose files are neither here nor known from when they were prepared."""
+    prepared = Path(config["dataset_prepared_path"])
+    return next(
+        (str(d["path"]) for _, _, d in cft_datasets(config) if is_missing(d, prepared)), None
+    )
 
 
 def leaves_adapter(config: Mapping[str, Any]) -> bool:

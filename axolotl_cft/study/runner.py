@@ -14,8 +14,9 @@ import yaml
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 from axolotl_cft.host.output_dir import checkpoints, world_size
+from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
-from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, stamps
+from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, missing_documents, stamps
 from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.processes import run_child
 from axolotl_cft.study.records import JOURNAL, Records
@@ -173,11 +174,19 @@ class Runner:
         if not state or state.identity == step.identity or step.kind in ("prepare", "evaluate"):
             return
         folder = self.plan.folder(step.run)
-        if state.status == "done" or checkpoints(folder / "train"):
+        if state.status != "done" and not checkpoints(folder / "train"):
+            return
+        if step.config is not None and (missing := missing_documents(step.config)):
             raise CFTError(
-                f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other "
-                "data; delete this folder to run it again, or choose another output folder"
+                f"{missing} is not here, and {PREPARED}/{SOURCES_FILE} does not know it, so nobody "
+                f"can tell whether {os.path.relpath(folder)} was trained on it; put one of the two "
+                "back"
             )
+        raise CFTError(
+            f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other data "
+            "(or of axolotl-cft 0.1, which told data apart by their times: finish its studies with "
+            "it); delete this folder to run it again, or choose another output folder"
+        )
 
     def _check_targets(self) -> None:
         """Compare all arms that are prepared, whichever were chosen for this call."""
