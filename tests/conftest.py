@@ -1,8 +1,10 @@
 """Shared fixtures: tokenizers of the common families, a tiny Llama, a small corpus. No network."""
 
+import atexit
 import json
 import os
 import random
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,9 +12,11 @@ from pathlib import Path
 os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # And no memory of hashed files in the home of whoever runs the tests.
-os.environ.setdefault("HF_ASSETS_CACHE", tempfile.mkdtemp(prefix="cft-assets-"))
+os.environ.update(HF_ASSETS_CACHE=tempfile.mkdtemp(prefix="cft-assets-"))
 
 import pytest
+
+atexit.register(shutil.rmtree, os.environ["HF_ASSETS_CACHE"], ignore_errors=True)
 
 TOPICS = {
     "heart": "The heart pumps blood through the vessels. Valves keep it from flowing back.",

@@ -6,6 +6,7 @@ Freshly prepared rows, at the latest from a third time into an empty folder, tel
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import make_documents, write_jsonl
-from host import host_config, prepare
+from host import fit, host_config, load_cfg, prepare
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.records import SOURCES_FILE
 
 Rows = list[tuple[list[int], list[int]]]
 Change = Callable[[dict[str, Any]], None]
@@ -327,3 +331,56 @@ def test_what_does_not_reach_the_rows_keeps_the_folder(worlds, tmp_path, kind, c
     assert fresh == world.rows, "the case proves nothing: the rows differ"
     assert cached == fresh
     assert reused
+
+
+def test_prepared_data_are_trained_on_where_the_documents_are_not(
+    worlds, tmp_path, monkeypatch, caplog
+):
+    """Prepared on one machine, shipped to another."""
+    world = worlds("tested")
+    shutil.copytree(world.folder, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    Path("corpus.jsonl").unlink()
+    record = Path("prepared", SOURCES_FILE).read_bytes()
+    before = folders()
+    with caplog.at_level(logging.INFO):
+        assert rows_of(config_of("tested")) == world.rows
+    assert folders() == before
+    assert Path("prepared", SOURCES_FILE).read_bytes() == record
+    assert caplog.text.count("corpus.jsonl is not at hand; what was prepared from it") == 1
+    assert not [path for path in Path("prepared").rglob("*sources*") if path.parent.name in before]
+
+
+def test_training_needs_no_documents_either(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    corpus = write_jsonl(Path("corpus.jsonl"), make_documents(12))
+    config = host_config(Path("run"), tiny_model, corpus)
+    _, meta = prepare(config)
+    corpus.unlink()
+    trainer = fit(config)
+    assert trainer.state.global_step == 2
+    assert trainer.train_dataset["input_ids"] == meta.train_dataset["input_ids"]
+    Path("run/prepared", SOURCES_FILE).unlink()
+    with pytest.raises(ValueError, match="dataset could not be loaded"):
+        prepare(config)
+
+
+def test_evaluation_refuses_what_another_tokenizer_prepared(tmp_path, tiny_model, monkeypatch):
+    """`axolotl evaluate` asks the plugin for nothing between the config and the data."""
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.cli.evaluate import do_evaluate
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_model, "model")
+    corpus = write_jsonl(Path("corpus.jsonl"), make_documents(12))
+    config = host_config(Path("run"), Path("model"), corpus)
+    config |= {"test_datasets": config["datasets"], "cft": {**config["cft"], "holdout": 0.3}}
+
+    def evaluate() -> None:
+        do_evaluate(load_cfg(config), TrainerCliArgs())
+
+    evaluate()
+    evaluate()
+    edits_tokenizer(forget_merges)(config)
+    with pytest.raises(CFTError, match="test_datasets: .*was prepared with other options; delete"):
+        evaluate()

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.sources import record_sources
+from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome, preflight, processes, runner
 from axolotl_cft.study.plan import StudyPlan, expand
 from axolotl_cft.study.processes import (
@@ -29,6 +31,7 @@ from axolotl_cft.study.processes import (
     sole_writer,
     stop_signals,
 )
+from axolotl_cft.study.records import Records
 from axolotl_cft.study.spec import Study, apply_overrides, read_study
 
 BASE = {
@@ -245,6 +248,36 @@ def test_identity_follows_what_decides_the_outcome(tmp_path: Path) -> None:
     assert all(value != before[name] for name, value in identities().items())
 
 
+def test_a_finished_training_is_kept_while_its_documents_are_elsewhere(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"text": "a"}\n')
+    dataset = {"path": str(corpus), "type": "cft", "field": "text"}
+    changes = {"base": {**BASE, "datasets": [dataset]}, "arms": {"cft": None}, "seeds": [1]}
+
+    def checked() -> StudyPlan:
+        _, plan = planned(tmp_path, **changes)
+        steps = plan.steps
+        carried_out = runner.Runner(plan, steps, [], False, progress=None)  # type: ignore[arg-type]
+        for step in steps:
+            carried_out._check_identity(step)
+        return plan
+
+    plan = checked()
+    records = Records(plan)
+    for step in plan.steps:
+        records.mark(step, status="done")
+    record_sources([dataset], plan.root / "prepared")  # as a preparation does
+    checked()
+    corpus.unlink()
+    assert [step.identity for step in checked().steps] == [step.identity for step in plan.steps]
+    (plan.root / "prepared" / SOURCES_FILE).unlink()
+    with pytest.raises(CFTError, match=r"corpus\.jsonl is not here, and prepared/.* put one of"):
+        checked()
+    corpus.write_text('{"text": "b"}\n')
+    with pytest.raises(CFTError, match="another config or other data .*0.1.*delete this folder"):
+        checked()
+
+
 # --- bad input -------------------------------------------------------------------------------
 
 
@@ -412,7 +445,7 @@ def test_the_targets_digest_is_read_from_the_newest_ledger(tmp_path: Path) -> No
         os.utime(path, (1e9 - age, 1e9 - age))
 
     ledger("old", 30, ("a", "train", 1))  # the same stamp, another sequence_len
-    ledger("new", 20, ("a", "train", 2), ("b", "train", 5))
+    ledger("new", 20, ("a+1", "train", 2), ("b+1", "train", 5))
     ledger("test", 15, ("a", "test", 7))
     ledger("other", 10, ("c", "train", 9))
     assert outcome.targets_digest(tmp_path, ["a", "b"]) == f"{7:032x}"
