@@ -105,6 +105,13 @@ def test_a_new_label_has_its_line_at_once(elsewhere, clock):
     ]
 
 
+def test_amounts_that_are_no_counts_have_a_digit_behind_the_point(elsewhere, clock):
+    with progress("Scanning", 2.25, "MB", console=elsewhere, clock=clock) as work:
+        work.update(advance=1.5)
+    texts = [text for _, text in lines_of(elsewhere)]
+    assert texts == ["Scanning: 0 of 2.2 MB", "Scanning: 1.5 of 2.2 MB, ended after 0:00:00"]
+
+
 def test_what_was_done_before_is_counted_and_not_timed(elsewhere, clock):
     with progress("Prompts", 1000, "answers", done=900, console=elsewhere, clock=clock) as work:
         for settled in range(1, 62):

@@ -160,8 +160,8 @@ def _facts(task: Task, ended: bool = False) -> str:
     """Amount, share, rate, time left (or taken so far) and note, as far as they are known."""
     unit, facts = task.fields["unit"], []
     if unit:
-        of = "" if task.total is None else f" of {task.total:,.0f}"
-        facts.append(f"{task.completed:,.0f}{of} {unit}")
+        of = "" if task.total is None else f" of {_amount(task.total)}"
+        facts.append(f"{_amount(task.completed)}{of} {unit}")
     if task.total and task.total >= 100:
         facts.append(f"{task.percentage:.0f}%")
     speed = task.speed or 0.0
@@ -178,3 +178,8 @@ def _facts(task: Task, ended: bool = False) -> str:
     if task.fields["note"]:
         facts.append(task.fields["note"])
     return ", ".join(facts)
+
+
+def _amount(number: float) -> str:
+    """A count as it is; of megabytes one digit behind the point."""
+    return f"{number:,.{0 if float(number).is_integer() else 1}f}"
