@@ -176,7 +176,8 @@ def test_refusals(write_config, changes, message):
 def test_missing_column_and_file(write_config, tmp_path):
     path = write_config()
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["datasets"][0]["field"] = "body"
+    for key in ("datasets", "test_datasets"):
+        config[key][0]["field"] = "body"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     result = run(path)
     assert result.exit_code == 1 and "has no column 'body'" in result.output
