@@ -13,6 +13,7 @@ os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFL
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # And no memory of hashed files in the home of whoever runs the tests.
 os.environ.update(HF_ASSETS_CACHE=tempfile.mkdtemp(prefix="cft-assets-"))
+os.environ.pop("AXOLOTL_CFT_PROMPTS", None)  # it would decide what the tests train
 
 import pytest
 

@@ -82,12 +82,12 @@ def load_cfg(config: dict[str, Any], **cli: Any) -> Any:
     return host_load_cfg(str(write_config(folder / "config.yml", config)), **cli)
 
 
-def prepare(config: dict[str, Any], preprocess: bool = False) -> tuple[Any, Any]:
+def prepare(config: dict[str, Any], preprocess: bool = False, **cli: Any) -> tuple[Any, Any]:
     """(cfg, dataset meta) as `axolotl train` or `axolotl preprocess` would have them."""
     from axolotl.common.datasets import load_datasets
     from axolotl.integrations.base import PluginManager
 
-    cfg = load_cfg(config)
+    cfg = load_cfg(config, **cli)
     cfg.is_preprocess = preprocess or None
     manager = PluginManager.get_instance()
     meta = manager.load_datasets(cfg, preprocess=preprocess)

@@ -1,9 +1,11 @@
 """What stands before a text: a prompt as token ids, with BOS, separator or chat template."""
 
 import functools
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,30 @@ PINNED_DATE = datetime(2024, 7, 26)
 """The date that chat templates see, so that a prepared dataset does not depend on the day."""
 
 
+_THINKING = re.compile(r"[<\[](?P<end>/|\|?END_)?[^<>\[\]\s]*think[^<>\[\]\s]*[>\]]", re.IGNORECASE)
+"""Tags that open and close a model's thinking: <think>, [THINK], <|START_THINKING|>, …"""
+
+
+_MARK = "axolotl-cft"
+"""A prompt to find again in what a template makes of it."""
+
+
+class Template(NamedTuple):
+    """How the chat template of a dataset is to be rendered.
+
+    Attributes:
+        jinja: the template; None for the tokenizer's own.
+        kwargs: the config's `chat_template_kwargs`.
+    """
+
+    jinja: str | None = None
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+
+
+OWN_TEMPLATE = Template()
+"""The tokenizer's template, as it is."""
+
+
 class ContextEncoder:
     """Turns prompts into the ids that stand before a text.
 
@@ -22,6 +48,7 @@ class ContextEncoder:
         frame: what stands around a text; its `prompt_budget` bounds a context.
         format_: `plain`, or `chat` for the user turn of the tokenizer's chat template.
         separator: between prompt and text, in the plain format.
+        template: for the chat format.
     """
 
     def __init__(
@@ -30,12 +57,14 @@ class ContextEncoder:
         frame: Frame,
         format_: Literal["plain", "chat"] = "plain",
         separator: str = "\n\n",
+        template: Template = OWN_TEMPLATE,
     ):
         self.tokenizer = tokenizer
         self.frame = frame
         self.separator = separator
-        self._render = self._render_chat if format_ == "chat" else self._render_plain
-        self._has_template = format_ != "chat" or bool(tokenizer.chat_template)
+        self.template = template
+        self._is_chat = format_ == "chat"
+        self._render = self._render_chat if self._is_chat else self._render_plain
         # A pool's prompts recur; prompts from columns mostly do not, hence the bound.
         self._remembered = functools.lru_cache(maxsize=4096)(self._encode)
 
@@ -55,15 +84,12 @@ class ContextEncoder:
             label: where they come from, for messages.
 
         Raises:
-            CFTError: no chat template where one is needed, no room for any prompt, or a prompt
-                that is too long.
+            CFTError: no chat template where one is needed, or one that opens a thought, no room
+                for any prompt, or a prompt that is too long.
         """
         budget = self.frame.prompt_budget
-        if not self._has_template:
-            raise CFTError(
-                "cft.format: chat needs a chat template, and the tokenizer has none; set "
-                "`chat_template` in the config, or use format: plain"
-            )
+        if self._is_chat:
+            self._check_template()
         if (around := self.length("")) >= budget:
             raise CFTError(
                 f"cft.prompt_budget: {budget} has no room for a prompt beside the {around} tokens "
@@ -75,6 +101,22 @@ class ContextEncoder:
             raise CFTError(
                 f"{label}: prompt '{worst}' takes {needed[worst]} tokens with what surrounds it, "
                 f"more than cft.prompt_budget: {budget}; set it to at least {needed[worst]}"
+            )
+
+    def _check_template(self) -> None:
+        if not (self.template.jinja or self.tokenizer.chat_template):
+            raise CFTError(
+                "cft.format: chat needs a chat template, and the tokenizer has none; set "
+                "`chat_template` in the config, or use format: plain"
+            )
+        # Behind the prompt only: a template's instructions may speak of such tags.
+        tags = list(_THINKING.finditer(self._chat_text(_MARK).rpartition(_MARK)[2]))
+        if tags and not tags[-1]["end"]:
+            raise CFTError(
+                f"cft.format: chat: the chat template opens {tags[-1][0]} where the reply begins, "
+                "so the text would be trained as thinking; set `chat_template_kwargs: "
+                "{enable_thinking: false}` if the template knows it, choose another "
+                "`chat_template`, or use format: plain"
             )
 
     def _encode(self, prompt_id: str, prompt: str) -> Context:
@@ -95,19 +137,25 @@ class ContextEncoder:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _render_chat(self, prompt: str) -> list[int]:
-        """User turn and generation prompt of the tokenizer's template, the date pinned.
+        """User turn and generation prompt of the chat template, as ids.
 
         BOS comes first where the tokenizer sets one, whether or not the template writes it.
         """
-        rendered = self.tokenizer.apply_chat_template(
+        ids, start = self._plain_ids(self._chat_text(prompt)), list(self.frame.start)
+        return ids if ids[: len(start)] == start else [*start, *ids]
+
+    def _chat_text(self, prompt: str) -> str:
+        """User turn and generation prompt of the chat template, the date pinned."""
+        chosen = {"chat_template": self.template.jinja} if self.template.jinja else {}
+        dates = {
+            "date_string": PINNED_DATE.strftime("%d %b %Y"),
+            "strftime_now": PINNED_DATE.strftime,
+        }
+        return self.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],
             tokenize=False,
-            add_generation_prompt=True,
-            date_string=PINNED_DATE.strftime("%d %b %Y"),
-            strftime_now=PINNED_DATE.strftime,
+            **{"add_generation_prompt": True, **dates, **chosen, **self.template.kwargs},
         )
-        ids, start = self._plain_ids(rendered), list(self.frame.start)
-        return ids if ids[: len(start)] == start else [*start, *ids]
 
 
 def frame_of(tokenizer: Any, prompt_budget: int, sequence_len: int) -> Frame:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from axolotl_cft.core.choice import Document
-from axolotl_cft.core.contexts import ContextEncoder, frame_of
+from axolotl_cft.core.contexts import OWN_TEMPLATE, ContextEncoder, Template, frame_of
 from axolotl_cft.core.encoding import Context, Ids, Row, encode_document
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
@@ -29,20 +30,25 @@ class DocumentEncoder:
         tokenizer: a Hugging Face tokenizer.
         plan: how to encode.
         sequence_len: most tokens in a row.
+        template: for `format: chat`.
 
     Raises:
         CFTError: no EOS, no chat template where one is needed, a prompt that does not fit
             `prompt_budget`, or no room left for text.
     """
 
-    def __init__(self, tokenizer: Any, plan: Plan, sequence_len: int):
+    def __init__(
+        self, tokenizer: Any, plan: Plan, sequence_len: int, template: Template = OWN_TEMPLATE
+    ):
         options = plan.options
         self.plan = plan
         self.ledger = Ledger()
         self.near_duplicates: NearDuplicates | None = None  # where they are to be looked for
         self.threads = True  # whether the tokenizer may use several
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len)
-        self.contexts = ContextEncoder(tokenizer, self.frame, options.format, options.separator)
+        self.contexts = ContextEncoder(
+            tokenizer, self.frame, options.format, options.separator, template
+        )
         self._is_special = _special_table(tokenizer)
         self._text_ids = text_encoder(tokenizer)
         if plan.source.gives_prompts:
@@ -131,9 +137,26 @@ class DocumentEncoder:
             )
 
 
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""A byte of a vocabulary with byte fallback: part of a character, not a special token."""
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """Ids of all special tokens: the named ones, and those that only the vocabulary marks.
+
+    Llama-3's `<|eot_id|>` has no name among `special_tokens_map`, and is special all the same.
+    """
+    marked = {
+        index
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special and not _BYTE.fullmatch(token.content)
+    }
+    return marked | set(tokenizer.all_special_ids)
+
+
 def _special_table(tokenizer: Any) -> npt.NDArray[np.bool_]:
     """For each id whether it is a special token; an unknown character is none."""
-    special = set(tokenizer.all_special_ids)
+    special = special_ids(tokenizer)
     # GPT-2's unknown token is also its EOS, and stays special.
     if tokenizer.unk_token_id not in (tokenizer.eos_token_id, tokenizer.bos_token_id):
         special.discard(tokenizer.unk_token_id)

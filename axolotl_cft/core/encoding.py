@@ -21,7 +21,7 @@ import numpy.typing as npt
 IGNORE_INDEX = -100
 """Label of a token that bears no loss (torch.nn.CrossEntropyLoss's default)."""
 
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
 """Raised whenever the same input would give other rows; part of a prepared dataset's identity."""
 
 Ids = npt.NDArray[np.int32]

@@ -11,6 +11,9 @@ from axolotl_cft.core.sampling import holdout_key, is_dropped, is_held_out
 
 Part = Literal["train", "test"]
 
+PROMPTS_VARIABLE = "AXOLOTL_CFT_PROMPTS"
+"""Environment variable that overrides the top-level `cft.prompts` of a training."""
+
 
 class ColumnPrompts(BaseModel):
     """`prompts: {column: NAME}`: every row brings its own prompt."""
@@ -78,7 +81,8 @@ class DatasetOptions(BaseModel):
         if value is None or value == "":
             raise ValueError(
                 "is empty; name a pool (paper, negative, fixed), a pool file, {column: NAME} or "
-                "{function: NAME}, or write `prompts: none` for CPT"
+                "{function: NAME}, or write `prompts: none` for CPT (on the command line the host "
+                "takes none for empty, unless the config has a `prompts` line to overrule)"
             )
         return value
 
@@ -105,6 +109,9 @@ class CFTArgs(BaseModel):
     """What the plugin adds to Axolotl's own config schema (`BasePlugin.get_input_args`)."""
 
     cft: CFTConfig | None = None
+    cft_plans: dict[str, Any] | None = Field(
+        default=None, description="Kept by the plugin: the plans that it resolved. Leave it out."
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from axolotl_cft.core.options import PROMPTS_VARIABLE
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import write_atomic
@@ -171,6 +172,7 @@ def by_itself() -> Iterator[None]:
     """
     before = dict(os.environ)
     os.environ.update({"OMP_NUM_THREADS": "1"} | before | _ENVIRONMENT)
+    os.environ.pop(PROMPTS_VARIABLE, None)  # it would make both arms one
     try:
         yield
     finally:

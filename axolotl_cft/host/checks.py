@@ -11,7 +11,7 @@ from axolotl.utils.dict import DictDefault
 from axolotl.utils.logging import get_logger
 from packaging.version import Version
 
-from axolotl_cft.core.options import CFTConfig
+from axolotl_cft.core.options import CFTConfig, Plan
 from axolotl_cft.errors import CFTError
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
@@ -70,6 +70,15 @@ def check_config(cfg: Mapping[str, Any]) -> None:
     if cfg.get("rl"):
         raise CFTError(
             f"rl: {cfg.get('rl')} trains on preferences, not on texts; remove it for cft"
+        )
+    for option in ("reward_model", "process_reward_model"):
+        if cfg.get(option):
+            raise CFTError(f"{option}: trains a classifier, not on texts; remove it for cft")
+    diffusion = any("diffusion" in str(name).lower() for name in cfg.get("plugins") or [])
+    if diffusion or cfg.get("diffusion"):
+        raise CFTError(
+            "diffusion: masks the labels anew, so the prompt would be trained; remove the plugin "
+            "and its options for cft"
         )
     if cfg.get("streaming") and cfg.get("sample_packing") and len(cfg.get("datasets") or []) > 1:
         # axolotl/utils/data/sft.py::_prepare_streaming_dataset
@@ -135,6 +144,33 @@ def warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
             "state); set curriculum_sampling: true to resume exactly, and shuffle the documents "
             "first, since a single dataset then keeps its order"
         )
+
+
+def warn_about_rows(place: str, plan: Plan, cfg: Mapping[str, Any]) -> None:
+    """Warn of rows that are nearly all prompt, or the same more than once."""
+    options = plan.options
+    of_test = plan.part == "test" and cfg.get("eval_sequence_len")
+    name = "eval_sequence_len" if of_test else "sequence_len"
+    length, budget = cfg.get(name), options.prompt_budget
+    # Less room than 2 tokens is refused, once the tokenizer is there.
+    if isinstance(length, int) and 2 <= length - budget < budget:
+        LOG.warning(
+            f"cft: {place}: prompt_budget: {budget} leaves {length - budget} of {name}: {length} "
+            "tokens for the text of each row; lower the one or raise the other"
+        )
+    repeats = _share_of_repeats(options.views, options.dropout)
+    if plan.source.gives_prompts and repeats:
+        LOG.warning(
+            f"cft: {place}: with views: {options.views} and dropout: {options.dropout}, "
+            f"{repeats:.1%} of the chunks have two or more rows without a prompt, which are the "
+            "same row; lower one of the two, or take it as meant"
+        )
+
+
+def _share_of_repeats(views: int, dropout: float) -> float:
+    """Probability that at least two views of a chunk are dropped, each by itself."""
+    none, one = (1 - dropout) ** views, views * dropout * (1 - dropout) ** (views - 1)
+    return 1 - none - one if views > 1 and dropout else 0.0
 
 
 def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:

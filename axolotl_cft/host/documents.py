@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from axolotl.utils.chat_templates import get_chat_template_from_config
 from axolotl.utils.logging import get_logger
 from datasets import Dataset, IterableDataset
 
+from axolotl_cft.core.contexts import Template
 from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import Row, lay_out
 from axolotl_cft.core.ledger import Ledger
@@ -46,8 +48,19 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
         CFTError: the plugin was not registered for this config, or a prompt does not fit.
     """
     task = find_task(tokenizer, cfg, ds_cfg)
-    encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len)
+    template = chosen_template(tokenizer, cfg, ds_cfg)
+    encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len, template)
     return CFTStrategy(encoder, ds_cfg.get("field") or "text", task)
+
+
+def chosen_template(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Template:
+    """The chat template that a dataset names, else the config's, and its arguments.
+
+    The config's is the tokenizer's own by now (axolotl/loaders/tokenizer.py::load_tokenizer).
+    """
+    own = ds_cfg.get("chat_template") or ds_cfg.get("chat_template_jinja")
+    jinja = get_chat_template_from_config(cfg, ds_cfg, tokenizer) if own else None
+    return Template(jinja, dict(cfg.get("chat_template_kwargs") or {}))
 
 
 class CFTStrategy(PreparingStrategy):
@@ -119,7 +132,8 @@ class CFTStrategy(PreparingStrategy):
     def _check_text(self, type_: pa.DataType) -> None:
         # A batch of a stream that holds nulls alone does not know its type.
         types = pa.types
-        if not (types.is_string(type_) or types.is_large_string(type_) or types.is_null(type_)):
+        known = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+        if not any(is_known(type_) for is_known in known):
             raise CFTError(
                 f"dataset {self.plan.path}: column '{self.field}' holds {type_}, not text; "
                 "name the text column in `field`"
@@ -154,6 +168,8 @@ def _byte_lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Bytes of each text, 0 for a null."""
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64)
+    if pa.types.is_string_view(column.type):  # Arrow counts no bytes of a view
+        column = column.cast(pa.large_string())
     return pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64)
 
 

@@ -93,14 +93,15 @@ def _saved_files(tokenizer: Any) -> list[tuple[str, str]]:
 def _template_identity(
     plan: Plan, cfg: Any, dataset: Mapping[str, Any], tokenizer: Any
 ) -> list[Any] | None:
-    """The chat template's text and the tokens that it may name; None where none is rendered."""
+    """The chat template's text, arguments and tokens to name; None where none is rendered."""
     prompted = plan.options.format == "chat" and plan.source.gives_prompts
     if not prompted and not is_chat_type(dataset.get("type")):
         return None
     own = getattr(tokenizer, "chat_template", None)
     named = dataset.get("chat_template") or cfg.chat_template
     resolved = get_chat_template_from_config(cfg, dataset, tokenizer) if named else own
-    return [own, resolved, getattr(tokenizer, "special_tokens_map", None)]
+    named_tokens = getattr(tokenizer, "special_tokens_map", None)
+    return [own, resolved, named_tokens, dict(cfg.chat_template_kwargs or {})]
 
 
 def _row_options(part: Part, cfg: Any) -> dict[str, Any]:

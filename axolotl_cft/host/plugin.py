@@ -5,6 +5,7 @@ The host calls `register` with the raw config before validation, in every proces
 (axolotl/integrations/base.py::BasePlugin).
 """
 
+import os
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -13,19 +14,29 @@ from typing import Any
 
 from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
+from axolotl.loaders.utils import load_model_config
 from axolotl.utils.distributed import is_local_main_process, is_main_process
 from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
-from axolotl_cft.errors import CFTError
+from axolotl_cft.core.options import Plan
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
-from axolotl_cft.host import chat, documents
-from axolotl_cft.host.checks import check_config, check_dataset, check_host_version, warn
+from axolotl_cft.host import carried, chat, documents, schema
+from axolotl_cft.host.arm import override_prompts
+from axolotl_cft.host.checks import (
+    check_config,
+    check_dataset,
+    check_host_version,
+    warn,
+    warn_about_rows,
+)
 from axolotl_cft.host.holdout import check_holdout, options_for
 from axolotl_cft.host.identity import RunIdentity, prepared_folder
 from axolotl_cft.host.output_dir import LEDGER_FILE
+from axolotl_cft.host.packing import check_isolation
+from axolotl_cft.host.placement import check_placement
 from axolotl_cft.host.plan import (
     cft_datasets,
     check_reach,
@@ -45,13 +56,14 @@ class CFTPlugin(BasePlugin):
     """Contextual fine-tuning as `type: cft`; add `axolotl_cft.CFTPlugin` to `plugins`."""
 
     def get_input_args(self) -> str:
-        """Adds the `cft:` block to the config's schema."""
+        """Adds the `cft:` block, and the plans that it resolves to, to the config's schema."""
         return "axolotl_cft.core.options.CFTArgs"
 
     def register(self, cfg: Any) -> None:
         """Make `type: cft` known, resolve every CFT dataset, and give each its cache identity.
 
-        Called with the same config more than once by some commands; the result is the same.
+        Called with the same config more than once by some commands, and by Ray's workers with the
+        validated one; the result is the same.
 
         Raises:
             CFTError: anything about the config that cannot work, before a model is loaded.
@@ -59,12 +71,20 @@ class CFTPlugin(BasePlugin):
         sys.modules["axolotl.prompt_strategies.cft"] = documents
         sys.modules["axolotl.prompt_strategies.cft.chat"] = chat
         check_host_version()
+        if (known := carried.unpack(cfg)) is not None:
+            PLANS.update(known)
+            return
+        dropped = check_placement(cfg, schema.top_keys(), schema.dataset_keys(), sys.argv[1:])
+        for remark in dropped:
+            LOG.warning(f"cft: {remark}")
+        override_prompts(cfg, os.environ)
         check_config(cfg)
         options = parse_options(cfg)
         check_reach(options, cfg)
         check_holdout(cfg, options)
         seed, prepared = cfg.get("seed"), prepared_folder(cfg)
         same: Counter[str] = Counter()
+        plans: dict[str, Plan] = {}
         for place, part, dataset in cft_datasets(cfg):
             check_dataset(place, dataset, seed)
             top = options_for(cfg, place, part, dataset, options)
@@ -77,7 +97,11 @@ class CFTPlugin(BasePlugin):
             # to let options and prompt texts decide which prepared dataset is used
             # (axolotl/utils/data/shared.py::DATASET_HASH_BASE_DATASET_FIELDS).
             dataset["conversation"] = plan.stamp
-            PLANS[plan.stamp] = plan
+            plans[plan.stamp] = plan
+            warn_about_rows(place, plan, cfg)
+        PLANS.update(plans)
+        if plans:
+            cfg[carried.FIELD] = carried.pack(cfg, options, plans)
         warn(cfg, options)
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
@@ -90,13 +114,8 @@ class CFTPlugin(BasePlugin):
         """
         if not any(cft_datasets(cfg)):
             return
-        packed = cfg.sample_packing or cfg.eval_sample_packing
-        if packed and not cfg.attn_decontaminates_packing:
-            raise CFTError(
-                "sample_packing: this attention lets packed documents see each other's prompts; "
-                "set attn_implementation to sdpa, flash_attention_2 or another that isolates "
-                "them, or sample_packing: false"
-            )
+        if cfg.sample_packing or cfg.eval_sample_packing:
+            check_isolation(cfg, load_model_config(cfg), preprocess)
         complete_stamps(cfg, load_tokenizer(cfg))
         if is_local_main_process():
             listed = [*(cfg.datasets or []), *(cfg.test_datasets or [])]

@@ -7,6 +7,7 @@ the safe side there; training checks the exact count again.
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,11 +28,13 @@ class Tokens:
         options: `format`, `separator` and `prompt_budget`; the others are their defaults.
         name: the tokenizer's name or path; None without one.
         tokenizer: a Hugging Face tokenizer; None without one.
+        template_kwargs: the config's `chat_template_kwargs`.
     """
 
     options: DatasetOptions = field(default_factory=DatasetOptions)
     name: str | None = None
     tokenizer: Any = field(default=None, repr=False)
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def budget(self) -> int:
@@ -54,12 +57,15 @@ class Tokens:
     @functools.cached_property
     def _contexts(self) -> "ContextEncoder":
         """Training's own: what it puts before a text is what counts."""
-        from axolotl_cft.core.contexts import ContextEncoder, frame_of
+        from axolotl_cft.core.contexts import ContextEncoder, Template, frame_of
 
         options = self.options
         # Uncut lengths are asked for, so that the row may be as long as it likes.
         frame = frame_of(self.tokenizer, options.prompt_budget, 2 * options.prompt_budget + 2)
-        contexts = ContextEncoder(self.tokenizer, frame, options.format, options.separator)
+        template = Template(kwargs=self.template_kwargs)
+        contexts = ContextEncoder(
+            self.tokenizer, frame, options.format, options.separator, template
+        )
         contexts.check({})
         return contexts
 
@@ -120,7 +126,7 @@ def read_tokens(
         return Tokens(options)
     loaded = load_tokenizer(str(name), bool(raw.get("trust_remote_code")))
     _adapt(loaded, raw)
-    tokens = Tokens(options, str(name), loaded)
+    tokens = Tokens(options, str(name), loaded, dict(raw.get("chat_template_kwargs") or {}))
     tokens.of_prompt("a")  # what is wrong with the tokenizer is said before anything is asked
     return tokens
 

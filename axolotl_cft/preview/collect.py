@@ -249,11 +249,9 @@ def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
     several tokens. Control characters become visible ones, so that no document can steer the
     terminal.
     """
-    special = set(tokenizer.all_special_ids) | {
-        index
-        for index, token in tokenizer.added_tokens_decoder.items()
-        if token.special and not _BYTE.fullmatch(token.content)
-    }
+    from axolotl_cft.core.documents import special_ids
+
+    special = special_ids(tokenizer)
     spans: list[Span] = []
     for is_special, group in groupby(ids, key=special.__contains__):
         run = list(group)
@@ -263,10 +261,6 @@ def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
             text = tokenizer.decode(run, clean_up_tokenization_spaces=False)
             spans.append((_CONTROL.sub(_control_picture, text), False))
     return spans
-
-
-_BYTE = re.compile("<0x[0-9A-F]{2}>")
-"""A byte of a vocabulary with byte fallback: part of a character, not a special token."""
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.core.options import CFTArgs
+from axolotl_cft.core.options import PROMPTS_VARIABLE, CFTArgs
 from axolotl_cft.errors import CFTError
 from axolotl_cft.study.plan import Step, StudyPlan
 from axolotl_cft.study.spec import Study
@@ -32,6 +32,19 @@ def check_plan(study: Study, plan: StudyPlan, steps: Iterable[Step], path: str |
     check_programs(steps, path)
     check_keys(plan)
     check_tasks(study)
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """The variable that switches arms by hand would make all arms of a study the same.
+
+    Raises:
+        CFTError: it is set.
+    """
+    if (value := environment.get(PROMPTS_VARIABLE)) is not None:
+        raise CFTError(
+            f"{PROMPTS_VARIABLE}={value} would give every arm of the study the same prompts; "
+            "unset it, and name the prompts in the arms"
+        )
 
 
 def check_arms_differ(study: Study, plan: StudyPlan) -> None:

@@ -1,11 +1,12 @@
 """From a study file to a finished study, whoever asks for it."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from axolotl_cft.study.plan import Run, Step, StudyPlan, expand
-from axolotl_cft.study.preflight import check_plan
+from axolotl_cft.study.preflight import check_environment, check_plan
 from axolotl_cft.study.processes import child_environment, sole_writer, stop_signals
 from axolotl_cft.study.runner import Progress, Runner
 from axolotl_cft.study.spec import Study
@@ -60,6 +61,7 @@ def check_study(
     Raises:
         CFTError: the study cannot be carried out, or its comparison would not be fair.
     """
+    check_environment(os.environ)
     plan = expand(spec, study_file, root)
     steps = plan.only(set(spec.arms if arms is None else arms))
     check_plan(spec, plan, steps, child_environment(plan.root)["PATH"])
