@@ -319,7 +319,7 @@ def test_refusals_reach_the_user_through_the_host(config):
         load_cfg({**config, "cft": {"promts": "paper"}})
 
 
-def test_packing_that_mixes_documents_is_refused(config):
+def test_isolation_that_mixes_documents_is_refused(config):
     config["sample_packing"] = True
     del config["attn_implementation"]
     with pytest.raises(CFTError, match="packed documents see each other's prompts"):

@@ -34,8 +34,8 @@ from axolotl_cft.host.checks import (
 )
 from axolotl_cft.host.holdout import check_holdout, options_for
 from axolotl_cft.host.identity import RunIdentity, prepared_folder
+from axolotl_cft.host.isolation import check_isolation
 from axolotl_cft.host.output_dir import LEDGER_FILE
-from axolotl_cft.host.packing import check_isolation
 from axolotl_cft.host.placement import check_placement
 from axolotl_cft.host.plan import (
     cft_datasets,

@@ -8,7 +8,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.host.packing import ISOLATED, MIXING_ATTENTION, RECURRENT, check_isolation
+from axolotl_cft.host.isolation import ISOLATED, MIXING_ATTENTION, RECURRENT, check_isolation
 
 SIZES = {
     **dict.fromkeys(["vocab_size", "vocab_size_per_layer_input"], 64),

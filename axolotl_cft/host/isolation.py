@@ -4,7 +4,7 @@ The host tells the rows of a pack apart by `position_ids` that begin again at 0,
 mask left out (`attn_decontaminates_packing`). Softmax attention of most families takes the hint;
 recurrent layers and convolutions run on over the boundary, and so does attention whose model code
 never passes the positions on. Which families do what is measured, not guessed:
-tests/test_packing.py compares the logits of packed rows with those of the rows alone.
+tests/test_isolation.py compares the logits of packed rows with those of the rows alone.
 """
 
 from typing import Any
