@@ -204,7 +204,9 @@ class CPURanks(BasePlugin):
 def test_two_ranks_share_one_preparation(config, tmp_path):
     (tmp_path / "cpu_ranks.py").write_text(TWO_RANKS)
     config["plugins"].append("cpu_ranks.CPURanks")
-    config |= {"dataset_num_proc": 1, "ddp_backend": "gloo"}
+    config |= {"dataset_num_proc": 1, "ddp_backend": "gloo", **PACKED, "sequence_len": 192}
+    config |= {"multipack_real_batches": False, "micro_batch_size": 2}
+    del config["max_steps"]
     path = write_config(tmp_path / "config.yml", config)
     environment = {
         **os.environ,
@@ -225,3 +227,10 @@ def test_two_ranks_share_one_preparation(config, tmp_path):
     assert done.stdout.count("cft: every trained token reached the trainer") == 1
     ledger = json.loads((Path(config["output_dir"]) / "cft_ledger.json").read_text())
     assert ledger["reached_trainer"]["trained_tokens_lost"] == 0
+    trained = ledger["trained"]
+    assert (trained["epochs"], trained["by_epoch"]) == (1.0, [trained["tokens"]])
+    assert trained["tokens"] > trained["tokens_an_epoch"] / 2  # of both ranks
+    # The bound: of packed rows, fewer than there are ranks do not go round.
+    assert 0 <= trained["tokens_lost"] < 1 * config["micro_batch_size"] * config["sequence_len"]
+    if trained["tokens_lost"]:
+        assert "which do not go round all 2 ranks, are dropped" in done.stdout

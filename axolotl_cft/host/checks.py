@@ -18,6 +18,7 @@ from axolotl_cft.errors import CFTError
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host.holdout import warn_about_holdout
 from axolotl_cft.host.local_files import visible_files
+from axolotl_cft.host.packing import ORDER_LINE, missing_lines
 from axolotl_cft.host.plan import (
     DEFAULT_SEED,
     STAMP_PREFIX,
@@ -138,12 +139,17 @@ def warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
         LOG.warning(
             f"cft: no `seed` in the config: {detail}the order of rows will differ from run to run"
         )
-    if cfg.get("sample_packing") and not cfg.get("curriculum_sampling"):
+    if lines := missing_lines(cfg):
         LOG.warning(
-            "cft: a packed run that is resumed repeats and skips rows (the host's sampler keeps no "
-            "state); set curriculum_sampling: true to resume exactly, and shuffle the documents "
-            "first, since a single dataset then keeps its order"
+            "cft: packed in this way, the host leaves rows of every epoch untrained, more in one "
+            f"arm than in another; set {' and '.join(lines)}"
         )
+        if ORDER_LINE in lines:
+            LOG.warning(
+                f"cft: {ORDER_LINE} also lets a packed run resume exactly (without, it repeats and "
+                "skips rows); a single dataset then keeps its order, so let the host shuffle its "
+                "documents by `shards: 1` beside its path"
+            )
 
 
 def warn_about_rows(place: str, plan: Plan, cfg: Mapping[str, Any]) -> None:

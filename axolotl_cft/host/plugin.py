@@ -1,8 +1,8 @@
 """Axolotl's plugin: registration, cache identity, refusals, and the ledger at the trainer.
 
 The host calls `register` with the raw config before validation, in every process and command;
-`load_datasets` after validation and before any data; `post_trainer_create` before the first step
-(axolotl/integrations/base.py::BasePlugin).
+`load_datasets` after validation and before any data; `get_training_args` while the trainer is
+made, `post_trainer_create` before the first step (axolotl/integrations/base.py::BasePlugin).
 """
 
 import os
@@ -47,6 +47,7 @@ from axolotl_cft.host.plan import (
 )
 from axolotl_cft.host.preparing import PLANS
 from axolotl_cft.host.sources import record_sources
+from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
 
 LOG = get_logger(__name__)
@@ -134,8 +135,20 @@ class CFTPlugin(BasePlugin):
             check_stamps(cfg, key, trainer.eval_dataset)
         return []
 
+    def get_training_args(self, cfg: Any) -> dict[str, Any] | None:
+        """Let the trainer count the steps of `num_epochs` by itself, unless `max_steps` is set.
+
+        The host's own number is that of whole updates, taken over all epochs: it ends the last
+        epoch up to an update an epoch early, and other arms elsewhere
+        (axolotl/utils/trainer.py::calculate_total_num_steps).
+        """
+        limited = cfg.max_steps or cfg.streaming
+        return None if limited or not any(cft_datasets(cfg)) else {"max_steps": -1}
+
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         """Check that the data are the ones this config asks for, and write the ledger.
+
+        What was trained is added when training ends (host/trained.py).
 
         Raises:
             CFTError: a dataset was prepared otherwise, or was tokenized before it came here.
@@ -147,6 +160,7 @@ class CFTPlugin(BasePlugin):
         check_stamps(cfg, "datasets", train)
         if cfg.test_datasets and isinstance(test, Dataset):
             check_stamps(cfg, "test_datasets", test)
+        trainer.add_callback(TrainedTokens(reason_not_to_count(cfg)))
         if not is_main_process():
             return
         split_off = test if cfg.val_set_size and not cfg.test_datasets else None

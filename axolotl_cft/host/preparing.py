@@ -239,7 +239,9 @@ def dataset_label(path: str, ds_cfg: Mapping[str, Any]) -> str:
     """The dataset's path with whatever else tells its pieces apart."""
     details = ", ".join(str(ds_cfg[key]) for key in ("name", "split") if ds_cfg.get(key))
     shards = ds_cfg.get("shards")
-    shard = f" shard {ds_cfg.get('shards_idx') or 0} of {shards}" if shards else ""
+    # One shard is the whole; it only has the host shuffle the documents.
+    several = (shards or 1) > 1
+    shard = f" shard {ds_cfg.get('shards_idx') or 0} of {shards}" if several else ""
     return path + (f" ({details})" if details else "") + shard
 
 

@@ -16,6 +16,7 @@ from axolotl_cft.host.plan import is_cft_type
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host.preparing import descriptions
+from axolotl_cft.host.trained import not_yet
 from axolotl_cft.records import LedgerRecord, PreparedDataset, ReachedTrainer, TrainingLedger
 
 LOG = get_logger(__name__)
@@ -51,10 +52,14 @@ def check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
 def final_ledger(
     cfg: Any, train: Dataset, test: Dataset | None, split_off: Dataset | None
 ) -> TrainingLedger:
-    """The ledger with what reached the trainer; `split_off` is the host's own validation split."""
+    """The ledger with what reached the trainer; `split_off` is the host's own validation split.
+
+    What of it is trained is known when training ends (host/trained.py).
+    """
     entries = descriptions(train)
     tested = descriptions(test) if test is not None else []
-    made, reached = _total(entries), _count([train, split_off])
+    made, kept, apart = _total(entries), _count(train), _count(split_off)
+    reached = {key: kept[key] + apart[key] for key in kept}
     mixed = any(not is_cft_type(item.get("type")) for item in cfg.datasets)
     if not mixed:
         reached["rows_lost"] = made.rows - reached["rows"]
@@ -63,6 +68,7 @@ def final_ledger(
         train=made,
         test=_total(tested) if tested else None,
         reached_trainer=ReachedTrainer(mixed_with_other_datasets=mixed, **reached),
+        trained=not_yet(kept["trained_tokens"]),
         datasets=[*entries, *tested],
     )
 
@@ -72,14 +78,13 @@ def _total(entries: Iterable[PreparedDataset]) -> LedgerRecord:
     return LedgerRecord(**sum(ledgers, Ledger()).to_dict())
 
 
-def _count(datasets: list[Dataset | None]) -> dict[str, int]:
+def _count(dataset: Dataset | None) -> dict[str, int]:
     rows = tokens = trained = 0
-    for dataset in datasets:
-        for labels in _label_batches(dataset) if dataset is not None else ():
-            rows += len(labels)
-            values = labels.flatten().to_numpy(zero_copy_only=False)
-            tokens += values.size
-            trained += int(np.count_nonzero(values != IGNORE_INDEX))
+    for labels in _label_batches(dataset) if dataset is not None else ():
+        rows += len(labels)
+        values = labels.flatten().to_numpy(zero_copy_only=False)
+        tokens += values.size
+        trained += int(np.count_nonzero(values != IGNORE_INDEX))
     return {"rows": rows, "tokens": tokens, "trained_tokens": trained}
 
 
