@@ -575,8 +575,38 @@ def test_a_study(root: Path, tmp_path: Path) -> None:
     assert "3 test items occur in it, in 2 of 70 documents" in text
     # Two epochs of 10,080 tokens in 3,600 s on two processes.
     cost = table_row(text, "## What training cost", "cft / cft, seed 1")
-    assert cost[1:] == ["64", "20,160", "18,128", "9.29 %", "2.00", "1 h 00 min", "6", "2.00"]
+    assert cost[1:5] == ["64", "20,160", "18,128", "–"]  # a ledger of 0.1
+    assert cost[5:] == ["9.29 %", "2.00", "10", "1 h 00 min", "6", "2.00"]
     assert table_row(text, "## What training cost", "cft / ift, seed 1")[1:3] == ["–", "900"]
+
+
+def test_a_study_says_what_the_host_left_out_of_training(root: Path, tmp_path: Path) -> None:
+    study = study_folder(root, tmp_path)
+
+    def count(arm: str, share_lost: float | None, **values: Any) -> None:
+        entry = {"share_lost": share_lost, "epochs": 2.0, **values}
+        path = study / f"{arm}/1/cft/train/cft_ledger.json"
+        edit(path, lambda ledger: ledger.update(trained=entry))
+
+    count("cpt", 0.112, tokens=16_098, steps=702)
+    count("cft", 0.022, tokens=17_729, steps=677)
+    text = run_report(study, tmp_path / "out")
+    cost = table_row(text, "## What training cost", "cft / cft, seed 1")
+    assert cost[2:5] == ["19,716", "17,729", "97.80 %"]  # of 20,160 tokens and 18,128 trained ones
+    assert cost[5:8] == ["9.29 %", "2.00", "677"]
+    assert table_row(text, "## What training cost", "cpt / cft, seed 1")[4] == "88.80 %"
+    lost = "the runs of stage cft lost different shares of their tokens in the host's sampler"
+    assert f"{lost} (88.80 to 97.80 % were trained)" in text
+    assert "the runs of stage cft took different numbers of optimizer steps (677 to 702)" in text
+
+    count("cpt", 0.0, tokens=18_128, steps=700)
+    count("cft", 0.0, tokens=18_128, steps=700)
+    text = run_report(study, tmp_path / "out")
+    assert table_row(text, "## What training cost", "cft / cft, seed 1")[4] == "100.00 %"
+    assert "different shares" not in text and "different numbers of optimizer steps" not in text
+    count("cft", None, tokens=None, not_counted="include_tkps is off", steps=700)
+    text = run_report(study, tmp_path / "out")
+    assert table_row(text, "## What training cost", "cft / cft, seed 1")[3:5] == ["18,128", "–"]
 
 
 def test_a_study_whose_stages_are_all_evaluated(root: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from axolotl_cft.evaluation.statistics import Outcomes
 MISSING_SHARE = 0.05
 CONSTANT_SHARE = 0.98
 FIRST_LINE_POINTS = 0.02
+TRAINED_POINTS = 0.001
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,32 @@ def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[st
         if cost.nan_step is not None
     ]
     for stage in dict.fromkeys(training.stage for training, _ in costs):
-        digests = {cost.targets_digest for training, cost in costs if training.stage == stage}
-        if len(digests - {None}) > 1:
-            found.append(
-                f"the runs {f'of stage {stage} ' if stage else ''}did not all train on the same "
-                "tokens (their targets digests differ), so a difference may be due to the data"
-            )
+        runs = f"the runs {f'of stage {stage} ' if stage else ''}"
+        found += _unlike([cost for training, cost in costs if training.stage == stage], runs)
+    return found
+
+
+def _unlike(costs: Sequence[TrainingCost], runs: str) -> list[str]:
+    """In what the trainings of one stage differ beside their arm; `runs` begins each sentence."""
+    found = []
+    if len({cost.targets_digest for cost in costs} - {None}) > 1:
+        found.append(
+            f"{runs}did not all train on the same tokens (their targets digests differ), so a "
+            "difference may be due to the data"
+        )
+    shares = [cost.share_trained for cost in costs if cost.share_trained is not None]
+    if shares and max(shares) - min(shares) > TRAINED_POINTS:
+        found.append(
+            f"{runs}lost different shares of their tokens in the host's sampler "
+            f"({100 * min(shares):.2f} to {100 * max(shares):.2f} % were trained), so a difference "
+            "may be due to the data"
+        )
+    steps = [cost.steps for cost in costs if cost.steps is not None]
+    if steps and min(steps) < max(steps):
+        found.append(
+            f"{runs}took different numbers of optimizer steps ({min(steps):,} to {max(steps):,}): "
+            "in packed rows prompts take room"
+        )
     return found
 
 

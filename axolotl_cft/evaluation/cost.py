@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state, printed_runtime
-from axolotl_cft.records import TrainingLedger
+from axolotl_cft.records import Trained, TrainingLedger
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class TrainingCost:
         epochs: epochs (or the part of one) that were trained.
         seconds: wall time of the training loop, model loading excluded.
         processes: number of training processes (one a GPU).
+        share_trained: of the tokens that whole epochs hold, the share that was trained; above 1
+            where ranks fill up their last batches. None where it was not counted.
+        steps: optimizer steps.
         nan_step: first step at which the logged loss was not finite, or its gradient no number.
     """
 
@@ -31,6 +34,8 @@ class TrainingCost:
     epochs: float | None = None
     seconds: float | None = None
     processes: int | None = None
+    share_trained: float | None = None
+    steps: int | None = None
     nan_step: int | None = None
 
     @property
@@ -59,6 +64,7 @@ def read_cost(
         epochs=state.epoch,
         seconds=seconds or printed_runtime(folder) or state.last("train_runtime"),
         processes=processes,
+        steps=state.step or None,
         nan_step=state.nan_step,
     )
     path = folder / LEDGER_FILE
@@ -66,12 +72,21 @@ def read_cost(
         return cost
     ledger = TrainingLedger.read(path)
     made, left = ledger.train, ledger.reached_trainer  # length limits may have left less than made
-    epochs = state.epoch if state.epoch is not None else 1.0
+    trained = ledger.trained or Trained()  # and the host's sampler less than that
+    epochs = state.epoch if trained.epochs is None else trained.epochs
+    scale = 1.0 if epochs is None else epochs
+    tokens = scale * (left.tokens or made.total_tokens)
+    with_loss = scale * (left.trained_tokens or made.trained_tokens)
+    if trained.tokens:  # a row is trained whole or not at all, so that prompts go with their texts
+        tokens, with_loss = tokens * trained.tokens / with_loss, trained.tokens
     return replace(
         cost,
         documents=made.used,
-        tokens=epochs * (left.tokens or made.total_tokens),
-        trained_tokens=epochs * (left.trained_tokens or made.trained_tokens),
+        tokens=tokens,
+        trained_tokens=with_loss,
         prompt_share=made.prompt_share,
         targets_digest=made.targets_digest,
+        epochs=epochs,
+        share_trained=None if trained.share_lost is None else 1 - trained.share_lost,
+        steps=trained.steps or cost.steps,
     )

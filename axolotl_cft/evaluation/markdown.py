@@ -335,15 +335,16 @@ def _protocol(report: Report) -> str:
 def _costs(report: Report) -> str:
     if not report.costs:
         return ""
-    header = ["Run", "Documents", "Tokens", "Trained tokens", "Prompt share", "Epochs"]
-    header += ["Wall time", "Tokens/s", "GPU-hours"]
+    header = ["Run", "Documents", "Tokens", "Trained tokens", "Share trained"]
+    header += ["Prompt share", "Epochs", "Steps", "Wall time", "Tokens/s", "GPU-hours"]
     body = [[training.label, *_cost_cells(cost)] for training, cost in report.costs]
     return (
         "## What training cost\n\n"
         + _table(header, body)
-        + "\n\nTokens are those fed to the model over the whole run, prompts included; wall time "
-        "is the training loop's, as the host logged it; GPU-hours are wall time times processes "
-        "(on a machine without a GPU, process-hours)."
+        + "\n\nTokens are those fed to the model over the whole run, prompts included; the share "
+        "trained is what the host's sampler left of whole epochs; wall time is the training "
+        "loop's, as the host logged it; GPU-hours are wall time times processes (on a machine "
+        "without a GPU, process-hours)."
     )
 
 
@@ -355,8 +356,10 @@ def _cost_cells(cost: TrainingCost) -> list[str]:
         shown(cost.documents, ",d"),
         shown(cost.tokens, ",.0f"),
         shown(cost.trained_tokens, ",.0f"),
+        "–" if cost.share_trained is None else f"{100 * cost.share_trained:.2f} %",
         "–" if cost.prompt_share is None else f"{100 * cost.prompt_share:.2f} %",
         shown(cost.epochs, ".2f"),
+        shown(cost.steps, ",d"),
         "–" if cost.seconds is None else _duration(cost.seconds),
         shown(cost.tokens_per_second, ",.0f"),
         shown(cost.gpu_hours, ".2f"),
