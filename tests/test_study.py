@@ -149,6 +149,28 @@ def test_derived_configs_are_complete_and_differ_as_meant(tmp_path: Path) -> Non
     assert later["cft"] == {"prompts": "none", "prompt_budget": 64, "seed": 2}
 
 
+def test_packed_configs_leave_no_row_out_unless_they_say_so_themselves(tmp_path: Path) -> None:
+    base = {**BASE, "sample_packing": True, "attn_implementation": "sdpa"}
+    own = {"curriculum_sampling": False, "multipack_real_batches": True}
+    arms = {"cpt": {"cft.prompts": "none"}, "cft": None, "own": own}
+    _, plan = planned(tmp_path, base=base, arms=arms, seeds=[1])
+    steps = {step.run.arm: step for step in plan.steps if step.kind == "train"}
+    added = ("multipack_real_batches: false", "curriculum_sampling: true", "datasets.0.shards: 1")
+    for arm in ("cpt", "cft"):
+        config = steps[arm].config or {}
+        assert (config["multipack_real_batches"], config["curriculum_sampling"]) == (False, True)
+        assert config["datasets"][0]["shards"] == 1
+        assert steps[arm].added == added
+    prepare = next(step for step in plan.steps if step.kind == "prepare" and step.run.arm == "cft")
+    assert prepare.config == steps["cft"].config
+    assert runner._config_text(steps["cft"]).splitlines()[1] == (
+        f"# Added by it, so that packing leaves no row out: {', '.join(added)}"
+    )
+    config = steps["own"].config or {}
+    assert {key: config[key] for key in own} == own and "shards" not in config["datasets"][0]
+    assert "Added by it" not in runner._config_text(steps["own"])
+
+
 def test_a_stage_without_cft_data_gets_no_cft_block(tmp_path: Path) -> None:
     plain = {"base_model": "some/model", "datasets": [{"path": "chat.jsonl", "type": "alpaca"}]}
     stages = {"pretrain": None, "ift": {"base": plain}}

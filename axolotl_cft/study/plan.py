@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides, read_yaml
@@ -57,6 +58,7 @@ class Step:
         identity: digest of all that decides the outcome; the launch command is left out, since
             the same training on other machines is the same training.
         config: the derived Axolotl config; None for an evaluation.
+        added: the lines in it that the study adds to what the base config and the arm say.
     """
 
     kind: Kind
@@ -64,6 +66,7 @@ class Step:
     command: tuple[str, ...]
     identity: str
     config: dict[str, Any] | None = None
+    added: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -129,6 +132,7 @@ class _Planner:
         self.stages = dict(stages or [(None, Stage())])
         self.first = next(iter(self.stages))
         self.bases = {name: self._base(stage) for name, stage in self.stages.items()}
+        self.added: dict[Run, tuple[str, ...]] = {}
 
     def starts_at_first(self, arm: str) -> bool:
         """Whether the arm goes through the first stage, the one that arms differ in."""
@@ -203,7 +207,9 @@ class _Planner:
         _check_datasets(run.arm, config)
         if any(cft_datasets(config)):
             own["cft.seed"] = run.seed
-        return apply_overrides(config, own)
+        lossless = lossless_overrides(config)
+        self.added[run] = tuple(f"{key}: {json.dumps(value)}" for key, value in lossless.items())
+        return apply_overrides(config, own | lossless)
 
     def _host_step(self, kind: Kind, run: Run, config: dict[str, Any], origin: str = "") -> Step:
         """A step of the host's; `origin` is the identity of the training it builds upon."""
@@ -215,7 +221,8 @@ class _Planner:
             content = [origin, config, stamps(config)]
         except CFTError as exc:
             raise CFTError(f"arm {run.arm}: {exc}") from exc
-        return Step(kind, run, tuple(command), self._digest(content), config)
+        identity = self._digest(content)
+        return Step(kind, run, tuple(command), identity, config, self.added[run])
 
     def _evaluate(self, run: Run, model: str, origin: str = "") -> Step:
         options = self.study.lm_eval

@@ -113,7 +113,7 @@ class Runner:
         self._clear(step)
         folder.mkdir(parents=True, exist_ok=True)
         if step.config is not None:
-            write_atomic(folder / "config.yml", _config_text(step.config))
+            write_atomic(folder / "config.yml", _config_text(step))
         started = time.time()
         records.mark(step, status="started", started=started, sessions=sessions)
         log = records.log(step)
@@ -202,9 +202,11 @@ class Runner:
         return "\n".join([f"{step.name}: {self.failures[step.run]}", *shown])
 
 
-def _config_text(config: dict[str, Any]) -> str:
+def _config_text(step: Step) -> str:
     head = f"# Derived by `axolotl-cft study`; {JOURNAL} says what was run with it.\n"
-    return head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    if step.added:
+        head += f"# Added by it, so that packing leaves no row out: {', '.join(step.added)}\n"
+    return head + yaml.safe_dump(step.config, sort_keys=False, allow_unicode=True)
 
 
 def _read_from(path: Path, offset: int) -> str:
