@@ -75,7 +75,8 @@ def test_elsewhere_there_is_at_most_a_line_a_minute(elsewhere, clock):
 
 
 def test_lines_go_on_while_nothing_is_told(elsewhere, monkeypatch):
-    monkeypatch.setattr("axolotl_cft.cli.progress.INTERVAL", 0.05)
+    for name in ("INTERVAL", "PATIENCE"):
+        monkeypatch.setattr(f"axolotl_cft.cli.progress.{name}", 0.05)
     with progress("Training", console=elsewhere):
         time.sleep(0.6)
     assert len(lines_of(elsewhere)) > 4
@@ -84,10 +85,13 @@ def test_lines_go_on_while_nothing_is_told(elsewhere, monkeypatch):
 def test_lines_begin_with_the_time_of_day(elsewhere, clock, utc):
     with progress("Loading a model", console=elsewhere, clock=clock):
         clock.now += 3725
-    assert lines_of(elsewhere) == [
-        ("01:46:40", "Loading a model"),
-        ("02:48:45", "Loading a model: ended after 1:02:05"),
-    ]
+    assert lines_of(elsewhere) == [("02:48:45", "Loading a model: ended after 1:02:05")]
+
+
+def test_brief_work_of_unknown_amount_leaves_no_line(elsewhere, clock):
+    with progress("Loading a model", console=elsewhere, clock=clock):
+        clock.now += 0.5
+    assert elsewhere.file.getvalue() == ""
 
 
 def test_a_new_label_has_its_line_at_once(elsewhere, clock):
@@ -127,9 +131,10 @@ def test_work_that_fails_has_its_last_line(elsewhere, clock):
         pytest.raises(ZeroDivisionError),
         progress("Reading", unit="documents", console=elsewhere, clock=clock) as work,
     ):
+        clock.now += 2
         work.update(done=7)
         raise ZeroDivisionError
-    assert lines_of(elsewhere)[-1][1] == "Reading: 7 documents, ended after 0:00:00"
+    assert lines_of(elsewhere)[-1][1] == "Reading: 7 documents, ended after 0:00:02"
 
 
 def test_a_terminal_has_a_bar_with_rate_and_time_left(terminal, clock):

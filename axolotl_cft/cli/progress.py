@@ -23,13 +23,17 @@ from axolotl_cft.cli import QUIET
 INTERVAL = 60.0
 """Seconds between two lines of one piece of work, at least."""
 
+PATIENCE = 1.0
+"""Seconds that work of unknown amount may take before it is worth a line."""
+
 
 class Work:
     """A piece of work under way; made by `progress`."""
 
     def __init__(self, bars: Progress, task: Task, lines: bool):
         self._bars, self._task, self._lines = bars, task, lines
-        self._next = 0.0
+        self._first = task.get_time() + (PATIENCE if task.total is None else 0.0)
+        self._next = self._first
         self._lock = Lock()
 
     def update(
@@ -66,7 +70,9 @@ class Work:
 
     def end(self) -> None:
         """Leave the last line: how far the work came, and in what time."""
-        self._line(ended=True)
+        with self._lock:
+            if self._task.get_time() >= self._first:
+                self._line(ended=True)
 
     def _line(self, ended: bool = False) -> None:
         now = self._task.get_time()
@@ -133,8 +139,10 @@ def _heartbeat(work: Work) -> Iterator[None]:
     over = Event()
 
     def beat() -> None:
-        while not over.wait(INTERVAL):
+        pause = min(PATIENCE, INTERVAL)
+        while not over.wait(pause):
             work.show()
+            pause = INTERVAL
 
     thread = Thread(target=beat, daemon=True)
     thread.start()
