@@ -312,6 +312,46 @@ def test_the_reason_of_a_loss_names_the_line_to_set(tmp_path):
     assert why_lost(args).endswith("set dataloader_drop_last: false")
 
 
+# --- the host's sampler ----------------------------------------------------------------------
+
+
+def tokens_lost(lengths: list[int], ranks: int, real_batches: bool, in_order: bool) -> int:
+    """Of one epoch, as the host's trainer sets its sampler up, with 8 rows of 256 a batch."""
+    from accelerate.data_loader import BatchSamplerShard
+    from axolotl.utils.samplers import MultipackBatchSampler
+    from torch.utils.data import RandomSampler, SequentialSampler
+
+    order = torch.arange(len(lengths))
+    sampler = MultipackBatchSampler(
+        SequentialSampler(order) if in_order else RandomSampler(order),
+        batch_size=8 if real_batches else 1,
+        batch_max_len=256 if real_batches else 8 * 256,
+        lengths=lengths,
+        bin_size=200,
+        num_processes=1,
+    )
+    len(sampler)  # the least of a few tries
+    sampler.set_epoch(1)
+    shards = [BatchSamplerShard(sampler, ranks, rank, False, False) for rank in range(ranks)]
+    trained = [index for shard in shards for batch in shard for bin_ in batch for index in bin_]
+    assert len(trained) == len(set(trained))
+    return sum(lengths) - sum(lengths[index] for index in trained)
+
+
+def test_the_lines_lose_nothing_on_one_rank_and_less_than_a_batch_a_rank_on_several():
+    torch.manual_seed(1)
+    corpora = [torch.randint(20, 250, (300,)).tolist() for _ in range(6)]
+    default = [tokens_lost(corpus, 1, True, False) / sum(corpus) for corpus in corpora]
+    assert 0.005 < sum(default) / len(default) < 0.1
+    for corpus in corpora:
+        assert tokens_lost(corpus, 1, False, True) == 0
+        for ranks in (2, 3):
+            lost = tokens_lost(corpus, ranks, False, True)
+            assert lost <= (ranks - 1) * 8 * 256
+    several = [tokens_lost(corpus, 3, False, True) for corpus in corpora]
+    assert any(several)  # so the bound is a bound on something
+
+
 # --- the lines -------------------------------------------------------------------------------
 
 PACKED = {
