@@ -144,7 +144,9 @@ def edits_template(config: dict[str, Any]) -> None:
     """Change the chat template that the tokenizer brings."""
     for path in (Path("model/chat_template.jinja"), Path("model/tokenizer_config.json")):
         if path.is_file():
-            path.write_text(path.read_text().replace("<|assistant|>", "<|bot|>"))
+            path.write_text(
+                path.read_text().replace("message['role'] }}|>", "message['role'] }}>>")
+            )
 
 
 def touches(config: dict[str, Any]) -> None:

@@ -65,8 +65,15 @@ def looks_local(dataset: Mapping[str, Any]) -> bool:
     if "://" in path or any("://" in name for name in listed):
         return False
     # A name on the hub has at most one slash, and does not end like a file.
-    like_a_path = path.startswith((".", "/", "~")) or path.count("/") > 1
-    return like_a_path or bool(_DATA_SUFFIX.search(path) or (listed and "/" not in path))
+    return path.startswith((".", "/", "~")) or path.count("/") > 1 or names_files(dataset)
+
+
+def names_files(dataset: Mapping[str, Any]) -> bool:
+    """Whether the config means single files of this machine and no folder; they may be absent."""
+    path, listed = str(dataset.get("path")), list_data_files(dataset)
+    if any("://" in name for name in (path, *listed)):
+        return False
+    return bool(_DATA_SUFFIX.search(path) or (listed and "/" not in path))
 
 
 def _matching(pattern: str) -> LocalFiles:

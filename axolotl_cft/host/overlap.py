@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from datasets import load_dataset_builder
 
 from axolotl_cft.core.options import Part
-from axolotl_cft.host.local_files import local_files
+from axolotl_cft.host.local_files import local_files, names_files
 
 _LOADED = ("path", "name", "revision", "data_files", "ds_type", "split")
 
@@ -76,7 +76,7 @@ class Reading:
         files = local_files({"data_files": dataset.get("data_files")})
         if not files and path.is_file():
             files = [path]
-        if files:  # whatever its name, such a source has one split
+        if files or names_files(dataset):  # whatever its name, such a source has one split
             pieces = tuple(piece._replace(split="train") for piece in pieces)
             if not dataset.get("split"):
                 pieces = (Piece("train"),)
