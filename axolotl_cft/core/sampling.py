@@ -7,6 +7,7 @@ purpose ("person") for each kind of decision, so that decisions are independent 
 
 import hashlib
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ _TWO_64 = float(2**64)
 
 _ASCII = bytes(range(128))
 _ASCII_SIGNS = bytes(code for code in _ASCII if not chr(code).isalnum())
+_OTHER_SIGNS = re.compile(r"[^\w\x00-\x7f]+")
 
 
 def text_key(text: str) -> bytes:
@@ -34,27 +36,25 @@ def letters_of(text: str) -> bytes:
         >>> letters_of("The Heart-beat:  5\u00adµV!")
         b'theheartbeat5\xce\xbcv'
     """
-    letters, others = _bytes_and_others(text)
-    if len(others) > 16:  # no European text has; one pass over it all is then the quicker way
-        letters, others = _bytes_and_others(_fold(text))
-    for other in others:
-        kept = "".join(filter(str.isalnum, _fold(other)))
-        if kept != other:
-            letters = letters.replace(_utf8(other), _utf8(kept))
+    letters = _utf8(text)
+    others = letters.translate(None, _ASCII)
+    # Few characters beyond ASCII are replaced one by one, which spares a European text three
+    # passes over all of it.
+    few = len(others) * 32 < len(letters)
+    characters = set(others.decode("utf-8", "surrogatepass")) if few else set()
+    if few and len(characters) <= 16:
+        for character in characters:
+            letters = letters.replace(_utf8(character), _utf8(_fold(character)))
+    else:
+        letters = _utf8(_fold(text))
     return letters.lower().translate(None, _ASCII_SIGNS)
 
 
-def _bytes_and_others(text: str) -> tuple[bytes, set[str]]:
-    """A text in UTF-8, and its characters that are not ASCII."""
-    data = _utf8(text)
-    others = data.translate(None, _ASCII)
-    return data, set(others.decode("utf-8", "surrogatepass"))
-
-
 def _fold(text: str) -> str:
+    """A text in small letters, without any other sign than those of ASCII."""
     # Compatibility forms taken apart: an accent is then a mark of its own, which is no letter.
     # Capitals first bring together what lower case keeps apart (ı and i).
-    return unicodedata.normalize("NFKD", text).upper().casefold()
+    return _OTHER_SIGNS.sub("", unicodedata.normalize("NFKD", text).upper().casefold())
 
 
 def _utf8(text: str) -> bytes:
