@@ -21,6 +21,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.host.overlap import Reading
 from axolotl_cft.host.plan import make_plan
 from axolotl_cft.host.preparing import descriptions
+from axolotl_cft.host.sources import record_sources
 
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 
@@ -425,6 +426,25 @@ def test_shards_are_apart_only_if_the_host_shuffles_both_alike(folder):
 
 
 CFT = {**A, "type": "cft"}
+
+
+@pytest.mark.parametrize("tested", [{}, {"split": "train"}, {"path": "b.jsonl"}], ids=str)
+@pytest.mark.parametrize("source", [A, {"path": "saved"}, {"path": "halves"}, FILES], ids=str)
+def test_what_is_evaluated_does_not_change_when_the_documents_are_gone(
+    config, folder, source, tested, monkeypatch
+):
+    """As where prepared data are taken to another machine."""
+    trained = {**source, "type": "cft"}
+    tested = {**trained, **tested}
+    config["dataset_prepared_path"] = str(folder.parent / "prepared")
+    before = check(config, [trained], [tested])
+    record_sources([trained, tested], Path(config["dataset_prepared_path"]))
+    stamps = [before[key][0]["conversation"] for key in ("datasets", "test_datasets")]
+    folder.rename(folder.parent / "gone")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    after = check(config, [trained], [tested])
+    assert [after[key][0]["conversation"] for key in ("datasets", "test_datasets")] == stamps
 
 
 def check(config, train, test=(), **options):

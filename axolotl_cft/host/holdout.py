@@ -7,6 +7,7 @@ from axolotl.utils.logging import get_logger
 
 from axolotl_cft.core.options import CFTConfig, Part
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.identity import prepared_folder
 from axolotl_cft.host.overlap import Reading
 from axolotl_cft.host.plan import all_datasets, is_cft_type, is_chat_type
 
@@ -124,9 +125,10 @@ def _tested_and_trained(cfg: Mapping[str, Any]) -> Iterator[Listed]:
 
 
 def _is_trained_on(cfg: Mapping[str, Any], part: Part, dataset: Mapping[str, Any]) -> bool:
-    reading, seed = Reading.of(part, dataset), cfg.get("seed")
+    prepared, seed = prepared_folder(cfg), cfg.get("seed")
+    reading = Reading.of(part, dataset, prepared)
     return any(
-        reading.may_share(Reading.of(other_part, other), seed)
+        reading.may_share(Reading.of(other_part, other, prepared), seed)
         for _, other_part, other in all_datasets(cfg)
         if other_part == "train"
     )
@@ -135,7 +137,7 @@ def _is_trained_on(cfg: Mapping[str, Any], part: Part, dataset: Mapping[str, Any
 def _sharing(cfg: Mapping[str, Any]) -> Iterator[tuple[Listed, Listed]]:
     """Pairs of datasets that may share rows, the first of them CFT, not both of them tested."""
     listed = [
-        Listed(place, part, dataset, Reading.of(part, dataset))
+        Listed(place, part, dataset, Reading.of(part, dataset, prepared_folder(cfg)))
         for place, part, dataset in all_datasets(cfg)
     ]
     for ours in filter(lambda item: item.is_cft, listed):

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from datasets import load_dataset_builder
 
 from axolotl_cft.core.options import Part
-from axolotl_cft.host.local_files import local_files, names_files
+from axolotl_cft.host.local_files import local_files, looks_local
+from axolotl_cft.host.sources import find_source
 
 _LOADED = ("path", "name", "revision", "data_files", "ds_type", "split")
 
@@ -56,36 +57,45 @@ class Reading:
     Attributes:
         options: those that load it.
         files: the local files, sorted; none for a hub name or an address.
+        digests: of local files that are not at hand, as recorded when the data were prepared.
         pieces: of its splits.
         shard: (number of shards, index of the one that is read).
     """
 
     options: Mapping[str, Any]
     files: tuple[Path, ...]
+    digests: frozenset[str]
     pieces: tuple[Piece, ...]
     shard: tuple[int, int]
 
     @classmethod
-    def of(cls, part: Part, dataset: Mapping[str, Any]) -> "Reading":
-        """What is read of `dataset`, which stands in `datasets` (train) or `test_datasets`."""
+    def of(cls, part: Part, dataset: Mapping[str, Any], prepared: Path | None = None) -> "Reading":
+        """What is read of a dataset.
+
+        Args:
+            part: whether it stands in `datasets` or in `test_datasets`.
+            dataset: its raw config.
+            prepared: the folder of prepared datasets, which may know documents that are not here.
+        """
         options = {key: dataset.get(key) for key in _LOADED}
         shard = (_number(dataset.get("shards"), 1), _number(dataset.get("shards_idx"), 0))
         split = str(dataset.get("split") or part)
-        name, pieces = str(dataset.get("path")), tuple(map(_piece, split.split("+")))
-        path = Path(name)
-        files = local_files({"data_files": dataset.get("data_files")})
-        if not files and path.is_file():
-            files = [path]
-        if files or names_files(dataset):  # whatever its name, such a source has one split
+        path, pieces = str(dataset.get("path")), tuple(map(_piece, split.split("+")))
+        files, digests, one_split = local_files(dataset), frozenset[str](), False
+        if Path(path).is_dir() and not dataset.get("data_files"):
+            files, one_split = _of_folder(Path(path), dataset.get("name"), split, part)
+        elif files:
+            one_split = True
+        elif looks_local(dataset):
+            digests, one_split = _recorded(dataset, prepared)
+        elif "://" in path and not path.startswith("http"):
+            # A folder in the cloud, of which the host takes all, whatever is asked for.
+            pieces, one_split = (Piece(""),), True
+        if one_split:
             pieces = tuple(piece._replace(split="train") for piece in pieces)
-            if not dataset.get("split"):
-                pieces = (Piece("train"),)
-        elif path.is_dir():
-            files, sliced = _of_folder(path, dataset.get("name"), split, part)
-            pieces = pieces if sliced else (Piece("train"),)
-        elif "://" in name and not name.startswith("http"):
-            pieces = (Piece("train"),)  # a folder in the cloud, of which the host takes all
-        return cls(options, tuple(sorted(files)), pieces, shard)
+        if (Path(path) / "state.json").is_file() or (Path(path) / "dataset_dict.json").is_file():
+            pieces = (Piece("train"),)  # the host minds no slices of what was saved to disk
+        return cls(options, tuple(sorted(files)), digests, pieces, shard)
 
     def may_share(self, other: "Reading", seed: int | None) -> bool:
         """Whether rows may be in both; False only where that is certain.
@@ -113,6 +123,8 @@ class Reading:
     def _same_source(self, other: "Reading") -> bool:
         if self.files and other.files:
             return _share_a_file(self.files, other.files)
+        if self.digests and other.digests:
+            return not self.digests.isdisjoint(other.digests)
         if self.files or other.files or _hub_name(self) != _hub_name(other):
             return False
         named = [set(_listed(reading.options["data_files"])) for reading in (self, other)]
@@ -155,22 +167,28 @@ def _piece(term: str) -> Piece:
 
 
 def _of_folder(folder: Path, name: Any, split: str, part: Part) -> tuple[list[Path], bool]:
-    """The data files of a folder that are read, and whether the host minds slices of a split."""
+    """The data files of a folder that are read, and whether they are all there is."""
     if (folder / "state.json").is_file():  # a saved `Dataset`: all of it, whatever `split` says
-        return _arrow_files(folder), False
+        return local_files({"path": folder}), True
     if (folder / "dataset_dict.json").is_file():
         chosen = split if (folder / split).is_dir() else part
-        return _arrow_files(folder / chosen), False
+        return local_files({"path": folder / chosen}), True
     try:
         of_split = load_dataset_builder(str(folder), name).config.data_files
         pieces = map(_piece, split.split("+"))
-        return [Path(file) for piece in pieces for file in of_split[piece.split]], True
+        return [Path(file) for piece in pieces for file in of_split[piece.split]], False
     except Exception:  # the host will say what is wrong with it
-        return local_files({"path": folder}), True
+        return local_files({"path": folder}), False
 
 
-def _arrow_files(folder: Path) -> list[Path]:
-    return [file for file in local_files({"path": folder}) if file.suffix == ".arrow"]
+def _recorded(dataset: Mapping[str, Any], prepared: Path | None) -> tuple[frozenset[str], bool]:
+    """Digests of local files that are not at hand, and whether all of them are one split."""
+    files = find_source(dataset, prepared).files
+    names = [file.name for file in files]
+    saved = all(name.endswith(".arrow") and "/" not in name for name in names)
+    one_split = saved or bool(dataset.get("data_files"))
+    one_split = one_split or names == [Path(str(dataset.get("path"))).name]
+    return frozenset(file.digest for file in files if file.digest and file.size), one_split
 
 
 def _share_a_file(files: Iterable[Path], others: Iterable[Path]) -> bool:
