@@ -24,7 +24,7 @@ PoolSource = PromptPool | Mapping[str, Any] | Path | str
 def cft_pools() -> Mapping[str, PoolSource]:  # type: ignore[empty-body]
     """Pools by the name that `cft.prompts` uses.
 
-    A pool is given as the path of a pool file, as the same mapping in plain data, or as a
+    A pool is given as the path of a pool file, as the same content in plain data, or as a
     `PromptPool`. Files are read when the pool is asked for.
     """
 

@@ -39,7 +39,7 @@ class Record(_Part):
 
     Attributes:
         kind: what a file of this kind is, for messages.
-        mend: what to do about a damaged one.
+        advice: what to do about a damaged one.
         schema_number: of the files written here, and the highest that is understood.
         schema_key: where it stands in the file.
         numbered: whether it is written; kinds that began without it need none until schema 2.
@@ -47,7 +47,7 @@ class Record(_Part):
     """
 
     kind: ClassVar[str]
-    mend: ClassVar[str]
+    advice: ClassVar[str]
     schema_number: ClassVar[int] = 1
     schema_key: ClassVar[str] = "schema"
     numbered: ClassVar[bool] = True
@@ -61,7 +61,7 @@ class Record(_Part):
             CFTError: it cannot be read, is cut short, lacks a field or holds a wrong one (named),
                 or has a newer schema.
         """
-        return cls.parse(read_json(path, cls.mend), str(path))
+        return cls.parse(read_json(path, cls.advice), str(path))
 
     @classmethod
     def parse(cls: type[_Some], content: Mapping[str, Any], where: str) -> _Some:
@@ -78,11 +78,11 @@ class Record(_Part):
             )
         unfit = f"{where} is not {cls.kind}"
         if number != cls.schema_number:
-            raise CFTError(f"{unfit}: {cls.schema_key} is {number!r} and no number; {cls.mend}")
+            raise CFTError(f"{unfit}: {cls.schema_key} is {number!r} and no number; {cls.advice}")
         try:
             return cls.model_validate({k: v for k, v in content.items() if k != cls.schema_key})
         except ValidationError as exc:
-            raise CFTError(f"{unfit}: {_explain(exc)}; {cls.mend}") from exc
+            raise CFTError(f"{unfit}: {_explain(exc)}; {cls.advice}") from exc
 
     def content(self) -> dict[str, Any]:
         """The record as plain data for JSON."""
@@ -148,7 +148,7 @@ class PreparedDataset(Record):
     """
 
     kind = "the description of a prepared dataset"
-    mend = "prepare it again"
+    advice = "prepare it again"
     numbered = False
 
     stamp: str
@@ -162,7 +162,7 @@ class PreparedLedger(Record):
     """`<hash>.cft_ledger.json`, beside the prepared folder of that name."""
 
     kind = "the ledger of a preparation"
-    mend = "delete it and prepare again"
+    advice = "delete it and prepare again"
 
     datasets: list[PreparedDataset]
 
@@ -215,7 +215,7 @@ class SourcesRecord(Record):
     """`cft_sources.json` beside prepared datasets: what each of them was prepared from last."""
 
     kind = "a record of sources"
-    mend = "delete it where the documents are at hand, and it is written again"
+    advice = "delete it where the documents are at hand, and it is written again"
 
     sources: list[RecordedSource] = []
 
@@ -279,7 +279,7 @@ class TrainingLedger(Record):
     """
 
     kind = "the ledger of a training"
-    mend = "train again"
+    advice = "train again"
 
     train: LedgerRecord
     test: LedgerRecord | None = None
@@ -318,7 +318,7 @@ class StudyRecord(Record):
     """`study.json`: the status of every run, which `axolotl-cft report` reads."""
 
     kind = "a study's record"
-    mend = "delete it and run the study again"
+    advice = "delete it and run the study again"
 
     name: str | None = None
     baseline: str | None = None
@@ -341,7 +341,7 @@ class StepMark(Record):
     """
 
     kind = "the mark of a study's step"
-    mend = "delete it and run the study again"
+    advice = "delete it and run the study again"
     numbered = False
 
     status: Literal["started", "failed", "done"]
@@ -363,7 +363,7 @@ class JournalHeader(Record):
     """
 
     kind = "the first line of a journal"
-    mend = "use another output folder"
+    advice = "use another output folder"
     schema_key = "journal"
 
     identity: dict[str, Any]
@@ -406,7 +406,7 @@ class GenerationLedger(Record):
     """
 
     kind = "the ledger of a generation"
-    mend = "run the same command again"
+    advice = "run the same command again"
     numbered = False
     layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
 
@@ -466,7 +466,7 @@ class ContaminationRecord(Record):
     """
 
     kind = "a contamination record"
-    mend = "run `axolotl-cft contamination` again"
+    advice = "run `axolotl-cft contamination` again"
     layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
 
     corpus: str

@@ -28,10 +28,10 @@ def strategy_for(
 ) -> Any:
     """The strategy that the host would be given for the dataset."""
     from axolotl_cft.host.documents import CFTStrategy
-    from axolotl_cft.host.preparing import Task
+    from axolotl_cft.host.preparing import Preparation
 
     encoder = encoder_for(tokenizer, sequence_len=sequence_len, **options)
-    task = Task(encoder.plan, sequence_len, encoder.plan.path, is_piece=is_piece)
+    task = Preparation(encoder.plan, sequence_len, encoder.plan.path, is_piece=is_piece)
     return CFTStrategy(encoder, field, task)
 
 

@@ -18,7 +18,7 @@ from axolotl_cft.core.options import CFTConfig
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.chat import ChatEncoder, ChatStrategy, load_pinned
 from axolotl_cft.host.plan import make_plan
-from axolotl_cft.host.preparing import Task, descriptions
+from axolotl_cft.host.preparing import Preparation, descriptions
 from axolotl_cft.prompts.registry import load_pool
 
 SPECIALS = """
@@ -113,7 +113,7 @@ def chat_strategy(
     options = {"prompt_budget": 128, **options}
     plan = make_plan("datasets[0]", part, {**ds_cfg, "cft": options}, top, 42)
     encoder = ChatEncoder(load_pinned(tokenizer, cfg, ds_cfg), plan, sequence_len)
-    task = Task(plan, sequence_len, plan.path, is_piece=is_piece)
+    task = Preparation(plan, sequence_len, plan.path, is_piece=is_piece)
     return load_pinned(tokenizer, cfg, ds_cfg), ChatStrategy(encoder, task)
 
 

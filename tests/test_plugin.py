@@ -263,10 +263,13 @@ def test_wrong_configs_are_refused_in_one_sentence(config, change, message):
 
 DATASET_REFUSALS = [
     ({"conversation": "chatml"}, r"datasets\[0\].conversation: .*remove it"),
-    ({"path": "notes.txt"}, "notes.txt would be split into a document a line"),
-    ({"path": "notes.txt.gz"}, "notes.txt.gz would be split into a document a line"),
+    ({"path": "notes.txt"}, "notes.txt would be split by the host into one document per line"),
+    (
+        {"path": "notes.txt.gz"},
+        "notes.txt.gz would be split by the host into one document per line",
+    ),
     ({"cft": "negative"}, r"datasets\[0\].cft: expected a block of options, got 'negative'"),
-    ({"ds_type": "text"}, "would be split into a document a line"),
+    ({"ds_type": "text"}, "would be split by the host into one document per line"),
     ({"data_files": ["a.txt"]}, "a.txt would be split"),
     ({"cft": {"holdout": 0.1}}, r"datasets\[0\].cft.holdout: set it in the top-level"),
     ({"cft": {"vews": 1}}, r"datasets\[0\].cft.vews: no such option"),
@@ -287,7 +290,9 @@ def test_a_folder_of_text_files_is_refused(config, tmp_path):
     (folder / "below" / "a.txt").write_text("x")
     for ds_type in (None, "text"):
         config["datasets"][0] |= {"path": str(folder), "ds_type": ds_type}
-        with pytest.raises(CFTError, match="texts would be split into a document a line"):
+        with pytest.raises(
+            CFTError, match="texts would be split by the host into one document per line"
+        ):
             register(config)
 
 

@@ -191,7 +191,7 @@ def test_a_file_that_was_cut_short_is_named(path: Path, tmp_path: Path) -> None:
     torn = tmp_path / path.name
     torn.write_text(path.read_text()[:-20])
     message = refusal(kind_of(path), torn)
-    assert "is not valid JSON (cut short?)" in message and message.endswith(kind_of(path).mend)
+    assert "is not valid JSON (cut short?)" in message and message.endswith(kind_of(path).advice)
     torn.unlink()
     assert "No such file" in refusal(kind_of(path), torn)
 
@@ -235,7 +235,7 @@ def test_a_damaged_record_is_named_with_its_field_and_the_mend(
     path.write_text(json.dumps(content))
     message = refusal(kind_of(source), path)
     assert f" is not {kind_of(source).kind}: {words}" in message
-    assert message.endswith(f"; {kind_of(source).mend}")
+    assert message.endswith(f"; {kind_of(source).advice}")
 
 
 @pytest.mark.parametrize(

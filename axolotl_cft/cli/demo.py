@@ -1,4 +1,4 @@
-"""`axolotl-cft demo`: the whole of it on a laptop, from raw text to a report, in minutes."""
+"""`axolotl-cft demo`: everything on a laptop, from raw text to a report, in minutes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=Path("cft-demo"),
     show_default=True,
-    help="Gets model, corpus, configs, and the study of both arms with logs and report.",
+    help="Receives model, corpus, configs, and the study of both arms with logs and report.",
 )
 @click.option(
     "--prepare-only",
@@ -45,7 +45,7 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
     Makes a two-layer Llama and a small corpus, shows a training row, and carries out a study: both
     arms are trained with Axolotl and evaluated with lm-eval. Compares their ledgers and their
     losses on held-out documents, and writes the report. No network, no GPU. The model is random
-    and tiny: the demo shows how things work, not that CFT helps. A second run starts anew.
+    and tiny: the demo shows how things work, not that CFT helps. A second run starts over.
     """
     from rich.console import Console
 
@@ -55,7 +55,7 @@ def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:
 
     console = Console(highlight=False)
     if (output_dir / steps.MARKER).exists():
-        console.print(f"Starting anew: what an earlier demo left in {output_dir} is replaced.")
+        console.print(f"Starting over: what an earlier demo left in {output_dir} is replaced.")
     with _step(console, "Making a tiny Llama, its tokenizer and the corpus"), quiet_imports():
         configs = steps.prepare(output_dir)
     if prepare_only:
@@ -145,9 +145,9 @@ def _table(results: "dict[str, ArmResult]") -> "Table":
         table.add_row(label, *cells)
     same = len(set(digests)) == 1
     table.caption = (
-        "Equal digests: both arms trained exactly the same tokens in the same chunks."
+        "Equal digests: both arms trained on exactly the same tokens in the same chunks."
         if same
-        else "The digests differ: the arms did not train the same tokens."
+        else "The digests differ: the arms did not train on the same tokens."
     )
     return table
 
@@ -160,12 +160,12 @@ _WHAT_THE_TABLE_SAYS = (
 )
 
 _WITH_YOUR_DATA = """
-[bold]With your own data[/bold]: add this to the Axolotl config you have,
+[bold]With your own data[/bold]: add this to your Axolotl config,
 
   plugins:
     - axolotl_cft.CFTPlugin
   datasets:
-    - path: my_documents.jsonl    # a document a line: {"text": "…"}
+    - path: my_documents.jsonl    # one document per line: {"text": "…"}
       type: cft
   cft:
     prompts: paper                # none for the CPT arm

@@ -52,7 +52,7 @@ ENDPOINT_OPTIONS = (
         default=Endpoint.concurrency,
         show_default=True,
         type=click.IntRange(1, 1000),  # as many connections as the client keeps
-        help="Requests under way at once.",
+        help="Requests in flight at once.",
     ),
     click.option(
         "--attempts",
@@ -66,7 +66,8 @@ ENDPOINT_OPTIONS = (
         default=Endpoint.max_retries,
         show_default=True,
         type=click.IntRange(0),
-        help="How often one request is sent again after 429, 5xx, a timeout or a broken line.",
+        help="How often one request is sent again after 429, 5xx, a timeout or a broken "
+        "connection.",
     ),
     click.option(
         "--timeout",
@@ -86,7 +87,7 @@ ENDPOINT_OPTIONS = (
         "--request",
         type=JsonObject(),
         default="{}",
-        help="More fields for every request, such as '{\"temperature\": 0}'.",
+        help="Further fields for every request, such as '{\"temperature\": 0}'.",
     ),
 )
 
@@ -95,19 +96,20 @@ PROMPT_OPTIONS = (
     click.option(
         "--instruction",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="File with your own instruction; {text} in it stands for the text, which else "
-        "follows it. Default: the paper's (TextAdaptCFT).",
+        help="File with your own instruction; {text} in it stands for the text, which otherwise "
+        "comes after the instruction. Default: the paper's (TextAdaptCFT).",
     ),
     click.option(
         "--style",
         default=PromptOptions.style,
         show_default=True,
         type=click.Choice(["text", "strategies"]),
-        help="text: led by the text alone. strategies: each text is also given one of the paper's "
+        help="text: guided by the text alone. strategies: each text is also given one of the "
+        "paper's "
         "learning strategies, drawn by seed and text.",
     ),
     click.option(
-        "--seed", default=PromptOptions.seed, show_default=True, help="Seed of those draws."
+        "--seed", default=PromptOptions.seed, show_default=True, help="Seed of these draws."
     ),
     click.option(
         "--config",
@@ -118,14 +120,15 @@ PROMPT_OPTIONS = (
     click.option(
         "--prompt-budget",
         type=click.IntRange(1),
-        help="Most tokens of a prompt with BOS and separator. Default: the config's, else 128.",
+        help="How many tokens a prompt may take, BOS and separator included. Default: the "
+        "config's, else 128.",
     ),
     click.option(
         "--max-input-tokens",
         default=PromptOptions.max_input_tokens,
         show_default=True,
         type=click.IntRange(1),
-        help="A longer text is cut at the end of a sentence, for the request alone.",
+        help="A longer text is cut at the end of a sentence, but only for the request.",
     ),
 )
 
@@ -154,15 +157,19 @@ CLOSING_OPTIONS = (
         "--format",
         "format_",
         type=click.Choice(["jsonl", "parquet"]),
-        help="Of the rows written. Default: jsonl for JSON lines, parquet for all else.",
+        help="Format of the rows written. Default: jsonl for JSON lines, otherwise parquet.",
     ),
     click.option(
         "--fallback",
         type=click.Choice(["paper"]),
-        help="Give texts without a usable prompt one of this pool.",
+        help="Give texts without a usable prompt one from this pool.",
     ),
     click.option("--drop-rejects", is_flag=True, help="Leave out rows without a usable answer."),
-    click.option("--retry-rejects", is_flag=True, help="Ask again what an earlier run gave up."),
+    click.option(
+        "--retry-rejects",
+        is_flag=True,
+        help="Ask again for answers that an earlier run gave up on.",
+    ),
 )
 
 
@@ -214,7 +221,7 @@ def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:
         table.add_row(label, f"{count:,}")
     console = Console()
     console.print(table)
-    counted = f"Counted with {tokenizer}." if tokenizer else "Four characters taken as a token."
+    counted = f"Counted with {tokenizer}." if tokenizer else "Four characters count as one token."
     console.print(
-        f"{counted} Answers asked for again, and a model's reasoning, come on top.", soft_wrap=True
+        f"{counted} Repeated requests and a model's reasoning come on top.", soft_wrap=True
     )

@@ -22,7 +22,7 @@ IGNORE_INDEX = -100
 """Label of a token that bears no loss (torch.nn.CrossEntropyLoss's default)."""
 
 ENCODING_VERSION = 2
-"""Raised whenever the same input would give other rows; part of a prepared dataset's identity."""
+"""Raised whenever the same input gives different rows; part of a prepared dataset's identity."""
 
 Ids = npt.NDArray[np.int32]
 
@@ -53,7 +53,7 @@ def chunk_bounds(n_targets: int, capacity: int) -> list[tuple[int, int]]:
     """Cut `n_targets` tokens into chunks of at most `capacity`, as half-open (begin, end) pairs.
 
     All chunks are full but the last. When the last would hold a single token (the EOS alone),
-    it takes one more from its neighbour: a row that teaches nothing but "stop" helps nobody.
+    it takes one more from its neighbor: a row that teaches nothing but "stop" helps nobody.
 
     Raises:
         ValueError: capacity below 2.

@@ -77,7 +77,7 @@ class ArmResult:
 
 
 def prepare(folder: Path) -> dict[str, Path]:
-    """Make corpus, test items, tokenizer, model, configs and study; what an earlier demo left goes.
+    """Make corpus, test items, tokenizer, model, configs and study; an earlier demo is removed.
 
     Returns:
         Arm -> its config, which can be trained by itself.

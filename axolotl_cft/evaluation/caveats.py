@@ -7,8 +7,8 @@ import numpy as np
 
 from axolotl_cft.evaluation import statistics
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.results import Run, TaskResult
-from axolotl_cft.evaluation.sources import Plan, Training
+from axolotl_cft.evaluation.results import Evaluation, TaskResult
+from axolotl_cft.evaluation.sources import ReportPlan, Training
 from axolotl_cft.evaluation.statistics import Outcomes
 
 MISSING_SHARE = 0.05
@@ -38,7 +38,7 @@ class Constant:
     beaten: bool
 
 
-def best_constant(task: str, row: str, runs: Sequence[Run]) -> Constant | None:
+def best_constant(task: str, row: str, runs: Sequence[Evaluation]) -> Constant | None:
     """The row against the best constant answer, where the log tells gold and predicted labels."""
     results = [run.tasks[task] for run in runs if task in run.tasks]
     items = [r.items for r in results if r.items and r.items.gold is not None]
@@ -74,7 +74,9 @@ def best_constant(task: str, row: str, runs: Sequence[Run]) -> Constant | None:
     )
 
 
-def run_warnings(plan: Plan, rows: dict[str, tuple[Run, ...]], tasks: Sequence[str]) -> list[str]:
+def run_warnings(
+    plan: ReportPlan, rows: dict[str, tuple[Evaluation, ...]], tasks: Sequence[str]
+) -> list[str]:
     """What a reader should know before believing a number, one sentence each."""
     found = list(plan.notes)
     for row, runs in rows.items():
@@ -129,7 +131,11 @@ def _unlike(costs: Sequence[TrainingCost], runs: str) -> list[str]:
 
 
 def _prompt_warnings(
-    row: str, arm: Sequence[Run], against: str, baseline: Sequence[Run], tasks: Sequence[str]
+    row: str,
+    arm: Sequence[Evaluation],
+    against: str,
+    baseline: Sequence[Evaluation],
+    tasks: Sequence[str],
 ) -> list[str]:
     """Rows whose models saw different prompts for the same items (template, few-shot)."""
     differing = [
@@ -145,12 +151,12 @@ def _prompt_warnings(
     ]
 
 
-def _prompts(runs: Sequence[Run], task: str) -> set[tuple[str, ...]]:
+def _prompts(runs: Sequence[Evaluation], task: str) -> set[tuple[str, ...]]:
     found = (run.tasks[task].items for run in runs if task in run.tasks)
     return {items.prompts for items in found if items}
 
 
-def _reading_warnings(run: Run, result: TaskResult) -> list[str]:
+def _reading_warnings(run: Evaluation, result: TaskResult) -> list[str]:
     """Answers that could not be read, or whose label depends on how much of them is read."""
     found = []
     missing = result.metrics.get("missing", 0.0)

@@ -9,8 +9,8 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation import statistics
 from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.results import Run, TaskResult
-from axolotl_cft.evaluation.sources import Plan, Training
+from axolotl_cft.evaluation.results import Evaluation, TaskResult
+from axolotl_cft.evaluation.sources import ReportPlan, Training
 from axolotl_cft.evaluation.statistics import Difference, Outcomes
 from axolotl_cft.evaluation.tasks import task_groups
 
@@ -89,8 +89,8 @@ class Comparison:
 class Report:
     """All that a report says, free of any layout."""
 
-    plan: Plan
-    rows: dict[str, tuple[Run, ...]]
+    plan: ReportPlan
+    rows: dict[str, tuple[Evaluation, ...]]
     groups: tuple[Group, ...]
     comparisons: tuple[Comparison, ...]
     constants: tuple[Constant, ...]
@@ -108,7 +108,9 @@ class Report:
 
 
 def compare(
-    plan: Plan, runs: Sequence[Run], costs: Sequence[tuple[Training, TrainingCost]] = ()
+    plan: ReportPlan,
+    runs: Sequence[Evaluation],
+    costs: Sequence[tuple[Training, TrainingCost]] = (),
 ) -> Report:
     """Pair the runs item by item and compare every row with the plan's baseline.
 
@@ -119,7 +121,7 @@ def compare(
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
     for task in tasks:
         _check_items(task, [run for run in runs if task in run.tasks])
-    rows: dict[str, tuple[Run, ...]] = {}
+    rows: dict[str, tuple[Evaluation, ...]] = {}
     for run in runs:
         rows[run.name] = (*rows.get(run.name, ()), run)
     groups = _groups(runs, tasks)
@@ -143,7 +145,7 @@ def compare(
     )
 
 
-def _check_versions(runs: Sequence[Run]) -> None:
+def _check_versions(runs: Sequence[Evaluation]) -> None:
     """Scores of different harness or task versions are scores of different tests."""
     first = runs[0]
     for run in runs[1:]:
@@ -152,7 +154,7 @@ def _check_versions(runs: Sequence[Run]) -> None:
                 f"{first.name} was evaluated with lm-eval {first.facts['lm-eval']} and {run.name} "
                 f"with {run.facts['lm-eval']}; evaluate both with one version"
             )
-    seen: dict[str, tuple[Run, TaskResult]] = {}
+    seen: dict[str, tuple[Evaluation, TaskResult]] = {}
     for run in runs:
         for task, result in run.tasks.items():
             other, earlier = seen.setdefault(task, (run, result))
@@ -165,7 +167,7 @@ def _check_versions(runs: Sequence[Run]) -> None:
                     )
 
 
-def _check_items(task: str, runs: Sequence[Run]) -> None:
+def _check_items(task: str, runs: Sequence[Evaluation]) -> None:
     """Every run answered the same items of a task, by document hash and target."""
     first = runs[0].tasks[task]
     for run in runs[1:]:
@@ -187,7 +189,7 @@ def _check_items(task: str, runs: Sequence[Run]) -> None:
             )
 
 
-def _groups(runs: Sequence[Run], tasks: Sequence[str]) -> tuple[Group, ...]:
+def _groups(runs: Sequence[Evaluation], tasks: Sequence[str]) -> tuple[Group, ...]:
     """The paper's groups, then the harness's averaged ones, then what is left over."""
     groups, left = [], list(tasks)
     for paper in task_groups():
@@ -209,7 +211,7 @@ def _groups(runs: Sequence[Run], tasks: Sequence[str]) -> tuple[Group, ...]:
 
 
 def _weights(
-    name: str, metric: str, leaves: tuple[str, ...], runs: Sequence[Run]
+    name: str, metric: str, leaves: tuple[str, ...], runs: Sequence[Evaluation]
 ) -> tuple[float, ...] | None:
     """The weighting (by items, or none) that gives the harness's own average in every run."""
     having = [run for run in runs if name in run.groups]
@@ -225,17 +227,17 @@ def _weights(
     return None
 
 
-def _complete(run: Run, group: Group) -> bool:
+def _complete(run: Evaluation, group: Group) -> bool:
     return group.weights is not None and group.tasks.keys() <= run.tasks.keys()
 
 
-def _average(run: Run, group: Group) -> float:
+def _average(run: Evaluation, group: Group) -> float:
     assert group.weights is not None
     return float(np.average([run.tasks[t].score for t in group.tasks], weights=group.weights))
 
 
 def _compare_group(
-    group: Group, row: str, arm: Sequence[Run], against: str, baseline: Sequence[Run]
+    group: Group, row: str, arm: Sequence[Evaluation], against: str, baseline: Sequence[Evaluation]
 ) -> list[Comparison]:
     """A row's tasks and average against the baseline's, Holm-corrected over the tasks."""
     done = [
@@ -272,7 +274,12 @@ def _compare_group(
 
 
 def _compare_task(
-    group: Group, task: str, row: str, arm: Sequence[Run], against: str, baseline: Sequence[Run]
+    group: Group,
+    task: str,
+    row: str,
+    arm: Sequence[Evaluation],
+    against: str,
+    baseline: Sequence[Evaluation],
 ) -> Comparison:
     ours, theirs = ([run.tasks[task] for run in runs] for runs in (arm, baseline))
     arm_scores, baseline_scores = [r.score for r in ours], [r.score for r in theirs]
@@ -317,7 +324,10 @@ def _outcomes(results: Sequence[TaskResult]) -> Outcomes | None:
 
 
 def _by_seed(
-    arm: Sequence[Run], arm_scores: Sequence[float], base: Sequence[Run], scores: Sequence[float]
+    arm: Sequence[Evaluation],
+    arm_scores: Sequence[float],
+    base: Sequence[Evaluation],
+    scores: Sequence[float],
 ) -> tuple[float, ...]:
     """Differences by seed: same seeds paired, or every seed against a single baseline run."""
     if len(arm) < 2:

@@ -9,7 +9,7 @@ from axolotl_cft.records import Trained, TrainingLedger
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Tokens and time of one training run; None where no file tells.
+    """Tokens and time of one training run; None where no file says.
 
     Attributes:
         documents: documents trained on, per epoch.
@@ -19,11 +19,12 @@ class TrainingCost:
         targets_digest: the plugin's digest of the trained tokens; equal digests, equal targets.
         epochs: epochs (or the part of one) that were trained.
         seconds: wall time of the training loop, model loading excluded.
-        processes: number of training processes (one a GPU).
+        processes: number of training processes (one per GPU).
         share_trained: of the tokens that whole epochs hold, the share that was trained; above 1
             where ranks fill up their last batches. None where it was not counted.
         steps: optimizer steps.
-        nan_step: first step at which the logged loss was not finite, or its gradient no number.
+        nan_step: first step at which the logged loss was not finite, or its gradient was not a
+            number.
     """
 
     documents: int | None = None

@@ -70,7 +70,7 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
-class Run:
+class Evaluation:
     """One evaluated model: its tasks, and the facts about how it was evaluated.
 
     Attributes:
@@ -95,7 +95,7 @@ class Run:
         return f"{self.name}, seed {self.seed}" if self.seed else self.name
 
 
-def read_run(folder: Path, name: str, seed: str = "") -> Run:
+def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
     """Read one lm-eval output folder (or one of its results files) as the run `name`.
 
     Raises:
@@ -125,7 +125,7 @@ def read_run(folder: Path, name: str, seed: str = "") -> Run:
     ]
     if mixed:
         notes.append(f"not all tasks of {name} were evaluated alike: see {', '.join(mixed)} below")
-    return Run(name, seed, tasks, groups, merged, tuple(notes))
+    return Evaluation(name, seed, tasks, groups, merged, tuple(notes))
 
 
 def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:

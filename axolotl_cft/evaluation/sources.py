@@ -5,7 +5,7 @@ from pathlib import Path
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.cost import TrainingCost, read_cost
-from axolotl_cft.evaluation.results import Run, read_run
+from axolotl_cft.evaluation.results import Evaluation, read_run
 from axolotl_cft.records import STUDY_FILE, StudyRecord, StudyRun
 
 
@@ -30,7 +30,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReportPlan:
     """Everything a report is made from, before any result is read.
 
     Attributes:
@@ -61,8 +61,8 @@ class Plan:
         return (same or rows)[0]
 
 
-def plan_folders(arguments: list[str], baseline: str | None) -> Plan:
-    """Rows from `DIR` or `NAME=DIR` arguments; a name given twice makes two seeds of one row.
+def plan_folders(arguments: list[str], baseline: str | None) -> ReportPlan:
+    """Rows from `DIR` or `NAME=DIR` arguments; a name given twice makes one row with two seeds.
 
     Raises:
         CFTError: two folders of one name without `NAME=`, or an unknown baseline.
@@ -86,10 +86,10 @@ def plan_folders(arguments: list[str], baseline: str | None) -> Plan:
     names = [source.name for source in sources]
     sources = [s if names.count(s.name) > 1 else replace(s, seed="") for s in sources]
     baseline = _known(baseline or names[0], list(named))
-    return Plan("Evaluation report", baseline, tuple(sources))
+    return ReportPlan("Evaluation report", baseline, tuple(sources))
 
 
-def plan_study(folder: Path, baseline: str | None) -> Plan:
+def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
     """Rows from the folder of `axolotl-cft study`.
 
     Raises:
@@ -110,7 +110,7 @@ def plan_study(folder: Path, baseline: str | None) -> Plan:
             "baseline"
         )
     seeds = {_seed(run) for run in evaluated}
-    return Plan(
+    return ReportPlan(
         title=record.name or folder.name,
         baseline=wanted,
         sources=tuple(
@@ -127,12 +127,12 @@ def plan_study(folder: Path, baseline: str | None) -> Plan:
     )
 
 
-def read_runs(plan: Plan) -> list[Run]:
+def read_runs(plan: ReportPlan) -> list[Evaluation]:
     """Read the results of every source of a plan."""
     return [read_run(source.folder, source.name, source.seed) for source in plan.sources]
 
 
-def read_costs(plan: Plan) -> list[tuple[Training, TrainingCost]]:
+def read_costs(plan: ReportPlan) -> list[tuple[Training, TrainingCost]]:
     """What every training run of a plan cost."""
     return [(t, read_cost(t.folder, t.processes, t.seconds)) for t in plan.trainings]
 

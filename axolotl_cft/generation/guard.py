@@ -42,7 +42,7 @@ class Guard:
     allow_test_split: bool = False
 
     def check_names(self, names: Sequence[str]) -> None:
-        """Refuse files or splits that are a test set by their name; nothing is read.
+        """Refuse files or splits whose name says that they are a test set; nothing is read.
 
         Raises:
             ForbiddenSplitError: names the first of them.
@@ -64,7 +64,7 @@ class Guard:
             output_dir: receives `OVERLAPS` where some overlap with the evaluation sets.
 
         Raises:
-            ForbiddenItemsError: some overlap, and are to be neither dropped nor allowed.
+            ForbiddenItemsError: some overlap, and are neither to be dropped nor allowed.
             CFTError: the evaluation sets cannot be read.
         """
         hits = [] if self.allow_test_split else self._overlaps(items)

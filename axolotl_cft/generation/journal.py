@@ -6,8 +6,8 @@ Line 1 is the run's identity; every further line is one settled answer:
     {"key": "prompt:9f…", "answer": "Focus on …", "attempts": 1, "tokens_in": 812, …}
     {"key": "prompt:02…", "reject": "it is a refusal", "answer": "I'm sorry …", "attempts": 3, …}
 
-A line counts once it is complete: what a kill left of a last line is cut off on opening. Of
-several lines with one key the last holds.
+A line counts once it is complete: what a kill left of the last line is cut off on opening. If
+several lines have one key, the last one counts.
 """
 
 import json
@@ -30,7 +30,7 @@ class Journal:
 
     Attributes:
         path: the file.
-        entries: key -> the entry that holds.
+        entries: key -> the entry that counts.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ class Journal:
         if changed:
             raise CFTError(
                 f"{self.path.parent} holds {len(self.entries)} answers of a run that differs in "
-                f"{'; '.join(changed)}: restore that to go on with it, or use another output folder"
+                f"{'; '.join(changed)}: restore that to continue it, or use another output folder"
             )
 
     def append(self, entries: Sequence[Entry]) -> None:
@@ -118,7 +118,8 @@ class Journal:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as exc:
-            # Another worker may write before all have stopped: no line may begin behind half a one.
+            # Another worker may write before all have stopped: no line may begin after half of
+            # another.
             os.ftruncate(self._file, end)
             raise CFTError(f"cannot write {self.path}: {exc.strerror}") from exc
 

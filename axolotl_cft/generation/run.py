@@ -157,16 +157,16 @@ def read_instruction(path: Path | None, default: str) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         raise CFTError(f"the instruction {path} cannot be read: {exc}") from exc
     if not text:
-        raise CFTError(f"the instruction {path} is empty: write into it what the model shall do")
+        raise CFTError(f"the instruction {path} is empty; write into it what the model is to do")
     return text
 
 
 def identity_of(
     command: str, keys: Sequence[str | None], endpoint: Endpoint, plan: "PromptPlan"
 ) -> dict[str, Any]:
-    """What decides a run's answers: a half-done run goes on only under the same.
+    """What decides a run's answers: a half-done run continues only under the same.
 
-    The endpoint's address, and how hard it is asked, do not enter.
+    The endpoint's address, and how hard it is pressed, do not matter.
     """
     digest = hashlib.sha256("\n".join(key or "" for key in keys).encode()).hexdigest()
     return {
@@ -195,7 +195,7 @@ def settle(
         makers: key and how to make its job, in the order to ask; read as requests become free.
         journal: where the answers are and go.
         endpoint: whom to ask.
-        retry_rejects: whether an answer given up earlier counts as none.
+        retry_rejects: whether an answer given up on earlier counts as none.
         progress: shows how many are settled.
 
     Raises:
@@ -231,6 +231,6 @@ def settle(
             )
         except KeyboardInterrupt:
             raise CFTError(
-                f"stopped; {len(journal.entries)} answers are kept, and the same command goes on "
-                "from there"
+                f"stopped; {len(journal.entries)} answers are kept, and the same command "
+                "continues from there"
             ) from None

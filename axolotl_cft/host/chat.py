@@ -29,7 +29,13 @@ from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
 from axolotl_cft.core.sampling import letters_of, text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
+from axolotl_cft.host.preparing import (
+    FEATURES,
+    Preparation,
+    PreparingStrategy,
+    find_preparation,
+    no_rows,
+)
 
 LOG = get_logger(__name__)
 
@@ -66,7 +72,7 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) ->
         CFTError: the plugin was not registered for this config, a processor is in use, or a
             prompt does not fit.
     """
-    task = find_task(tokenizer, cfg, ds_cfg)
+    task = find_preparation(tokenizer, cfg, ds_cfg)
     if processor is not None:
         raise CFTError(
             f"dataset {task.plan.path}: `type: cft.chat` works on text; remove processor_type"
@@ -76,7 +82,7 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) ->
 
 
 def load_pinned(tokenizer: Any, cfg: Any, ds_cfg: Any) -> ChatTemplateStrategy:
-    """The host's strategy for a dataset; its template sees one date, whatever the day."""
+    """The host's strategy for a dataset; its template sees one fixed date, whatever the day."""
     host = load_host(tokenizer, cfg, ds_cfg)
     if host.prompter.chat_template:  # mistral-common renders without one, and knows no dates
         host.prompter.chat_template_kwargs = {
@@ -165,7 +171,7 @@ class ChatEncoder:
         except Exception as exc:
             raise CFTError(
                 f"dataset {self.plan.path}: conversation {number} cannot be tokenized "
-                f"({type(exc).__name__}: {exc}); mend or drop it"
+                f"({type(exc).__name__}: {exc}); fix or drop it"
             ) from exc
         ids, labels = encoded["input_ids"][0], np.asarray(encoded["labels"][0], dtype=np.int64)
         ledger.used += 1
@@ -187,7 +193,7 @@ class ChatEncoder:
     def _choices(self, document: Document, length: int, ledger: Ledger) -> Sequence[Any]:
         """A choice for each view, all of them None if the conversation leaves no room.
 
-        Which prompt was drawn, and whether one was, must not matter to that: all arms agree.
+        This must not depend on which prompt was drawn, or whether one was: all arms agree.
         """
         options = self.plan.options
         if length > self.sequence_len:
@@ -259,7 +265,7 @@ class ChatEncoder:
             try:
                 bare = self.host.prompter.build_prompt(turns)
             except TemplateError:
-                continue  # the template takes no such conversation, so the data hold none
+                continue  # the template takes no such conversation, so the data contain none
             rendered = {id_: self._render(turns, text) for id_, text in prompts.items()}
             if any(longer is None or longer == bare for longer in rendered.values()):
                 other = "user" if place == "system" else "system"
@@ -289,7 +295,7 @@ class ChatStrategy(PreparingStrategy):
         task: the dataset.
     """
 
-    def __init__(self, encoder: ChatEncoder, task: Task):
+    def __init__(self, encoder: ChatEncoder, task: Preparation):
         super().__init__(encoder.host.prompter.field_messages, "field_messages", task)
         self.encoder = encoder
 
@@ -377,7 +383,7 @@ class ChatStrategy(PreparingStrategy):
         except json.JSONDecodeError as exc:
             raise CFTError(
                 f"dataset {self.plan.path}: conversation {ledger.documents} is a text, but not "
-                f"JSON ({exc}); mend it, or name the column of messages in `field_messages`"
+                f"JSON ({exc}); fix it, or name the column of messages in `field_messages`"
             ) from exc
         if conversation is None:
             ledger.empty += 1
@@ -426,13 +432,13 @@ class ChatStrategy(PreparingStrategy):
         ):
             return
         if without:
-            mend = "raise sequence_len or lower cft.prompt_budget"
+            advice = "raise sequence_len or lower cft.prompt_budget"
         else:
-            mend = f"set cft.place to something else than {options.place}"
+            advice = f"set cft.place to something other than {options.place}"
         raise CFTError(
             f"dataset {self.plan.path}: none of its {ledger.used} conversations can take a prompt "
             f"({without} are too long for it, in {ledger.prompts_not_placed} rows the template has "
-            f"no place for it); {mend}"
+            f"no place for it); {advice}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the plugin refuses and warns of before anything is loaded."""
+"""What the plugin refuses and warns about before anything is loaded."""
 
 import os
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ DATA_SUFFIXES = frozenset({".arrow", ".csv", ".json", ".jsonl", ".ndjson", ".par
 
 
 def check_host_version() -> None:
-    """Refuse a host without the seams that this package stands on."""
+    """Refuse a host without the seams that this package needs."""
     found = version("axolotl")
     if Version(found) < Version(MIN_AXOLOTL):
         raise CFTError(
@@ -101,13 +101,13 @@ def check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> N
         if dataset.get(key) and seed is None:
             # axolotl/utils/data/sft.py::_load_and_process_single_dataset
             raise CFTError(
-                f"{place}.{key}: without a `seed` in the config the host shuffles anew before it "
+                f"{place}.{key}: without a `seed` in the config the host shuffles again before it "
                 "takes each shard, which repeats documents and leaves others out; set seed"
             )
     if file := _file_split_by_line(dataset):
         raise CFTError(
-            f"{place}: {file} would be split into a document a line by the host; convert it to "
-            "JSONL or Parquet with one document a row (docs/data.md shows how)"
+            f"{place}: {file} would be split by the host into one document per line; convert it to "
+            "JSONL or Parquet with one document per row (docs/data.md shows how)"
         )
 
 
@@ -129,7 +129,7 @@ def _file_split_by_line(dataset: Mapping[str, Any]) -> str | None:
 
 
 def warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
-    """Warn of what works, but not as most people expect."""
+    """Warn about what works, but not as most people expect."""
     if not any(cft_datasets(cfg)):
         return
     _warn_about_evaluation(cfg, options)

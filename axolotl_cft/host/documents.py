@@ -21,7 +21,13 @@ from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import Row, lay_out
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
-from axolotl_cft.host.preparing import FEATURES, PreparingStrategy, Task, find_task, no_rows
+from axolotl_cft.host.preparing import (
+    FEATURES,
+    Preparation,
+    PreparingStrategy,
+    find_preparation,
+    no_rows,
+)
 
 LOG = get_logger(__name__)
 
@@ -30,7 +36,7 @@ BATCH_BYTES = 16 << 20
 """Most text bytes in one batch, over all views: bounds memory whatever the documents' length."""
 
 BATCH_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)
-"""Documents in a batch: the first of these that keeps to BATCH_BYTES."""
+"""Documents in a batch: the first of these that stays within BATCH_BYTES."""
 
 SLICE_BYTES = 1 << 20
 """Text bytes tokenized at a time, while the slice before becomes rows."""
@@ -47,7 +53,7 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
     Raises:
         CFTError: the plugin was not registered for this config, or a prompt does not fit.
     """
-    task = find_task(tokenizer, cfg, ds_cfg)
+    task = find_preparation(tokenizer, cfg, ds_cfg)
     template = chosen_template(tokenizer, cfg, ds_cfg)
     encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len, template)
     return CFTStrategy(encoder, ds_cfg.get("field") or "text", task)
@@ -72,7 +78,7 @@ class CFTStrategy(PreparingStrategy):
         task: the dataset.
     """
 
-    def __init__(self, encoder: DocumentEncoder, field: str, task: Task):
+    def __init__(self, encoder: DocumentEncoder, field: str, task: Preparation):
         super().__init__(field, "field", task)
         self.encoder = encoder
         # Streams are encoded in forked workers of the data loader, where threads that the parent
@@ -130,7 +136,7 @@ class CFTStrategy(PreparingStrategy):
         return 1
 
     def _check_text(self, type_: pa.DataType) -> None:
-        # A batch of a stream that holds nulls alone does not know its type.
+        # A batch of a stream that holds only nulls does not know its type.
         types = pa.types
         known = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
         if not any(is_known(type_) for is_known in known):

@@ -77,11 +77,11 @@ def _refuse_other_type(ours: Listed, other: Listed) -> None:
         what = f"trains on the rows of {ours.place}, with what cft.holdout keeps out of training"
     else:
         what = f"evaluates the rows of {ours.place}, most of which are trained on"
-    mend = f"give it `type: cft` (or cft.chat) with `cft: {{prompts: none}}`, or {_OWN_ROWS}"
+    advice = f"give it `type: cft` (or cft.chat) with `cft: {{prompts: none}}`, or {_OWN_ROWS}"
     if ours.reading.differs_by_name(other.reading):
-        LOG.warning(f"cft: {other.place}: {other.type} perhaps {what}; if so, {mend}")
+        LOG.warning(f"cft: {other.place}: {other.type} perhaps {what}; if so, {advice}")
         return
-    raise CFTError(f"{other.place}: {other.type} {what}; {mend}")
+    raise CFTError(f"{other.place}: {other.type} {what}; {advice}")
 
 
 def options_for(

@@ -47,7 +47,7 @@ SOFTMAX_LAYERS = frozenset(
 )
 """Kinds of layers in a config's `layer_types` that carry nothing over a boundary by themselves."""
 
-_MEND = "set sample_packing: false"
+_ADVICE = "set sample_packing: false"
 
 
 def check_isolation(cfg: Any, model_config: Any, preprocess: bool = False) -> None:
@@ -73,22 +73,22 @@ def check_isolation(cfg: Any, model_config: Any, preprocess: bool = False) -> No
         if type_ not in WITH_KERNELS or not (preprocess or torch.cuda.is_available()):
             raise CFTError(
                 f"sample_packing: {type_} has {mixing} layers, which carry one packed document's "
-                f"prompt into the next; {_MEND}"
+                f"prompt into the next; {_ADVICE}"
             )
         LOG.warning(
             f"cft: sample_packing: {type_} has {mixing} layers, which keep packed documents apart "
             "on a GPU with the kernels that the host passes boundaries to, and nowhere else; "
-            f"unless you are sure of them, {_MEND}"
+            f"unless you are sure of them, {_ADVICE}"
         )
     elif type_ in MIXING_ATTENTION and cfg.attn_implementation in ("sdpa", "eager"):
         raise CFTError(
             f"sample_packing: with attn_implementation: {cfg.attn_implementation}, {type_} lets "
-            f"packed documents see each other's prompts; {_MEND}"
+            f"packed documents see each other's prompts; {_ADVICE}"
         )
     elif type_ not in ISOLATED:
         LOG.warning(
             f"cft: sample_packing: nobody has measured whether {type_} keeps packed documents "
-            f"apart; to be sure of it, {_MEND}"
+            f"apart; to be sure of it, {_ADVICE}"
         )
 
 

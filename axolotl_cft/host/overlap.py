@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from datasets import load_dataset_builder
 
 from axolotl_cft.core.options import Part
-from axolotl_cft.host.local_files import local_files, looks_local
-from axolotl_cft.host.sources import find_source
+from axolotl_cft.host.local_files import local_files
+from axolotl_cft.host.sources import recall
+from axolotl_cft.records import Source
 
 _LOADED = ("path", "name", "revision", "data_files", "ds_type", "split")
 
@@ -86,8 +87,8 @@ class Reading:
             files, one_split = _of_folder(Path(path), dataset.get("name"), split, part)
         elif files:
             one_split = True
-        elif looks_local(dataset):
-            digests, one_split = _recorded(dataset, prepared)
+        elif (known := recall(dataset, prepared) if prepared else None) and known.kind == "files":
+            digests, one_split = _recorded(dataset, known)
         elif "://" in path and not path.startswith("http"):
             # A folder in the cloud, of which the host takes all, whatever is asked for.
             pieces, one_split = (Piece(""),), True
@@ -181,9 +182,9 @@ def _of_folder(folder: Path, name: Any, split: str, part: Part) -> tuple[list[Pa
         return local_files({"path": folder}), False
 
 
-def _recorded(dataset: Mapping[str, Any], prepared: Path | None) -> tuple[frozenset[str], bool]:
+def _recorded(dataset: Mapping[str, Any], known: Source) -> tuple[frozenset[str], bool]:
     """Digests of local files that are not at hand, and whether all of them are one split."""
-    files = find_source(dataset, prepared).files
+    files = known.files
     names = [file.name for file in files]
     saved = all(name.endswith(".arrow") and "/" not in name for name in names)
     one_split = saved or bool(dataset.get("data_files"))

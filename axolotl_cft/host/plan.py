@@ -49,7 +49,7 @@ def is_cft_type(type_: Any) -> bool:
 def all_datasets(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Part, Any]]:
     """Yield (place in the config, part, dataset config) for every dataset, of whatever type.
 
-    What is no list of mappings is left for the host's own validation to name.
+    What is not a list of mappings is left for the host's own validation to name.
     """
     parts: tuple[tuple[str, Part], ...] = (("datasets", "train"), ("test_datasets", "test"))
     for key, part in parts:
@@ -98,8 +98,8 @@ def make_plan(
     The identity is made of what reaches the rows and of nothing else: a seed that draws nothing, a
     separator that stands nowhere and a file's time or place do not enter.
 
-    The test part goes without prompts, views and dropout unless the dataset itself asks for
-    them: a loss on bare text is comparable across arms.
+    The test part gets no prompts, views or dropout unless the dataset itself asks for them: a loss
+    on bare text is comparable across arms.
 
     Args:
         place: where the dataset stands in the config, for messages.

@@ -92,7 +92,8 @@ class CFTPlugin(BasePlugin):
             plan = make_plan(place, part, dataset, top, seed, prepared)
             same[plan.stamp] += 1
             if (count := same[plan.stamp]) > 1:
-                # Listed again to weigh more; under one stamp, one ledger would be kept of both.
+                # Listed again to weigh more; under one stamp, only one ledger would be kept for
+                # both.
                 plan = replace(plan, stamp=f"{plan.stamp}/{count}")
             # A hashed field of the host's that nothing reads for this type: the least invasive way
             # to let options and prompt texts decide which prepared dataset is used
@@ -151,7 +152,7 @@ class CFTPlugin(BasePlugin):
         What was trained is added when training ends (host/trained.py).
 
         Raises:
-            CFTError: a dataset was prepared otherwise, or was tokenized before it came here.
+            CFTError: a dataset was prepared differently, or was tokenized before it came here.
         """
         train, test = trainer.train_dataset, trainer.eval_dataset
         if not isinstance(train, Dataset):

@@ -40,7 +40,7 @@ FEATURES = Features(
 
 
 @dataclass(frozen=True)
-class Task:
+class Preparation:
     """One dataset to prepare.
 
     Attributes:
@@ -61,7 +61,7 @@ class Task:
     is_piece: bool = False
 
 
-def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
+def find_preparation(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Preparation:
     """What the plugin planned for the dataset of `load`'s arguments.
 
     Raises:
@@ -84,7 +84,7 @@ def find_task(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Task:
     streamed = bool(cfg.streaming) and plan.part == "train"
     ledger_file = None if streamed else _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
     label, is_piece = dataset_label(plan.path, ds_cfg), bool(ds_cfg.get("preprocess_shards"))
-    return Task(plan, sequence_len, label, ledger_file, streamed, is_piece)
+    return Preparation(plan, sequence_len, label, ledger_file, streamed, is_piece)
 
 
 class PreparingStrategy(DatasetWrappingStrategy):
@@ -96,7 +96,7 @@ class PreparingStrategy(DatasetWrappingStrategy):
         task: the dataset.
     """
 
-    def __init__(self, field: str, field_option: str, task: Task):
+    def __init__(self, field: str, field_option: str, task: Preparation):
         self.plan = task.plan
         self.field = field
         self.field_option = field_option
@@ -145,15 +145,15 @@ class PreparingStrategy(DatasetWrappingStrategy):
         if not ledger.near_duplicates:
             return
         if self.plan.holdout_by is None:
-            mend = "set cft.holdout_by to a column that such documents have in common"
+            advice = "set cft.holdout_by to a column that such documents have in common"
         else:
-            mend = f"documents of one {self.plan.holdout_by} already stay together;"
-            mend += " drop the duplicates, or choose a coarser column"
+            advice = f"documents of one {self.plan.holdout_by} already stay together;"
+            advice += " drop the duplicates, or choose a coarser column"
         sample = "" if ledger.compared == ledger.held_out else f" ({ledger.compared:,} compared)"
         LOG.warning(
             f"cft: {self.label}: {ledger.near_duplicates:,} of {ledger.held_out:,} held-out "
             f"documents{sample} have a fifth or more of their text in training, so that the loss "
-            f"on them flatters; {mend}"
+            f"on them flatters; {advice}"
         )
 
     def _keep(self, entry: PreparedDataset) -> None:

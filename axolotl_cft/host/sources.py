@@ -38,7 +38,7 @@ def find_source(dataset: Mapping[str, Any], prepared: Path | None = None) -> Sou
     path = dataset.get("path")
     if found := _find(dataset):
         return found
-    if prepared and (recorded := _recall(dataset, prepared)):
+    if prepared and (recorded := recall(dataset, prepared)):
         _say(
             logging.INFO,
             f"cft: {path} is not at hand; what was prepared from it is known by "
@@ -86,7 +86,8 @@ def _read(prepared: Path) -> list[RecordedSource]:
     return SourcesRecord.read(path).sources if path.is_file() else []
 
 
-def _recall(dataset: Mapping[str, Any], prepared: Path) -> Source | None:
+def recall(dataset: Mapping[str, Any], prepared: Path) -> Source | None:
+    """What the record says that a dataset read; asks neither disk nor network for the data."""
     wanted = _named(dataset, Source(kind="named")).names
     return next((entry.source for entry in _read(prepared) if entry.names == wanted), None)
 

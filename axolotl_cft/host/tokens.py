@@ -1,7 +1,7 @@
 """A model's tokenizer, and how many tokens a prompt or a text takes with it.
 
 Without a tokenizer the count is a bound: three ASCII characters, or one byte of any other
-character, count as one token. English prose has four to five characters a token, so this errs on
+character, count as one token. English prose has four to five characters per token, so this errs on
 the safe side there; training checks the exact count again.
 """
 
@@ -100,7 +100,7 @@ def read_tokens(
     prompt_budget: int | None = None,
     format_: Literal["plain", "chat"] | None = None,
 ) -> Tokens:
-    """Take tokenizer, budget and format from an Axolotl config; the other arguments overrule it.
+    """Take tokenizer, budget and format from an Axolotl config; the other arguments override it.
 
     Args:
         config: an Axolotl YAML (`base_model`, `tokenizer_config`, `cft`, …), or None.
@@ -127,7 +127,7 @@ def read_tokens(
     loaded = load_tokenizer(str(name), bool(raw.get("trust_remote_code")))
     _adapt(loaded, raw)
     tokens = Tokens(options, str(name), loaded, dict(raw.get("chat_template_kwargs") or {}))
-    tokens.of_prompt("a")  # what is wrong with the tokenizer is said before anything is asked
+    tokens.of_prompt("a")  # a bad tokenizer is reported before anything is asked
     return tokens
 
 

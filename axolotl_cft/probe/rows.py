@@ -1,9 +1,9 @@
 """The sample, the prompts with their controls, and the rows that a model scores.
 
-Rows are those of training (`core/documents`): the same ids before the text, the text
-tokenized apart, its first token predicted too. So the scored ids are the same under every prompt,
-and the row without a prompt is the one that CPT trains. Of each document the first chunk is scored,
-without the EOS that ends a short one: whether a text is over says nothing about its words.
+Rows are those of training (`core/documents`): the same ids before the text, the text tokenized
+apart, its first token predicted too. So the scored ids are the same under every prompt, and the row
+without a prompt is the one that CPT trains. Only the first chunk of a document is scored, without
+the EOS that ends a short one: whether a text is over says nothing about its words.
 """
 
 import heapq
@@ -24,7 +24,7 @@ Scored = tuple[Ids, Ids]
 """The ids before a text, and the text's own ids, which are scored."""
 
 SHUFFLED = " (shuffled)"
-"""Stands behind the name of a pool whose prompts have their words out of order."""
+"""Follows the name of a pool whose prompts have their words out of order."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ def pool_sources() -> dict[str, tuple[str, hooks.PoolSource]]:
     """Package and source of every provided pool, by name; ours first.
 
     Raises:
-        CFTError: a package fails, provides something else, or a name that is taken; names it.
+        CFTError: a package fails, or provides something else or a name that is taken; names the
+            package.
     """
     return _collect("cft_pools", (PromptPool, Mapping, os.PathLike, str))
 

@@ -31,8 +31,8 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
     """Digest of the targets that the preparation that has just ended put into its ledger.
 
     The ledger lies beside the prepared folder, whose name only the host can compute. But a
-    preparation always writes it anew (axolotl/utils/data/shared.py::load_preprocessed_dataset), so
-    of those with the right stamps it is the newest.
+    preparation always rewrites it (axolotl/utils/data/shared.py::load_preprocessed_dataset), so of
+    those with the right stamps it is the newest.
 
     Args:
         prepared: the study's `dataset_prepared_path`.
@@ -103,7 +103,7 @@ def clear_half_checkpoints(train: Path) -> None:
 
 
 def check_training(train: Path, output: str) -> None:
-    """A training must have come to its end, saved weights, and lost no number.
+    """A training run must have come to its end, saved its weights, and produced no NaN.
 
     The exit status alone does not tell: on SIGINT the host saves a half-trained model and exits
     with 0 (axolotl/train.py::setup_signal_handler).
@@ -152,7 +152,7 @@ def check_merged(train: Path) -> None:
     """A merged adapter must be a model that can be loaded."""
     merged = train / "merged"
     if not whole_weights(merged) or not (merged / "config.json").is_file():
-        raise CFTError(f"the merged model in {merged} is not whole")
+        raise CFTError(f"the merged model in {merged} is incomplete")
 
 
 def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:

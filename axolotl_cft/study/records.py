@@ -14,7 +14,7 @@ from axolotl_cft.records import STUDY_FILE, StepMark, StudyRecord, StudyRun
 from axolotl_cft.study.plan import Run, Step, StudyPlan
 
 JOURNAL = "executions.jsonl"
-"""A line when a process starts and one when it ends: what ran, with which versions, how long."""
+"""One line when a process starts and one when it ends: what ran, with which versions, how long."""
 
 _VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "datasets")
 
