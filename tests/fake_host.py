@@ -27,7 +27,8 @@ import numpy as np
 import yaml
 
 from axolotl_cft.core.ledger import NO_PROMPT, Ledger
-from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
+from axolotl_cft.host.plan import STAMP_JOINT, cft_datasets, make_plan, parse_options
+from axolotl_cft.host.sources import record_sources
 
 MISHAPS = ("hang", "fail", "nan", "end early")
 """Wait to be killed half-way; exit with status 3; lose the numbers; exit half-way with status 0."""
@@ -79,19 +80,19 @@ def need(path: Path) -> None:
 
 def prepare(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Prepare what is not prepared yet; returns a ledger's entry for each dataset."""
-    options = parse_options(config)
+    options, root = parse_options(config), Path(config["dataset_prepared_path"])
+    record_sources([dataset for _, _, dataset in cft_datasets(config)], root)
     entries = []
     for place, part, dataset in cft_datasets(config):
-        plan = make_plan(place, part, dataset, options, config.get("seed"))
+        plan = make_plan(place, part, dataset, options, config.get("seed"), root)
         entry = {
-            "stamp": plan.stamp,
+            "stamp": f"{plan.stamp}{STAMP_JOINT}stand-in",
             "path": plan.path,
             "part": part,
             "prompts": plan.source.name,
             "ledger": count(Path(plan.path), plan.source.name).to_dict(),
         }
         entries.append(entry)
-        root = Path(config["dataset_prepared_path"])
         folder = root / hashlib.md5(plan.stamp.encode()).hexdigest()
         if not (folder / "dataset_info.json").exists():
             leave(root, "datasets_prep.lock")

@@ -28,6 +28,7 @@ from host import fit, host_config, prepare
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.output_dir import printed_runtime
+from axolotl_cft.host.plan import is_complete
 from axolotl_cft.study import preflight
 from axolotl_cft.study.plan import expand
 from axolotl_cft.study.processes import sole_writer
@@ -373,6 +374,8 @@ def check_shape(ours: Any, theirs: Any, place: str) -> None:
         assert ours.keys() <= theirs.keys(), f"{place}: {ours.keys() - theirs.keys()}"
         for key, value in ours.items():
             check_shape(value, theirs[key], f"{place}, {key}")
+    if place.endswith("stamp"):
+        assert is_complete(ours) == is_complete(theirs)
     if isinstance(ours, list) and ours:
         check_shape(ours[0], theirs[0], f"{place}, 0")
 
