@@ -74,6 +74,9 @@ def config_of(kind: str) -> dict[str, Any]:
     elif kind == "jinja":
         config["cft"]["format"] = "chat"
         config |= {"chat_template": "jinja", "chat_template_jinja": "template.jinja"}
+    elif kind == "own jinja":
+        config["cft"]["format"] = "chat"
+        documents |= {"chat_template": "jinja", "chat_template_jinja": "template.jinja"}
     elif kind == "conversations":
         config["datasets"] = [conversations]
     elif kind == "bare conversations":
@@ -84,6 +87,9 @@ def config_of(kind: str) -> dict[str, Any]:
     elif kind == "mixed":
         other = {"path": "parts/b.jsonl", "type": "completion", "field": "text"}
         config["datasets"] = [{**documents, "path": "parts/a.jsonl"}, other]
+    elif kind == "sharded":
+        config["curriculum_sampling"] = True
+        documents |= {"shards": 2, "shards_idx": 1}
     elif kind == "unshuffled":
         config["curriculum_sampling"] = True
     elif kind == "tested":
@@ -221,11 +227,13 @@ REACHES: list[tuple[str, str, Change]] = [
     ("pattern", "another file", writes("parts/c.jsonl", MORE)),
     ("chat format", "the tokenizer's template", edits_template),
     ("jinja", "the template's file", edits("template.jinja", "<|assistant|>", "<|bot|>")),
+    ("own jinja", "the template's file", edits("template.jinja", "<|assistant|>", "<|bot|>")),
     ("conversations", "the tokenizer's template", edits_template),
     ("conversations", "place", sets(cft={"place": "system"})),
     ("conversations", "separator", sets(cft={"separator": " "})),
     ("conversations", "long rows cut, not dropped", sets(excess_length_strategy="truncate")),
     ("two sets", "their order", swaps),
+    ("sharded", "the host's seed, which deals out", sets(seed=8)),
     ("mixed", "a document of the other type", edits("parts/b.jsonl", "Section 7", "Chapter 7")),
     ("tested", "eval_sequence_len", sets(eval_sequence_len=128)),
     ("tested", "prompts in the test part", prompts_in_test),
