@@ -88,6 +88,16 @@ WRONG_PLACE = [
         refused=r"^datasets\[0\]\.holdout: .*top-level `cft: \{holdout",
     ),
     Case(
+        "holdout_by on the dataset",
+        dataset={"holdout_by": "topic"},
+        refused=r"^datasets\[0\]\.holdout_by: .*top-level `cft: \{holdout_by",
+    ),
+    Case(
+        "holdout_by in the dataset's block",
+        dataset={"cft": {"holdout_by": "topic"}},
+        refused=r"^datasets\[0\]\.cft\.holdout_by: set it in the top-level cft block",
+    ),
+    Case(
         "holdout in the dataset's block",
         dataset={"cft": {"holdout": 0.1}},
         refused=r"^datasets\[0\]\.cft\.holdout: set it in the top-level cft block",

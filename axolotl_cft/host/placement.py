@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from axolotl_cft.core.options import PROMPTS_VARIABLE, CFTConfig
+from axolotl_cft.core.options import PROMPTS_VARIABLE, CFTConfig, DatasetOptions
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.plan import all_datasets, is_cft_type
 
@@ -99,7 +99,8 @@ def _check_dataset_key(place: str, key: str, value: Any, known: Collection[str])
             f"{place}.{key}: Axolotl knows it at the top of the config only; move it there"
         )
     if option := _option_meant(key):
-        where = "top-level `cft:" if option == "holdout" else "dataset's own `cft:"
+        of_top = option not in DatasetOptions.model_fields
+        where = "top-level `cft:" if of_top else "dataset's own `cft:"
         raise CFTError(
             f"{place}.{key}: Axolotl has no such option and drops it; write it into the {where} "
             f"{{{option}: …}}`"
