@@ -3,6 +3,7 @@ harmless, as the rows show."""
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -418,6 +419,14 @@ def test_the_table_is_as_long_as_it_should_be():
 
 
 @pytest.fixture
+def variable():
+    """Sets the variable, and takes it away for good: `datasets` puts a copy in the place of
+    `os.environ` (arrow_dataset.py::Dataset.map), so that `monkeypatch` would undo nothing."""
+    yield lambda value: os.environ.update({PROMPTS_VARIABLE: value})
+    os.environ.pop(PROMPTS_VARIABLE, None)
+
+
+@pytest.fixture
 def build(tmp_path, tiny_model) -> Callable[..., dict[str, Any]]:
     """A config of a case; without one, of the sound config with changes to its block."""
 
@@ -450,28 +459,28 @@ def one_sentence(text: str, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_refused_or_warned_of_or_harmless(case, build, caplog, monkeypatch):
-    config = build(case)
+def test_it_is_refused_or_warned_of_or_harmless(case, build, caplog, monkeypatch, variable):
     if case.variable is not None:
-        monkeypatch.setenv(PROMPTS_VARIABLE, case.variable)
+        variable(case.variable)
     monkeypatch.setattr("sys.argv", ["train.py", "config.yml", *case.argv])
-    if case.refused:
-        with pytest.raises(CFTError) as caught, caplog.at_level(logging.WARNING):
-            go(case.upto if case not in DATA or case.upto != "load" else "rows", config, case.cli)
-        one_sentence(str(caught.value), case.refused)
-    elif case.warned:
-        with caplog.at_level(logging.WARNING):
-            go(case.upto, config, case.cli)
-        said = [message for message in caplog.messages if re.search(case.warned, message)]
-        assert said, caplog.messages
-        one_sentence(said[0], case.warned)
-    else:
-        with caplog.at_level(logging.WARNING):
-            _, meta = prepare(config, **case.cli)
-        assert not [message for message in caplog.messages if message.startswith("cft")]
-        monkeypatch.delenv(PROMPTS_VARIABLE, raising=False)
-        _, sound = prepare(build(block=case.same_as))
-        assert rows_of(meta) == rows_of(sound)
+    with caplog.at_level(logging.WARNING):
+        if case.refused:
+            upto = "rows" if case in DATA and case.upto == "load" else case.upto
+            with pytest.raises(CFTError) as caught:
+                go(upto, build(case), case.cli)
+            one_sentence(str(caught.value), case.refused)
+            return
+        if case.warned:
+            go(case.upto, build(case), case.cli)
+            said = [message for message in caplog.messages if re.search(case.warned, message)]
+            assert said, caplog.messages
+            one_sentence(said[0], case.warned)
+            return
+        _, meta = prepare(build(case), **case.cli)
+    assert not [message for message in caplog.messages if message.startswith("cft")]
+    os.environ.pop(PROMPTS_VARIABLE, None)
+    _, sound = prepare(build(block=case.same_as))
+    assert rows_of(meta) == rows_of(sound)
 
 
 def go(upto: str, config: dict[str, Any], cli: dict[str, Any]) -> None:
@@ -528,8 +537,6 @@ def use_pool(text: str) -> Callable[[dict[str, Any]], None]:
 
 
 def switch_variable(config: dict[str, Any]) -> None:
-    import os
-
     os.environ[PROMPTS_VARIABLE] = "negative"
 
 
@@ -559,12 +566,11 @@ SECOND_REGISTRATIONS = [
 
 
 @pytest.mark.parametrize("again", SECOND_REGISTRATIONS, ids=lambda again: again.name)
-def test_a_second_registration_changes_nothing(again, build, monkeypatch):
+@pytest.mark.usefixtures("variable")
+def test_a_second_registration_changes_nothing(again, build):
     from axolotl.cli.config import prepare_plugins
     from axolotl.utils.dict import DictDefault
 
-    monkeypatch.setenv(PROMPTS_VARIABLE, "fixed")
-    monkeypatch.delenv(PROMPTS_VARIABLE)  # restored even if a case sets it
     config = build()
     again.changes(config)
 

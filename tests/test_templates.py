@@ -104,9 +104,8 @@ def test_thoughts_under_other_names(tag, sentencepiece_tokenizer):
 
 def test_special_tokens_without_a_name_are_counted(sentencepiece_tokenizer):
     """Llama-3's <|eot_id|> is special in the vocabulary and in no entry of special_tokens_map."""
-    from axolotl_cft.preview.rows import decode_spans
-
     from axolotl_cft.core.documents import special_ids
+    from axolotl_cft.preview.collect import decode_spans
 
     tokenizer = copy.deepcopy(sentencepiece_tokenizer)
     tokenizer.add_tokens([AddedToken("<|eot_id|>", special=True), AddedToken("<plain>")])
