@@ -85,12 +85,15 @@ def prepare(config: dict[str, Any]) -> list[dict[str, Any]]:
     entries = []
     for place, part, dataset in cft_datasets(config):
         plan = make_plan(place, part, dataset, options, config.get("seed"), root)
+        counted = count(Path(plan.path), plan.source.name)
+        if part == "test" and plan.holdout:
+            counted.near_duplicates = counted.compared = 0
         entry = {
             "stamp": f"{plan.stamp}{STAMP_JOINT}stand-in",
             "path": plan.path,
             "part": part,
             "prompts": plan.source.name,
-            "ledger": count(Path(plan.path), plan.source.name).to_dict(),
+            "ledger": counted.to_dict(),
         }
         entries.append(entry)
         folder = root / hashlib.md5(plan.stamp.encode()).hexdigest()

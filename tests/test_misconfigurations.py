@@ -378,7 +378,7 @@ DATA = [
         rows=[*TEXTS, {"id": "x", "text": "A text.", "topic": " "}],
         refused="document 9 has no prompt in column 'topic'",
     ),
-    Case("lines of a text file", raw="A line.\nAnother.\n", refused="into a document a line"),
+    Case("lines of a text file", raw="A line.\nAnother.\n", refused="into one document per line"),
     Case(
         "tokenized beforehand",
         rows=[{"input_ids": [1, 5, 2], "attention_mask": [1, 1, 1], "labels": [1, 5, 2]}] * 4,
