@@ -4,6 +4,7 @@ One arm goes through the host's and the harness's own programs. All else is prov
 (`fake_host.py`), which leave what those programs left for that arm, as a test here makes sure.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_host
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -171,7 +173,7 @@ def test_a_study_survives_being_killed_and_repeats_nothing(
     orphan = first.kill_when((training / "checkpoint-4/trainer_state.json").exists)
     with pytest.raises(CFTError, match=f"kill {orphan}"), sole_writer(root):
         pass
-    os.kill(orphan, signal.SIGKILL)
+    end(orphan)
     half = root / "prepared/0123abcd"
     half.mkdir()
     (half / "data-00000-of-00001.arrow").touch()
@@ -180,7 +182,7 @@ def test_a_study_survives_being_killed_and_repeats_nothing(
     log = root / "cpt/seed1/more/evaluate.log"
     second = Call(study, root, UNCHECKED, **{"cpt/seed1/more evaluate": "hang"})
     evaluator = second.kill_when(lambda: log.exists() and log.stat().st_size > 0)
-    os.kill(evaluator, signal.SIGKILL)
+    end(evaluator)
     assert not half.exists()
     assert not (root / "cpt/seed1/more/eval").exists()
     resumed = (root / "cpt/seed1/pretrain/train.log").read_text()
@@ -292,7 +294,7 @@ def test_the_hosts_own_programs_are_resumed_merged_and_evaluated(
     study = write_study(real, tiny_model, REAL, **one)
     training = root / "cft/seed1/train"
     checkpoint = training / "checkpoint-4/trainer_state.json"
-    os.kill(Call(study, root, COMMAND).kill_when(checkpoint.exists), signal.SIGKILL)
+    end(Call(study, root, COMMAND).kill_when(checkpoint.exists))
     finished = call(study, root)
     assert finished.exit_code == 0, finished.output
 
@@ -338,6 +340,15 @@ def test_the_stand_in_trains_a_whole_model_as_the_host_does(
         (tmp_path / program / "out" / "debug.log").unlink(missing_ok=True)
     assert names(tmp_path / "fake") | {"config.yml"} == names(tmp_path / "real")
     check_contents(tmp_path / "fake", tmp_path / "real")
+
+
+def end(pid: int) -> None:
+    """Kill a process and all it started, and wait until they are gone: dying takes a while."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not psutil.wait_procs(processes, timeout=60)[1]
 
 
 def names(root: Path) -> set[str]:
