@@ -115,9 +115,8 @@ class TrainedTokens(TrainerCallback, ExportableState):
             self._start(args, state)
         epoch = state.epoch or 0
         if self.ends is not None and not self.not_counted and len(self.ends) == epoch - 1:
-            self.ends.append(
-                _counted(state)
-            )  # the checkpoint was saved just before the epoch's end
+            # The checkpoint was saved just before the epoch's end.
+            self.ends.append(_counted(state))
         # The host saves into the place of a callback; a checkpoint made without this one has none.
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
 
