@@ -32,6 +32,9 @@ class Items:
         values: `(items,)` the metric's value per item; None for a weighted F1.
         gold: `(items,)` gold labels, where the log tells them.
         predicted: `(items,)` predicted labels, where the log tells them.
+        weights: `(items,)` the share of each item in the score (a text's bytes, say); None: alike.
+        units: `(items,)` a number for what items share (a document, say), which makes them less
+            telling than as many independent ones; None: nothing.
     """
 
     keys: dict[int, str]
@@ -39,6 +42,8 @@ class Items:
     values: NDArray[np.float64] | None
     gold: NDArray[np.str_] | None
     predicted: NDArray[np.str_] | None
+    weights: NDArray[np.float64] | None = None
+    units: NDArray[np.int64] | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_] | None:
