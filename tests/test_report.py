@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.core.ledger import Ledger
-from axolotl_cft.evaluation.comparison import Comparison, is_percent
+from axolotl_cft.evaluation.comparison import Comparison, Verdict, is_percent
+from axolotl_cft.evaluation.statistics import Scores, difference
 from axolotl_cft.evaluation.tasks import task_groups
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
@@ -243,7 +244,7 @@ def refusal(output: Path, *arguments: str | Path) -> str:
     result = CliRunner().invoke(main, ["report", *map(str, arguments), "--output-dir", str(output)])
     assert result.exit_code == 1, (result.output, result.exception)
     assert not output.exists()
-    message = result.output.removeprefix("Error: ").strip()
+    message = result.output.partition("Error: ")[2].strip()
     assert "\n" not in message
     return message
 
@@ -326,14 +327,17 @@ def test_identical_models_differ_by_nothing(root: Path, tmp_path: Path) -> None:
             first = "**Average**" if task == "Average" else task
             row = table_row(text[text.index(f"## {group}:") :], "### two against one", first)
             assert row[4:6] == ["0.00", "0.00 to 0.00 ‡" if task != "Average" else "0.00 to 0.00"]
-            assert row[-2:] == ["1.000", "1.000"]
-    assert "the two score alike on every resample" in text
+            assert row[-3:] == ["1.000", "1.000", "0.00"]
+    assert "the two score alike on every item" in text
 
 
 def test_the_answer_comes_first_and_claims_no_more_than_it_may(three: str) -> None:
     said = three[: three.index("## Before you believe it")]
     assert "**cft against cpt on cft_medical** (average accuracy of 7 tasks, 510 items): +" in said
-    assert "an improvement" in said
+    # A single training on each side: two models are compared, not two methods.
+    assert "this model of cft is better than this one of cpt (one training each: the luck" in said
+    assert "an improvement" not in said
+    assert "; the smallest true difference that it finds four times in five is " in said
     row = table_row(
         three[three.index("## cft_financial:") :], "### base against cpt", "**Average**"
     )
@@ -347,7 +351,9 @@ def test_the_same_input_gives_the_same_bytes(root: Path, tmp_path: Path) -> None
         run_report(f"cpt={root / 'cpt'}", f"cft={root / 'cft'}", "--paper", tmp_path / output)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     kinds = ("differences", "scores")
-    assert names == sorted([f"{k}_{g}.png" for k in kinds for g in GROUPS] + ["report.md"])
+    assert names == sorted(
+        [f"{k}_{g}.png" for k in kinds for g in GROUPS] + ["report.json", "report.md"]
+    )
     for name in names:
         content = (tmp_path / "a" / name).read_bytes()
         assert content == (tmp_path / "b" / name).read_bytes()
@@ -386,60 +392,122 @@ def test_different_prompts_are_flagged(root: Path, tmp_path: Path) -> None:
     assert "| cft_causal20 | f1 | 500 | 0, 2 |" in text
 
 
-def test_seeds_are_a_spread_and_from_five_on_an_interval(root: Path, tmp_path: Path) -> None:
-    arguments = [f"{arm}={root / f'{arm}{seed}'}" for arm in ("cpt", "cft") for seed in range(1, 6)]
-    text = run_report(*arguments, tmp_path / "five")
-    scores = {
-        arm: [
-            json.loads(results_file(next((root / f"{arm}{s}").iterdir())).read_text())["results"][
-                "cft_fiqa"
-            ]["f1,none"]
-            for s in range(1, 6)
-        ]
-        for arm in ("cpt", "cft")
-    }
-    mean, low, high = (100 * f(scores["cft"]) for f in (np.mean, min, max))
-    assert f"| cft | {mean:.2f} ({low:.2f}–{high:.2f})" in text
-    differences = 100 * (np.array(scores["cft"]) - np.array(scores["cpt"]))
-    assert number(table_row(text, "### cft against cpt", "FiQA")[4]) == pytest.approx(
-        differences.mean(), abs=0.0051
+def seeded(root: Path, seeds: dict[str, range]) -> list[str]:
+    return [f"{arm}@{n}={root / f'{arm}{n}'}" for arm, numbers in seeds.items() for n in numbers]
+
+
+def scores_of(root: Path, arm: str, seeds: range) -> np.ndarray:
+    paths = [results_file(next((root / f"{arm}{seed}").iterdir())) for seed in seeds]
+    return np.array([json.loads(p.read_text())["results"]["cft_fiqa"]["f1,none"] for p in paths])
+
+
+def test_seeds_are_part_of_the_interval(root: Path, tmp_path: Path) -> None:
+    both = {"cpt": range(1, 6), "cft": range(1, 6)}
+    text = run_report(*seeded(root, both), tmp_path / "five")
+    cpt, cft = (100 * scores_of(root, arm, range(1, 6)) for arm in ("cpt", "cft"))
+    assert f"| cft | {cft.mean():.2f} ({cft.min():.2f}–{cft.max():.2f})" in text
+    row = table_row(text, "### cft against cpt", "FiQA")
+    assert number(row[4]) == pytest.approx((cft - cpt).mean(), abs=0.0051)
+    assert "(weighted F1, 120 items, 5 against 5 runs): " in text
+    assert "(95 % interval over items and seeds " in text
+    low, high = (cft - cpt).min(), (cft - cpt).max()
+    assert f"By seed: {low:+.2f} to {high:+.2f} (5 seeds).".replace("-", "−") in text
+    (compared,) = json.loads((tmp_path / "five/report.json").read_text())["comparisons"]
+    assert compared["by_seed"] == pytest.approx((cft - cpt) / 100)
+    assert compared["runs"] == [5, 5] and not compared["of_models"]
+    low, high = compared["interval"]
+    assert low < compared["difference"] < high
+    assert compared["smallest_detectable_difference"] > 0
+
+
+def test_unequal_numbers_of_seeds_are_compared_and_said(root: Path, tmp_path: Path) -> None:
+    text = run_report(*seeded(root, {"cpt": range(1, 5), "cft": range(1, 6)}), tmp_path)
+    assert "5 against 4 runs" in text and "By seed" not in text
+    assert "cpt has no run of seed 5, and cft has" in text
+    text = run_report(*seeded(root, {"cpt": range(1, 3), "cft": range(1, 4)}), tmp_path)
+    assert "Two seeds: indicative." in text
+
+
+def test_runs_without_a_seeds_number_are_never_paired(root: Path, tmp_path: Path) -> None:
+    arguments = [f"{arm}={root / f'{arm}{n}'}" for arm in ("cpt", "cft") for n in range(1, 6)]
+    text = run_report(*arguments, tmp_path)
+    assert "5 against 5 runs" in text and "By seed" not in text
+    shuffled = [*arguments[:5], *arguments[:4:-1]]
+    (row, other) = (
+        table_row(said, "### cft against cpt", "FiQA")
+        for said in (text, run_report(*shuffled, tmp_path))
     )
-    spread = ttest_1samp(differences, 0).confidence_interval()
-    expected = f"(5 seeds; 95 % interval over seeds {spread.low:+.2f} to {spread.high:+.2f})"
-    assert expected.replace("-", "−") in text
-    text = run_report(*arguments[:2], *arguments[5:7], tmp_path / "two")
-    assert "(2 seeds)" in text and "interval over seeds" not in text.split("## How to read")[0]
+    # The order of the arguments means nothing: only the bootstrap's draws differ.
+    assert row[:5] == other[:5]
+    assert number(row[5]) == pytest.approx(number(other[5]), abs=0.1)
+
+
+def test_one_training_on_a_side_never_says_that_a_method_is_better(
+    root: Path, tmp_path: Path
+) -> None:
+    many = seeded(root, {"cft": range(1, 6)})
+    text = run_report(f"cpt={root / 'cpt1'}", *many, "--baseline", "cpt", tmp_path / "out")
+    said = text[: text.index("## Before")] if "## Before" in text else text
+    assert "one training on a side: the luck of the seed is not in this interval" in said
+    assert "an improvement" not in said
+
+
+def test_one_folder_or_seed_given_twice_is_refused(root: Path, tmp_path: Path) -> None:
+    one = f"cft={root / 'cft1'}"
+    out = tmp_path / "out"
+    assert "is given twice as 'cft'" in refusal(out, one, one)
+    twice = [f"cft@3={root / 'cft1'}", f"cft@3={root / 'cft2'}"]
+    assert "two runs of seed 3" in refusal(out, *twice)
+    assert "write NAME=DIR or NAME@SEED=DIR" in refusal(out, f"cft@one={root / 'cft1'}")
+    shutil.copytree(root / "cft1", tmp_path / "copy")
+    text = run_report(one, f"cft={tmp_path / 'copy'}", tmp_path / "out")
+    assert "cft, run 1 and cft, run 2 gave the same answer to every item" in text
+
+
+def comparison(value: float, error: float, **facts: Any) -> Comparison:
+    scores = Scores(np.array([value, 0.0]), np.diag([error**2, 0.0]), 10_000)
+    found = difference(scores, 1)
+    defaults: dict[str, Any] = {"group": "", "task": "", "row": "", "against": "", "metric": "acc"}
+    defaults |= {"tasks": (), "items": 9, "units": None, "arm": value, "baseline": 0.0}
+    defaults |= {"runs": (3, 3), "untrained": False, "logged": True, "higher_is_better": True}
+    defaults |= {"difference": found, "p": found.p_value(), "holm": found.p_value()}
+    return Comparison(**(defaults | facts))
 
 
 @pytest.mark.parametrize(
-    ("seeds", "agree"),
+    ("value", "error", "facts", "verdict"),
     [
-        ((), True),
-        ((0.1, 0.3), True),
-        ((-0.1, 0.3), False),
-        ((-0.2, -0.1), True),
-        ((0.01, 0.02, 0.3, 0.01, 0.02), False),
-        ((0.2, 0.21, 0.22, 0.23, 0.24), True),
+        (0.03, 0.01, {}, Verdict.BETTER),
+        (-0.03, 0.01, {}, Verdict.WORSE),
+        (0.03, 0.01, {"higher_is_better": False}, Verdict.WORSE),
+        (0.03, 0.01, {"holm": 0.2}, Verdict.UNCORRECTED),
+        (0.01, 0.01, {}, Verdict.UNDECIDED),
+        (0.002, 0.002, {}, Verdict.EQUIVALENT),
+        (0.002, 0.002, {"metric": "word_perplexity"}, Verdict.UNDECIDED),
+        (0.0, 0.0, {}, Verdict.ALIKE),
+        (0.03, float("nan"), {}, Verdict.UNTESTED),
+        (0.03, 0.01, {"difference": None}, Verdict.UNTESTED),
     ],
 )
-def test_seeds_agree_when_their_range_or_interval_leaves_out_zero(
-    seeds: tuple[float, ...], agree: bool
+def test_verdicts(value: float, error: float, facts: dict[str, Any], verdict: Verdict) -> None:
+    assert comparison(value, error, **facts).verdict(margin=0.01) == verdict
+
+
+@pytest.mark.parametrize(
+    ("runs", "untrained", "models"),
+    [
+        ((1, 1), False, True),
+        ((5, 1), False, True),
+        ((1, 5), False, True),
+        ((5, 1), True, False),
+        ((1, 1), True, True),
+        ((2, 2), False, False),
+    ],
+)
+def test_one_training_speaks_of_models(
+    runs: tuple[int, int], untrained: bool, models: bool
 ) -> None:
-    comparison = Comparison(
-        group="",
-        task="",
-        row="",
-        against="",
-        metric="acc",
-        items=9,
-        arm=0.5,
-        baseline=0.4,
-        difference=None,
-        logged=True,
-        higher_is_better=True,
-        seeds=seeds,
-    )
-    assert comparison.seeds_agree == agree
+    assert comparison(0.1, 0.1, runs=runs, untrained=untrained).of_models == models
 
 
 def test_without_sample_logs_there_are_scores_only(root: Path, tmp_path: Path) -> None:
@@ -449,7 +517,7 @@ def test_without_sample_logs_there_are_scores_only(root: Path, tmp_path: Path) -
     text = run_report(f"cpt={root / 'cpt'}", tmp_path / "cft", tmp_path / "out")
     assert "no interval, because sample logs are missing" in text
     assert "--log_samples" in text
-    assert table_row(text, "### cft against cpt", "MedQA")[5:] == ["–"] * 3
+    assert table_row(text, "### cft against cpt", "MedQA")[5:] == ["–"] * 4
     assert not list((tmp_path / "out").glob("differences*"))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import os
 import signal
 import subprocess
@@ -401,6 +402,12 @@ def test_shipped_studies_pass_all_checks_and_print_their_commands(
     commands = [line for line in result.stdout.splitlines() if not line.startswith("#")]
     trained = {"demo": 4, "paper_medical": 21, "paper_financial": 21}[name]
     assert sum("axolotl.cli.train" in line for line in commands) == trained
+    assert "# The smallest true difference that " in result.stdout
+    group, seeds = {"demo": ("cft_", 2), "paper_medical": ("cft_medical (average of 7", 3)}.get(
+        name, ("cft_financial (average of 3", 3)
+    )
+    assert f"that {seeds} against {seeds} seeds find" in result.stdout
+    assert re.search(rf"^#   {re.escape(group)}.* items\): \d+\.\d points$", result.stdout, re.M)
     assert list(tmp_path.iterdir()) == [path]
 
 

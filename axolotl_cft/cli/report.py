@@ -1,8 +1,17 @@
 """`axolotl-cft report`: compare evaluated runs, with intervals, tests and figures."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:
+    from axolotl_cft.evaluation.comparison import Report
+    from axolotl_cft.evaluation.results import Evaluation
+    from axolotl_cft.evaluation.sources import ReportPlan
 
 
 @click.command(
@@ -10,13 +19,14 @@ import click
 Examples:
   axolotl-cft report STUDY_DIR
   axolotl-cft report cpt=eval/cpt cft=eval/cft --baseline cpt --paper
-  axolotl-cft report cpt=s1/cpt cpt=s2/cpt cft=s1/cft cft=s2/cft   (two seeds each)
+  axolotl-cft report cpt@1=s1/cpt cpt@2=s2/cpt cft@1=s1/cft cft@2=s2/cft   (seeds 1 and 2)
+  axolotl-cft report STUDY_DIR --contamination clean/contamination.json --clean
 
 Evaluate with `lm_eval … --output_path DIR --log_samples`: without sample logs there are scores,
 but no intervals and no tests.
 """
 )
-@click.argument("sources", metavar="STUDY | [NAME=]DIR...", nargs=-1, required=True)
+@click.argument("sources", metavar="STUDY | [NAME[@SEED]=]DIR...", nargs=-1, required=True)
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -33,19 +43,36 @@ but no intervals and no tests.
     type=click.Path(path_type=Path, dir_okay=False),
     help="Record of `axolotl-cft contamination`.  [default: the study's, if it has one]",
 )
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Score again without the contaminated items, beside the full scores.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="A difference that would not matter: where the true one is surely smaller, that is said.",
+)
 def report(
     sources: tuple[str, ...],
     output_dir: Path | None,
     baseline: str | None,
     paper: bool,
     contamination: Path | None,
+    clean: bool,
+    margin: float,
 ) -> None:
     """Write a report that says whether training helped, and how sure you can be.
 
     Takes the folder of `axolotl-cft study`, or lm_eval output folders. Each becomes a row named
-    after its folder, or NAME; a NAME given several times is one row with several seeds. Every row
-    is compared with the baseline on the same items: a paired bootstrap, the exact McNemar test,
-    and Holm's correction. The same input gives the same bytes.
+    after its folder, or NAME; a NAME given several times is one row of several trainings, and
+    NAME@SEED says with which seed. Every row is compared with the baseline on the same items: an
+    interval over items and seeds, the exact McNemar test, and Holm's correction. A row of a single
+    training is a model, not a method: the report then speaks of models. Writes report.md, figures,
+    and report.json for programs. The same input gives the same bytes.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -54,9 +81,15 @@ def report(
     from axolotl_cft.evaluation import sources as study
     from axolotl_cft.evaluation.comparison import compare
     from axolotl_cft.evaluation.figures import draw_figures
+    from axolotl_cft.evaluation.machine_readable import to_record
     from axolotl_cft.evaluation.markdown import headlines, render
     from axolotl_cft.files import write_atomic
-    from axolotl_cft.records import CONTAMINATION_FILE, STUDY_FILE, ContaminationRecord
+    from axolotl_cft.records import (
+        CONTAMINATION_FILE,
+        REPORT_FILE,
+        STUDY_FILE,
+        ContaminationRecord,
+    )
 
     console = Console()
     folder = Path(sources[0])
@@ -72,15 +105,35 @@ def report(
     overlap = ContaminationRecord.read(contamination) if contamination else None
     with progress("Reading results and sample logs"):
         runs, costs = study.read_runs(plan), study.read_costs(plan)
-    with progress("Resampling items"):
-        result = compare(plan, runs, costs)
+    with progress("Comparing"):
+        result = compare(plan, runs, costs, margin / 100)
+        rest = _cleaned(plan, runs, contamination, margin / 100) if clean else None
         figures = draw_figures(result)
-        text = render(result, figures, overlap, paper)
+        text = render(result, figures, overlap, paper, rest)
     output_dir = output_dir or (folder / "report" if is_study else Path("report"))
     for images in figures.values():
         for name, image in images.items():
             write_atomic(output_dir / name, image)
+    to_record(result, rest).write(output_dir / REPORT_FILE)
     write_atomic(output_dir / "report.md", text)
     for sentence in headlines(result):
         console.print(Markdown(f"- {sentence}"))
     console.print(f"report: {output_dir / 'report.md'}", soft_wrap=True)
+
+
+def _cleaned(
+    plan: "ReportPlan", runs: "list[Evaluation]", record: Path | None, margin: float
+) -> "Report":
+    """The comparison without the items that the corpus holds."""
+    from axolotl_cft.corpus.contamination import read_contaminated
+    from axolotl_cft.evaluation.cleaning import without_items
+    from axolotl_cft.evaluation.comparison import compare
+    from axolotl_cft.records import CONTAMINATED_ITEMS_FILE
+
+    if record is None:
+        raise CFTError(
+            "--clean needs the items that `axolotl-cft contamination` found: run it, and name its "
+            "record with --contamination"
+        )
+    kept, notes = without_items(runs, read_contaminated(record.parent / CONTAMINATED_ITEMS_FILE))
+    return compare(replace(plan, notes=(*plan.notes, *notes)), kept, (), margin)

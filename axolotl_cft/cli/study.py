@@ -13,6 +13,7 @@ from axolotl_cft.errors import CFTError
 if TYPE_CHECKING:
     from axolotl_cft.study.plan import Step
     from axolotl_cft.study.running import CheckedStudy
+    from axolotl_cft.study.spec import Study
 
 
 @click.command(
@@ -33,7 +34,11 @@ file.
     help="The study's folder: configs, models, evaluations, report.  [default: ./<name>]",
 )
 @click.option("--only", metavar="ARM[,ARM]", help="Run only these arms.")
-@click.option("--dry-run", is_flag=True, help="Check the study and print its commands.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check the study, print its commands, and how small a difference it can find.",
+)
 @click.option("--report/--no-report", default=True, help="Write the report at the end.")
 def study(
     study_file: Path, output_dir: Path | None, only: str | None, dry_run: bool, report: bool
@@ -56,6 +61,7 @@ def study(
     if dry_run:
         for step in checked.steps:
             click.echo(f"# {step.name}\n{shlex.join(step.command)}")
+        click.echo("\n".join(f"# {line}" for line in what_can_be_found(spec)))
         return
     try:
         failures = run_steps(checked)
@@ -68,6 +74,31 @@ def study(
         raise CFTError(
             f"some runs failed; fix the cause and run the same command again\n{failures}"
         )
+
+
+def what_can_be_found(spec: "Study") -> list[str]:
+    """Lines that say how small a difference the study can find, and what was assumed."""
+    from axolotl_cft.evaluation.foresight import CHANGED, SEED_POINTS, foresee, task_sizes
+
+    options = spec.lm_eval
+    folder = options.metadata.get("cft_data_dir") or os.environ.get("CFT_DATA_DIR")
+    sizes = task_sizes(Path(folder) if folder else None, options.limit)
+    seeds = len(spec.seeds)
+    found, unknown = foresee(spec.tasks, seeds, sizes)
+    lines = [f"The smallest true difference that {seeds} against {seeds} seeds find in 80 %:"]
+    for each in found:
+        over = f"average of {each.tasks} tasks, " if each.tasks > 1 else ""
+        lines.append(f"  {each.name} ({over}{each.items:,} items): {each.points:.1f} points")
+    lines += [f"  {name}: its size is not known here" for name in unknown]
+    lines.append(
+        f"Assumed: two trainings of one arm answer {100 * CHANGED:.0f} % of the items differently"
+        + (
+            f", and the score varies by {SEED_POINTS:g} point (standard deviation) between seeds."
+            if seeds > 1
+            else "; with one seed its luck is left out, and the report compares models, not arms."
+        )
+    )
+    return lines
 
 
 def run_steps(checked: "CheckedStudy") -> str:

@@ -1,7 +1,7 @@
 """What should make a reader doubt a score: constant answers, unread ones, unlike conditions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,7 +56,8 @@ def best_constant(task: str, row: str, runs: Sequence[Evaluation]) -> Constant |
     else:
         constant = (gold == labels[best]).astype(float)
         rivals = Outcomes(np.stack([i.values for i in items] + [constant]))
-    difference = statistics.difference(rivals, len(items), task)
+    rivals = replace(rivals, units=items[0].units)
+    difference = statistics.difference(rivals.measure(task), len(items))
     usual, often = np.unique(
         np.concatenate([i.predicted for i in items if i.predicted is not None]), return_counts=True
     )

@@ -2,34 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
-from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.agreement import (
+    check_items,
+    check_versions,
+    same_answers,
+    seed_warnings,
+)
 from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.results import Evaluation, TaskResult
+from axolotl_cft.evaluation.groups import Group, average_of, make_groups
+from axolotl_cft.evaluation.results import Evaluation
 from axolotl_cft.evaluation.sources import ReportPlan, Training
-from axolotl_cft.evaluation.statistics import Difference, Outcomes
-from axolotl_cft.evaluation.tasks import task_groups
+from axolotl_cft.evaluation.statistics import Difference, Outcomes, Scores
 
-SEEDS_FOR_INTERVAL = 5  # Student's t over fewer seeds is mostly the t quantile (4.3 at three)
 FEW_DISCORDANT = 10  # below this a bootstrap sees too few changes to know their spread
-_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Group:
-    """Tasks reported together: task name -> column heading, and how they are averaged.
-
-    `weights` are the tasks' shares in the average (None: the group has no average).
-    """
-
-    name: str
-    tasks: dict[str, str]
-    metric: str | None
-    weights: tuple[float, ...] | None
+MARGIN = 0.01  # a difference that would not matter, unless the user says otherwise
 
 
 @dataclass(frozen=True)
@@ -38,16 +30,21 @@ class Comparison:
 
     Attributes:
         metric: the metric compared.
+        tasks: the tasks that an average is over: those that both rows have.
         items: number of paired items.
+        units: what the items share, as (how many, of what); None if they stand for themselves.
         arm, baseline: scores, each the mean over the row's runs.
-        difference: with its bootstrap distribution; None without sample logs (`logged` is false),
-            and for metrics that cannot be recomputed from single items.
+        runs: how many runs of each row are behind them.
+        untrained: whether the baseline is a model that was not trained here, so that one run of it
+            is all there is.
+        difference: with its variance over items and seeds; None without sample logs (`logged` is
+            false), and for metrics that cannot be recomputed from single items.
+        by_seed: the difference for each seed, where the seeds are paired.
         discordant: items that only the arm, and that only the baseline has right; single runs only.
         mcnemar: exact p of the accuracies; single runs only.
-        p: p of the difference; McNemar's for an accuracy of single runs, else the bootstrap's.
+        p: p of the difference; McNemar's for an accuracy of single runs, else its t test's.
         holm: `p` after Holm's correction: of a task over the group's tasks, of an average over all
-            averages of the report.
-        seeds: the difference for each seed, where the seeds can be paired.
+            averages; both over all rows of the report.
     """
 
     group: str
@@ -55,34 +52,62 @@ class Comparison:
     row: str
     against: str
     metric: str
+    tasks: tuple[str, ...]
     items: int
+    units: tuple[int, str] | None
     arm: float
     baseline: float
+    runs: tuple[int, int]
+    untrained: bool
     difference: Difference | None
     logged: bool
     higher_is_better: bool
+    by_seed: tuple[float, ...] = ()
     discordant: tuple[int, int] | None = None
     mcnemar: float | None = None
     p: float | None = None
     holm: float | None = None
-    seeds: tuple[float, ...] = ()
-
-    @property
-    def seed_interval(self) -> tuple[float, float] | None:
-        """Student's t interval over seeds, where there are enough of them."""
-        enough = len(self.seeds) >= SEEDS_FOR_INTERVAL
-        return statistics.t_interval(list(self.seeds)) if enough else None
-
-    @property
-    def seeds_agree(self) -> bool:
-        """Whether what is known of the seeds excludes zero: their interval, else their range."""
-        low, high = self.seed_interval or (min(self.seeds, default=1), max(self.seeds, default=1))
-        return low > 0 or high < 0
 
     @property
     def value(self) -> float:
         """Arm minus baseline."""
         return self.difference.value if self.difference else self.arm - self.baseline
+
+    @property
+    def of_models(self) -> bool:
+        """Whether it can only speak of two models, not of the methods that trained them."""
+        return self.runs[0] == 1 or (self.runs[1] == 1 and not self.untrained)
+
+    def verdict(self, margin: float = MARGIN) -> "Verdict":
+        """What may be said. An effect needs the interval and the corrected test to agree.
+
+        Args:
+            margin: a difference that would not matter, for scores that are shares of one.
+        """
+        if self.difference is None or np.isnan(self.difference.standard_error):
+            return Verdict.UNTESTED
+        if self.value == 0 and self.difference.never_varies:
+            return Verdict.ALIKE
+        low, high = self.difference.interval()
+        if low > 0 or high < 0:
+            if self.holm is None or self.holm >= 1 - statistics.LEVEL:
+                return Verdict.UNCORRECTED
+            return Verdict.BETTER if (self.value > 0) == self.higher_is_better else Verdict.WORSE
+        if is_percent(self.metric) and self.difference.within(margin):
+            return Verdict.EQUIVALENT
+        return Verdict.UNDECIDED
+
+
+class Verdict(StrEnum):
+    """What a comparison shows; of methods, or where `of_models` of two models only."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "no difference larger than the margin"
+    UNDECIDED = "not distinguishable"
+    UNCORRECTED = "not distinguishable after correction"
+    ALIKE = "alike on every item"
+    UNTESTED = "not tested"
 
 
 @dataclass(frozen=True)
@@ -97,41 +122,59 @@ class Report:
     warnings: tuple[str, ...]
     costs: tuple[tuple[Training, TrainingCost], ...]
     logged: bool
+    margin: float
 
     def scores(self, row: str, task: str) -> list[float]:
         """The headline score of a task in each of a row's runs that has it."""
         return [run.tasks[task].score for run in self.rows[row] if task in run.tasks]
 
+    def averaged(self, group: Group) -> list[str]:
+        """The group's tasks that every row with any of them has; what the averages are over."""
+        having = [row for row in self.rows.values() if any(_tasks(row, group))]
+        return [task for task in group.tasks if all(task in _tasks(row, group) for row in having)]
+
     def averages(self, row: str, group: Group) -> list[float]:
-        """The group's average in each of a row's runs that has all its tasks."""
-        return [_average(run, group) for run in self.rows[row] if _complete(run, group)]
+        """The average over `averaged` in each of a row's runs that has all these tasks."""
+        tasks = self.averaged(group)
+        if group.weights is None or len(tasks) < 2:
+            return []
+        return [average_of(run, group, tasks) for run in _complete(self.rows[row], tasks)]
 
 
 def compare(
     plan: ReportPlan,
     runs: Sequence[Evaluation],
     costs: Sequence[tuple[Training, TrainingCost]] = (),
+    margin: float = MARGIN,
 ) -> Report:
     """Pair the runs item by item and compare every row with the plan's baseline.
+
+    Args:
+        plan: the rows, and which of them is the baseline.
+        runs: the evaluations of all rows.
+        costs: of the trainings behind them.
+        margin: a difference that would not matter, for scores that are shares of one.
 
     Raises:
         CFTError: runs of different harness or task versions, or different items in one task.
     """
-    _check_versions(runs)
+    check_versions(runs)
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
     for task in tasks:
-        _check_items(task, [run for run in runs if task in run.tasks])
+        check_items(task, [run for run in runs if task in run.tasks])
     rows: dict[str, tuple[Evaluation, ...]] = {}
     for run in runs:
         rows[run.name] = (*rows.get(run.name, ()), run)
-    groups = _groups(runs, tasks)
-    comparisons = [
-        comparison
-        for group in groups
+    groups = make_groups(runs, tasks)
+    pairs = [
+        _Pair(row, against, rows[row], rows[against], against in plan.untrained)
         for row in rows
         if (against := plan.baseline_of(row))
-        for comparison in _compare_group(group, row, rows[row], against, rows[against])
     ]
+    comparisons: list[Comparison] = []
+    for group in groups:
+        done = [comparison for pair in pairs for comparison in _compare_group(group, pair)]
+        comparisons += _corrected(done, lambda comparison: bool(comparison.task))
     constants = [c for task in tasks for row in rows if (c := best_constant(task, row, rows[row]))]
     return Report(
         plan=plan,
@@ -139,206 +182,157 @@ def compare(
         groups=groups,
         comparisons=tuple(_corrected(comparisons, lambda comparison: not comparison.task)),
         constants=tuple(constants),
-        warnings=(*run_warnings(plan, rows, tasks), *training_warnings(costs)),
+        warnings=(
+            *run_warnings(plan, rows, tasks),
+            *seed_warnings((pair.arm, pair.baseline) for pair in pairs),
+            *(sentence for runs in rows.values() for sentence in same_answers(runs)),
+            *training_warnings(costs),
+        ),
         costs=tuple(costs),
         logged=all(r.logged for run in runs for r in run.tasks.values()),
+        margin=margin,
     )
 
 
-def _check_versions(runs: Sequence[Evaluation]) -> None:
-    """Scores of different harness or task versions are scores of different tests."""
-    first = runs[0]
-    for run in runs[1:]:
-        if run.facts["lm-eval"] != first.facts["lm-eval"]:
-            raise CFTError(
-                f"{first.name} was evaluated with lm-eval {first.facts['lm-eval']} and {run.name} "
-                f"with {run.facts['lm-eval']}; evaluate both with one version"
-            )
-    seen: dict[str, tuple[Evaluation, TaskResult]] = {}
-    for run in runs:
-        for task, result in run.tasks.items():
-            other, earlier = seen.setdefault(task, (run, result))
-            for what in ("version", "metric"):
-                ours, theirs = getattr(result, what), getattr(earlier, what)
-                if ours != theirs:
-                    raise CFTError(
-                        f"{task} has {what} {theirs} in {other.name} and {ours} in {run.name}; "
-                        "evaluate both with one version"
-                    )
+def _tasks(runs: Sequence[Evaluation], group: Group) -> list[str]:
+    """The group's tasks that a row has in some run."""
+    return [task for task in group.tasks if any(task in run.tasks for run in runs)]
 
 
-def _check_items(task: str, runs: Sequence[Evaluation]) -> None:
-    """Every run answered the same items of a task, by document hash and target."""
-    first = runs[0].tasks[task]
-    for run in runs[1:]:
-        result = run.tasks[task]
-        pair = f"{task}: the items of {runs[0].label} and {run.label} differ"
-        if first.items and result.items:
-            ours, theirs = result.items.keys, first.items.keys
-            odd = sorted(i for i in ours.keys() | theirs.keys() if ours.get(i) != theirs.get(i))
-            if odd:
-                shown = ", ".join(map(str, odd[:5])) + (", …" if len(odd) > 5 else "")
-                raise CFTError(
-                    f"{pair} in {len(odd)} of {max(len(ours), len(theirs))} (doc_id {shown}); "
-                    "evaluate both on the same data with the same --limit"
-                )
-        elif first.count != result.count:
-            raise CFTError(
-                f"{pair} in number ({first.count} and {result.count}); evaluate both on the same "
-                "data with the same --limit"
-            )
+def _complete(runs: Sequence[Evaluation], tasks: Sequence[str]) -> list[Evaluation]:
+    return [run for run in runs if all(task in run.tasks for task in tasks)]
 
 
-def _groups(runs: Sequence[Evaluation], tasks: Sequence[str]) -> tuple[Group, ...]:
-    """The paper's groups, then the harness's averaged ones, then what is left over."""
-    groups, left = [], list(tasks)
-    for paper in task_groups():
-        present = {task: title for task, title in paper.tasks.items() if task in left}
-        if present:
-            # The paper's averages weigh every task alike, whatever its number of items.
-            weights = (1.0,) * len(present) if len(present) == len(paper.tasks) else None
-            groups.append(Group(paper.name, present, paper.metric, weights))
-            left = [task for task in left if task not in present]
-    harness = {name: members for run in runs for name, members in run.groups.items()}
-    for name, (metric, _, leaves) in sorted(harness.items(), key=lambda g: (-len(g[1][2]), g[0])):
-        if set(leaves) <= set(left):
-            weights = _weights(name, metric, leaves, runs)
-            groups.append(Group(name, {leaf: leaf for leaf in leaves}, metric, weights))
-            left = [task for task in left if task not in leaves]
-    if left:
-        groups.append(Group("other tasks", {task: task for task in sorted(left)}, None, None))
-    return tuple(groups)
+@dataclass(frozen=True)
+class _Pair:
+    """A row and the one it is compared with."""
+
+    row: str
+    against: str
+    arm: Sequence[Evaluation]
+    baseline: Sequence[Evaluation]
+    untrained: bool
+
+    def on(self, tasks: Sequence[str]) -> "_Pair":
+        """The same with the runs that have all of the tasks."""
+        arm, baseline = _complete(self.arm, tasks), _complete(self.baseline, tasks)
+        return replace(self, arm=arm, baseline=baseline)
+
+    @property
+    def paired(self) -> bool:
+        """Whether both rows have the same seeds, by their numbers."""
+        ours, theirs = [[run.seed for run in runs] for runs in (self.arm, self.baseline)]
+        return ours == theirs and all(run.numbered for run in (*self.arm, *self.baseline))
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        return len(self.arm), len(self.baseline)
 
 
-def _weights(
-    name: str, metric: str, leaves: tuple[str, ...], runs: Sequence[Evaluation]
-) -> tuple[float, ...] | None:
-    """The weighting (by items, or none) that gives the harness's own average in every run."""
-    having = [run for run in runs if name in run.groups]
-    for by_size in (True, False):
-        weights = tuple(float(having[0].tasks[leaf].count) if by_size else 1.0 for leaf in leaves)
-        group = Group(name, {leaf: leaf for leaf in leaves}, metric, weights)
-        if all(
-            all(run.tasks[leaf].metric == metric for leaf in leaves)
-            and abs(_average(run, group) - run.groups[name][1]) < _TOLERANCE
-            for run in having
-        ):
-            return weights
-    return None
-
-
-def _complete(run: Evaluation, group: Group) -> bool:
-    return group.weights is not None and group.tasks.keys() <= run.tasks.keys()
-
-
-def _average(run: Evaluation, group: Group) -> float:
-    assert group.weights is not None
-    return float(np.average([run.tasks[t].score for t in group.tasks], weights=group.weights))
-
-
-def _compare_group(
-    group: Group, row: str, arm: Sequence[Evaluation], against: str, baseline: Sequence[Evaluation]
-) -> list[Comparison]:
-    """A row's tasks and average against the baseline's, Holm-corrected over the tasks."""
-    done = [
-        _compare_task(group, task, row, arm, against, baseline)
+def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
+    """A row's tasks and average against the baseline's."""
+    common = [
+        task
         for task in group.tasks
-        if all(task in run.tasks for run in (*arm, *baseline))
+        if task in _tasks(pair.arm, group) and task in _tasks(pair.baseline, group)
     ]
-    done = _corrected(done, lambda comparison: True)
-    if group.weights is None or len(done) < len(group.tasks):
+    done = [_compare_task(group, task, pair.on([task])) for task in common]
+    if group.weights is None or len(common) < 2:
         return done
-    differences = [c.difference for c in done if c.difference]
-    difference = (
-        statistics.average(differences, list(group.weights))
-        if len(differences) == len(done)
-        else None
+    whole = pair.on(common)
+    if not whole.arm or not whole.baseline:
+        return done
+    arm, baseline = (
+        [average_of(r, group, common) for r in rs] for rs in (whole.arm, whole.baseline)
     )
-    arm_scores, baseline_scores = ([_average(r, group) for r in rs] for rs in (arm, baseline))
-    total = Comparison(
+    measured = [_measure(task, whole) for task in common]
+    scores = [found for found in measured if found]
+    difference = None
+    if len(scores) == len(measured):
+        total = statistics.average(scores, group.weights_of(common))
+        difference = statistics.difference(total, len(arm), whole.paired)
+    shared = [c.units for c in done if c.units]
+    average = Comparison(
         group=group.name,
         task="",
-        row=row,
-        against=against,
+        row=pair.row,
+        against=pair.against,
         metric=str(group.metric),
+        tasks=tuple(common),
         items=sum(c.items for c in done),
-        arm=float(np.mean(arm_scores)),
-        baseline=float(np.mean(baseline_scores)),
+        units=None if len(shared) != 1 else shared[0],
+        arm=float(np.mean(arm)),
+        baseline=float(np.mean(baseline)),
+        runs=whole.runs,
+        untrained=pair.untrained,
         difference=difference,
         logged=all(c.logged for c in done),
         higher_is_better=all(c.higher_is_better for c in done),
+        by_seed=_by_seed(whole, arm, baseline),
         p=difference.p_value() if difference else None,
-        seeds=_by_seed(arm, arm_scores, baseline, baseline_scores),
     )
-    return [*done, total]
+    return [*done, average]
 
 
-def _compare_task(
-    group: Group,
-    task: str,
-    row: str,
-    arm: Sequence[Evaluation],
-    against: str,
-    baseline: Sequence[Evaluation],
-) -> Comparison:
-    ours, theirs = ([run.tasks[task] for run in runs] for runs in (arm, baseline))
-    arm_scores, baseline_scores = [r.score for r in ours], [r.score for r in theirs]
-    outcomes = _outcomes([*ours, *theirs])
-    difference = statistics.difference(outcomes, len(ours), task) if outcomes else None
+def _compare_task(group: Group, task: str, pair: _Pair) -> Comparison:
+    ours, theirs = ([run.tasks[task] for run in runs] for runs in (pair.arm, pair.baseline))
+    arm, baseline = [r.score for r in ours], [r.score for r in theirs]
+    scores = _measure(task, pair)
+    difference = statistics.difference(scores, len(ours), pair.paired) if scores else None
+    items = ours[0].items
+    shared = items is not None and items.units is not None
     discordant, exact = None, None
-    if difference and len(ours) == len(theirs) == 1:
+    if difference and pair.runs == (1, 1) and not shared:
         right = [r.items.correct for r in (ours[0], theirs[0]) if r.items]
         if len(right) == 2 and right[0] is not None and right[1] is not None:
             discordant = statistics.discordant(right[0], right[1])
             exact = statistics.mcnemar(*discordant)
-    plain = exact is not None and outcomes is not None and outcomes.gold is None
+    plain = exact is not None and items is not None and items.values is not None
     return Comparison(
         group=group.name,
         task=task,
-        row=row,
-        against=against,
+        row=pair.row,
+        against=pair.against,
         metric=ours[0].metric,
+        tasks=(task,),
         items=ours[0].count,
-        arm=float(np.mean(arm_scores)),
-        baseline=float(np.mean(baseline_scores)),
+        units=(scores.units, items.unit_name) if scores and items and shared else None,
+        arm=float(np.mean(arm)),
+        baseline=float(np.mean(baseline)),
+        runs=pair.runs,
+        untrained=pair.untrained,
         difference=difference,
         logged=all(result.logged for result in (*ours, *theirs)),
         higher_is_better=ours[0].higher_is_better,
+        by_seed=_by_seed(pair, arm, baseline),
         discordant=discordant,
         mcnemar=exact,
         p=exact if plain else difference.p_value() if difference else None,
-        seeds=_by_seed(arm, arm_scores, baseline, baseline_scores),
     )
 
 
-def _outcomes(results: Sequence[TaskResult]) -> Outcomes | None:
-    """The answers of several runs side by side; None where one has no sample log."""
+def _measure(task: str, pair: _Pair) -> Scores | None:
+    """The answers of both rows' runs side by side; None where one has no sample log."""
+    results = [run.tasks[task] for run in (*pair.arm, *pair.baseline)]
     items = [result.items for result in results if result.items]
     if len(items) < len(results):
         return None
     values = [i.values for i in items if i.values is not None]
     if len(values) == len(items):
-        return Outcomes(np.stack(values))
-    predicted = [i.predicted for i in items if i.predicted is not None]
-    return Outcomes(np.stack(predicted), items[0].gold)
+        outcomes = Outcomes(np.stack(values), weights=items[0].weights, units=items[0].units)
+    else:
+        predicted = [i.predicted for i in items if i.predicted is not None]
+        outcomes = Outcomes(np.stack(predicted), items[0].gold, units=items[0].units)
+    return outcomes.measure(task)
 
 
-def _by_seed(
-    arm: Sequence[Evaluation],
-    arm_scores: Sequence[float],
-    base: Sequence[Evaluation],
-    scores: Sequence[float],
-) -> tuple[float, ...]:
-    """Differences by seed: same seeds paired, or every seed against a single baseline run."""
+def _by_seed(pair: _Pair, arm: Sequence[float], baseline: Sequence[float]) -> tuple[float, ...]:
+    """Differences by seed: the same seeds paired, or every seed against an untrained model."""
     if len(arm) < 2:
         return ()
-    ours = dict(zip((run.seed for run in arm), arm_scores, strict=True))
-    theirs = dict(zip((run.seed for run in base), scores, strict=True))
-    if len(base) == 1:
-        return tuple(score - scores[0] for score in arm_scores)
-    if ours.keys() != theirs.keys():
-        return ()
-    return tuple(ours[seed] - theirs[seed] for seed in ours)
+    if len(baseline) == 1 and pair.untrained:
+        return tuple(score - baseline[0] for score in arm)
+    return tuple(np.subtract(arm, baseline).tolist()) if pair.paired else ()
 
 
 def _corrected(

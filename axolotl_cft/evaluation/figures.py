@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from axolotl_cft.evaluation.comparison import Group, Report, is_percent
+from axolotl_cft.evaluation.comparison import Report, is_percent
+from axolotl_cft.evaluation.groups import Group
 
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vPX<>*"

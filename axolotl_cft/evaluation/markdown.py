@@ -10,13 +10,13 @@ from axolotl_cft.evaluation import statistics
 from axolotl_cft.evaluation.caveats import CONSTANT_SHARE, listed
 from axolotl_cft.evaluation.comparison import (
     FEW_DISCORDANT,
-    SEEDS_FOR_INTERVAL,
     Comparison,
-    Group,
     Report,
+    Verdict,
     is_percent,
 )
 from axolotl_cft.evaluation.cost import TrainingCost
+from axolotl_cft.evaluation.groups import Group
 from axolotl_cft.records import ContaminationRecord
 
 _WIDE = 8  # groups with more tasks than this get one line per task, not one column
@@ -28,6 +28,8 @@ def render(
     figures: Mapping[str, Iterable[str]],
     contamination: ContaminationRecord | None = None,
     paper: bool = False,
+    clean: Report | None = None,
+    curves: str | None = None,
 ) -> str:
     """The whole report as one Markdown text.
 
@@ -36,13 +38,18 @@ def render(
         figures: group name -> file names of its figures, relative to the report.
         contamination: the record of `axolotl-cft contamination`; None if it was not run.
         paper: whether to add the paper's own numbers, apart from the measured ones.
+        clean: the same runs without the contaminated items.
+        curves: file name of the learning curves.
     """
     parts = [f"# {report.plan.title}", _summary(report), _warnings(report)]
+    if curves:
+        parts.append(f"![Loss of held-out text while training]({curves})")
     for group in report.groups:
         parts.append(_group(report, group, figures.get(group.name, ())))
         if paper:
             parts.append(_paper(group))
-    parts += [_protocol(report), _costs(report), _contamination(contamination), _method(report)]
+    parts += [_clean(report, clean), _protocol(report), _costs(report)]
+    parts += [_contamination(contamination), _method(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -53,49 +60,77 @@ def headlines(report: Report) -> list[str]:
         chosen = [c for c in report.comparisons if c.group == group.name]
         averages = [c for c in chosen if not c.task]
         if averages or len(group.tasks) <= 3:
-            said += [_headline(group, c) for c in averages or chosen]
+            said += [_headline(report, group, c) for c in averages or chosen]
         else:
             said += _tally(group, chosen)
     return said
 
 
-def _headline(group: Group, c: Comparison) -> str:
-    metric = _METRICS.get(c.metric, c.metric)
-    where = group.name if not c.task else group.tasks[c.task]
-    metric += "" if c.higher_is_better else ", lower is better"
-    of = f"average {metric} of {len(group.tasks)} tasks" if not c.task else metric
-    start = f"**{c.row} against {c.against} on {where}** ({of}, {c.items:,} items): "
-    start += f"{_signed(c.value, c.metric)}{' points' if is_percent(c.metric) else ''}"
+def _headline(report: Report, group: Group, c: Comparison) -> str:
+    start = f"**{c.row} against {c.against} on {_where(group, c)}** ({_what(group, c)}): "
+    start += _amount(c.value, c.metric)
     if c.difference is None:
         why = "this metric is not a mean over items" if c.logged else "sample logs are missing"
         return f"{start}; no interval, because {why}."
-    text = f"{start} (95 % interval {_interval(c)}); {_verdict(c)}."
-    return text + _seed_sentence(c)
+    over = "items" if c.of_models else "items and seeds"
+    text = f"{start} (95 % interval over {over} {_interval(c)}); {_verdict(c, report.margin)}"
+    smallest = c.difference.smallest_detectable
+    if np.isfinite(smallest) and smallest > 0:
+        text += (
+            "; the smallest true difference that it finds four times in five is "
+            f"{_amount(smallest, c.metric).lstrip('+')}"
+        )
+    return text + "." + _seed_sentence(c)
 
 
-def _verdict(c: Comparison) -> str:
-    """What may be said: an effect needs the interval and the corrected test to agree."""
-    assert c.difference is not None
-    low, high = c.difference.interval()
-    if c.value == 0 and c.difference.never_varies:
-        return "the two score alike on every resample"
-    better = (c.value > 0) == c.higher_is_better
-    if low <= 0 <= high:
-        return "not distinguishable from zero"
-    if c.holm is None or c.holm >= 1 - statistics.LEVEL:
-        return "the interval excludes zero, but not after correction for the other comparisons"
-    if not c.seeds_agree:
-        return "the interval over items excludes zero, but the seeds do not agree"
-    return "an improvement" if better else "a loss"
+def _where(group: Group, c: Comparison) -> str:
+    return group.name if not c.task else group.tasks[c.task]
+
+
+def _what(group: Group, c: Comparison) -> str:
+    """The metric, what it is averaged over, and how much of it there is."""
+    metric = _METRICS.get(c.metric, c.metric)
+    if not c.task:
+        every = len(c.tasks) == len(group.tasks)
+        metric = f"average {metric} of {'' if every else 'only '}{len(c.tasks)} tasks"
+    metric += "" if c.higher_is_better else ", lower is better"
+    shared = f" of {c.units[0]:,} {c.units[1]}" if c.units and c.task else ""
+    runs = "" if c.runs == (1, 1) else f", {c.runs[0]} against {c.runs[1]} runs"
+    return f"{metric}, {c.items:,} items{shared}{runs}"
+
+
+def _amount(value: float, metric: str) -> str:
+    return _signed(value, metric) + (" points" if is_percent(metric) else "")
+
+
+def _verdict(c: Comparison, margin: float) -> str:
+    """The verdict in words: of methods, or of two models only."""
+    found = c.verdict(margin)
+    words = {
+        Verdict.BETTER: "an improvement",
+        Verdict.WORSE: "a loss",
+        Verdict.EQUIVALENT: f"no difference larger than {_amount(margin, c.metric).lstrip('+')}",
+        Verdict.UNDECIDED: "not distinguishable from zero",
+        Verdict.UNCORRECTED: "the interval excludes zero, but not after correction for the other "
+        "comparisons",
+        Verdict.ALIKE: "the two score alike on every item",
+        Verdict.UNTESTED: "a single item or unit tells nothing",
+    }
+    if not c.of_models:
+        return words[found]
+    words[Verdict.BETTER] = f"this model of {c.row} is better than this one of {c.against}"
+    words[Verdict.WORSE] = f"this model of {c.row} is worse than this one of {c.against}"
+    side = "on a side" if max(c.runs) > 1 else "each"
+    return f"{words[found]} (one training {side}: the luck of the seed is not in this interval)"
 
 
 def _seed_sentence(c: Comparison) -> str:
-    if len(c.seeds) < 2:
-        return ""
-    text = f" By seed: {_range(c.seeds, c.metric)} ({len(c.seeds)} seeds"
-    if c.seed_interval:
-        text += f"; 95 % interval over seeds {_pair(*c.seed_interval, c.metric)}"
-    return text + ")."
+    said = ""
+    if len(c.by_seed) > 1:
+        said = f" By seed: {_range(c.by_seed, c.metric)} ({len(c.by_seed)} seeds)."
+    if not c.of_models and 2 in c.runs:
+        said += " Two seeds: indicative."
+    return said
 
 
 def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
@@ -103,11 +138,13 @@ def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
     said = []
     for row in dict.fromkeys(c.row for c in comparisons):
         tested = [c for c in comparisons if c.row == row]
-        sure = [c for c in tested if c.holm is not None and c.holm < 1 - statistics.LEVEL]
-        up = sum((c.value > 0) == c.higher_is_better for c in sure)
+        found = [c.verdict() for c in tested]
+        up, down = found.count(Verdict.BETTER), found.count(Verdict.WORSE)
+        models = any(c.of_models for c in tested)
         said.append(
             f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
-            f"common average): after Holm's correction better on {up}, worse on {len(sure) - up}."
+            f"common average): after Holm's correction better on {up}, worse on {down}"
+            + (" (one training: these are two models, not two methods)." if models else ".")
         )
     return said
 
@@ -118,19 +155,8 @@ def _summary(report: Report) -> str:
     if not report.comparisons:
         lines.append("- There is a single row, so nothing is compared.")
         return "\n".join(lines)
-    runs = max(len(r) for r in report.rows.values())
-    seeds = (
-        "With one training run per row they say nothing about the luck of the seed."
-        if runs == 1
-        else "The spread over seeds is given beside them."
-    )
-    if report.logged:
-        lines += ["", f"Intervals are over test items, paired between the runs. {seeds}"]
-    else:
-        lines += [
-            "",
-            "Intervals and tests need sample logs: evaluate with `lm_eval --log_samples`.",
-        ]
+    if not report.logged:
+        lines += ["", "Intervals and tests need sample logs: `lm_eval --log_samples`."]
     return "\n".join(lines)
 
 
@@ -175,7 +201,9 @@ def _score_table(report: Report, group: Group) -> str:
     """Rows and columns like the paper's; the last row is what a constant answer scores."""
     tasks = list(group.tasks)
     averaged = any(report.averages(row, group) for row in report.rows)
-    header = ["Model", *group.tasks.values(), *(["Average"] if averaged else [])]
+    over = report.averaged(group)
+    title = "Average" if len(over) == len(tasks) else f"Average of {len(over)}"
+    header = ["Model", *group.tasks.values(), *([title] if averaged else [])]
     body = []
     for row in report.rows:
         marks = {c.task: "" if c.beaten else " †" for c in report.constants if c.row == row}
@@ -230,8 +258,8 @@ def _scores(values: Sequence[float], metric: str) -> str:
 def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
     row, against = comparisons[0].row, comparisons[0].against
     columns: dict[str, Callable[[Comparison], str]] = {
-        "Task": lambda c: group.tasks[c.task] if c.task else "**Average**",
-        "Items": lambda c: f"{c.items:,}",
+        "Task": lambda c: group.tasks[c.task] if c.task else _average_of(group, c.tasks),
+        "Items": lambda c: f"{c.items:,}{f' of {c.units[0]:,} {c.units[1]}' if c.units else ''}",
         against: lambda c: _number(c.baseline, c.metric),
         row: lambda c: _number(c.arm, c.metric),
         "Difference": lambda c: _signed(c.value, c.metric),
@@ -246,8 +274,11 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
     if any(c.mcnemar is not None and c.mcnemar != c.p for c in comparisons):
         columns["McNemar p (accuracy)"] = lambda c: _p(c.mcnemar)
     columns |= {"p": lambda c: _p(c.p), "p (Holm)": lambda c: _p(c.holm)}
-    if any(c.seeds for c in comparisons):
-        columns["By seed"] = lambda c: _range(c.seeds, c.metric)
+    columns["Detectable"] = lambda c: (
+        _number(c.difference.smallest_detectable, c.metric) if c.difference else "–"
+    )
+    if any(c.by_seed for c in comparisons):
+        columns["By seed"] = lambda c: _range(c.by_seed, c.metric)
     text = _table(list(columns), [[show(c) for show in columns.values()] for c in comparisons])
     if any(_few(c) for c in comparisons):
         text += (
@@ -255,6 +286,10 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
             "rough, rely on the exact test."
         )
     return text
+
+
+def _average_of(group: Group, tasks: Sequence[str]) -> str:
+    return "**Average**" if len(tasks) == len(group.tasks) else f"**Average of {len(tasks)}**"
 
 
 def _few(c: Comparison) -> bool:
@@ -396,23 +431,48 @@ def _contamination(record: ContaminationRecord | None) -> str:
     )
 
 
+def _clean(report: Report, clean: Report | None) -> str:
+    """Every difference beside the same one without the contaminated items."""
+    if clean is None:
+        return ""
+    kept = {(c.group, c.task, c.row): c for c in clean.comparisons}
+    header = ["Comparison", "Items", "Difference", "95 % interval", "Clean items"]
+    header += ["Clean difference", "Clean 95 % interval", "Verdict on clean items"]
+    body = []
+    for group in report.groups:
+        for c in (c for c in report.comparisons if c.group == group.name and c.logged):
+            rest = kept.get((c.group, c.task, c.row))
+            cells = [f"{c.row} against {c.against}, {_where(group, c)}", *_difference_cells(c)]
+            cells += _difference_cells(rest) if rest else ["0", "–", "–"]
+            body.append([*cells, str(rest.verdict(report.margin)) if rest else "nothing is left"])
+    return "## Without contaminated items\n\n" + _table(header, body)
+
+
+def _difference_cells(c: Comparison) -> list[str]:
+    return [f"{c.items:,}", _signed(c.value, c.metric), _interval(c) if c.difference else "–"]
+
+
 def _method(report: Report) -> str:
     if not report.comparisons:
         return ""
     return f"""## How to read the numbers
 
-- **Interval**: paired bootstrap over items, {statistics.DRAWS:,} resamples, each scoring all runs
-  on the same items (weighted F1 recomputed on each; an average resamples its tasks independently);
-  value ± t · bootstrap standard error. It describes these tasks' kind of items, not other tasks.
+- **Interval**: over items and seeds together. The variance over items is that of paired answers
+  (for weighted F1 from {statistics.DRAWS:,} paired bootstrap resamples); where items share a
+  document, documents are resampled. To it is added what the score varies between the seeds of each
+  row, the luck of single items taken off, with Welch's and Satterthwaite's degrees of freedom.
+  Seeds are paired where both rows have the same {statistics.SEEDS_FOR_PAIRING} or more seed
+  numbers. It describes these tasks' kind of items, not other tasks.
+- **One run on a side** says nothing about the luck of the seed: the sentence is then about two
+  models, not about the methods that made them.
 - **p**: for accuracies of single runs the exact McNemar test, on the items that only one of the two
-  has right (near the margin it is stricter than the interval); for F1, averages and several seeds,
-  from the bootstrap above.
-- **Holm**: a task's p is corrected over the tasks of its table, an average's over all averages in
-  this report. *An improvement* or *a loss* is claimed only for an interval without zero, a
-  corrected p below {1 - statistics.LEVEL:.2f}, and seeds (where there are several) that exclude
-  zero too.
-- **Seeds**: every seed's runs are scored on the same resampled items and averaged. A t interval
-  over seeds is given from {SEEDS_FOR_INTERVAL} paired seeds on; below that, only their range."""
+  has right (near the limit it is stricter than the interval); else from the interval's t.
+- **Holm**: a task's p is corrected over the tasks of its table, an average's over all averages;
+  both over all rows of this report. *An improvement* or *a loss* is claimed only for an interval
+  without zero and a corrected p below {1 - statistics.LEVEL:.2f}. *No difference larger than*
+  the margin: two one-sided tests at 5 %.
+- **Detectable**: the true difference that a comparison of this size and spread finds in
+  {100 * statistics.POWER:.0f} % of cases."""
 
 
 def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -35,6 +35,7 @@ class Items:
         weights: `(items,)` the share of each item in the score (a text's bytes, say); None: alike.
         units: `(items,)` a number for what items share (a document, say), which makes them less
             telling than as many independent ones; None: nothing.
+        unit_name: what that is, in the plural.
     """
 
     keys: dict[int, str]
@@ -44,6 +45,7 @@ class Items:
     predicted: NDArray[np.str_] | None
     weights: NDArray[np.float64] | None = None
     units: NDArray[np.int64] | None = None
+    unit_name: str = ""
 
     @property
     def correct(self) -> NDArray[np.bool_] | None:
@@ -80,7 +82,7 @@ class Evaluation:
 
     Attributes:
         name: the row it belongs to; runs of one name are seeds of one another.
-        seed: how this run is called among them.
+        seed: how this run is called among them: by its seed, or "run 1" where that is not known.
         tasks: task name -> result, leaf tasks only.
         groups: harness group -> (metric, score, leaf tasks), for groups that the harness averaged.
         facts: protocol facts as text, for the report.
@@ -95,9 +97,15 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     @property
+    def numbered(self) -> bool:
+        """Whether the seed's number is known, so that runs of two rows may share it."""
+        return self.seed.lstrip("-").isdigit()
+
+    @property
     def label(self) -> str:
         """The run's name, with its seed where it has one."""
-        return f"{self.name}, seed {self.seed}" if self.seed else self.name
+        seed = f"seed {self.seed}" if self.numbered else self.seed
+        return f"{self.name}, {seed}" if seed else self.name
 
 
 def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:

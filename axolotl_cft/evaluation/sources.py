@@ -40,6 +40,7 @@ class ReportPlan:
         trainings: the training runs, evaluated or not.
         notes: a sentence for each run of a study that is not there.
         stages: row name -> (arm, stage), for studies.
+        untrained: rows that are a model as it was found; one run of such a row is all there is.
     """
 
     title: str
@@ -48,6 +49,7 @@ class ReportPlan:
     trainings: tuple[Training, ...] = ()
     notes: tuple[str, ...] = ()
     stages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    untrained: frozenset[str] = frozenset()
 
     def baseline_of(self, row: str) -> str | None:
         """The row to compare `row` with: the baseline arm at the same stage, else its first."""
@@ -62,31 +64,46 @@ class ReportPlan:
 
 
 def plan_folders(arguments: list[str], baseline: str | None) -> ReportPlan:
-    """Rows from `DIR` or `NAME=DIR` arguments; a name given twice makes one row with two seeds.
+    """Rows from `DIR`, `NAME=DIR` or `NAME@SEED=DIR`; a name given twice makes one row of two runs.
 
     Raises:
-        CFTError: two folders of one name without `NAME=`, or an unknown baseline.
+        CFTError: two folders of one name without `NAME=`, one folder or one seed twice in a row, or
+            an unknown baseline.
     """
     sources: list[Source] = []
     named: dict[str, bool] = {}
     for argument in arguments:
-        name, equals, folder = argument.rpartition("=")
-        if not equals or Path(argument).exists():
-            name, equals, folder = Path(argument).resolve().name, "", argument
-        if not name:
-            raise CFTError(f"{argument!r}: write NAME=DIR, with a name before the equals sign")
-        if name in named and not (equals and named[name]):
+        name, seed, folder = _named(argument)
+        explicit = folder is not argument
+        if name in named and not (explicit and named[name]):
             raise CFTError(
                 f"two folders are called {name!r}: name them (cpt={folder}), or give the same "
-                "NAME= to both if they are two seeds of one model"
+                "NAME= to both if they are two trainings of one arm"
             )
-        named[name] = bool(equals)
-        seed = str(1 + sum(source.name == name for source in sources))
-        sources.append(Source(name, seed, Path(folder)))
+        mine = [source for source in sources if source.name == name]
+        if any(source.folder.resolve() == Path(folder).resolve() for source in mine):
+            raise CFTError(f"{folder} is given twice as {name!r}; name every run once")
+        if seed and any(source.seed == seed for source in mine):
+            raise CFTError(f"{name!r} has two runs of seed {seed}; name every seed once")
+        named[name] = explicit
+        sources.append(Source(name, seed or f"run {len(mine) + 1}", Path(folder)))
     names = [source.name for source in sources]
     sources = [s if names.count(s.name) > 1 else replace(s, seed="") for s in sources]
     baseline = _known(baseline or names[0], list(named))
     return ReportPlan("Evaluation report", baseline, tuple(sources))
+
+
+def _named(argument: str) -> tuple[str, str, str]:
+    """Name, seed and folder of one argument; the folder is the argument itself without `NAME=`."""
+    name, equals, folder = argument.partition("=")
+    if not equals or Path(argument).exists():
+        return Path(argument).resolve().name, "", argument
+    name, _, seed = name.partition("@")
+    if not name or (seed and not seed.lstrip("-").isdigit()):
+        raise CFTError(
+            f"{argument!r}: write NAME=DIR or NAME@SEED=DIR, with a name and a whole number"
+        )
+    return name, seed, folder
 
 
 def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
@@ -124,6 +141,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
         trainings=tuple(_training(folder, run) for run in done if run.train_dir),
         notes=tuple(_absence(run) for run in record.runs if run.status != "done"),
         stages=rows,
+        untrained=frozenset(_row(run, staged) for run in evaluated if not run.train_dir),
     )
 
 

@@ -1,13 +1,16 @@
-"""Paired statistics for runs that answered the same items: bootstrap, McNemar, Holm.
+"""Statistics of runs that answered the same items: intervals over items and seeds, McNemar, Holm.
 
-Items are resampled, never runs: a resample draws the items of a task with replacement and scores
-every run on the same draw, so whatever makes an item hard for all runs cancels in a difference.
+Two things make a score a matter of luck: which items the test happens to hold, and which seed the
+training had. Items are the same for all runs, so whatever makes one hard for every run cancels in
+a difference; how the runs' scores vary *together* with the items is a covariance matrix. Seeds
+are not the same test: what a score varies over them, beyond what items explain, is added.
 
-A resample is fully described by how often each *pattern* of answers occurs in it. Drawing those
-counts from a multinomial is the same bootstrap as drawing item indices, and its cost depends on
-the number of distinct patterns (18 for a two-label task and two runs), not on the number of items.
+    Outcomes (answers of runs) ─► measure ─► Scores (values, covariance) ─► difference ─► Difference
+                                                │ average over tasks ▲
+                                                └────────────────────┘
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -20,6 +23,8 @@ Floats = NDArray[np.float64]
 
 DRAWS = 10_000
 LEVEL = 0.95
+POWER = 0.8
+SEEDS_FOR_PAIRING = 5
 _SEED = 2503_09032
 _BLOCK = 4_000_000  # counts held at once: 32 MB
 _ROUNDING = 1e-12  # scores lie in [0, 1] or so; smaller differences are floating-point noise
@@ -31,55 +36,107 @@ class Outcomes:
 
     Attributes:
         answers: `(runs, items)`; per-item scores where `gold` is None, predicted labels otherwise.
-        gold: `(items,)` gold labels, for weighted F1; None for a plain mean over items.
+        gold: `(items,)` gold labels, for weighted F1; None for a mean over items.
+        weights: `(items,)` positive weights of that mean; None for a plain one.
+        units: `(items,)` a number for what items share (a document, say); None if every item
+            stands for itself.
     """
 
     answers: NDArray
     gold: NDArray | None = None
+    weights: Floats | None = None
+    units: NDArray[np.int64] | None = None
 
     def scores(self) -> Floats:
         """The score of each run on the items as they are, `(runs,)`."""
-        patterns, counts = self._patterns()
-        return _score(patterns, counts[None, :].astype(float), self.gold is not None)[0]
+        if self.gold is None:
+            return np.average(np.asarray(self.answers, float), axis=1, weights=self.weights)
+        _, patterns, counts = self._table()
+        return _weighted_f1(patterns, counts.sum(axis=0)[None, :])[0]
+
+    def measure(self, key: str, draws: int = DRAWS) -> "Scores":
+        """The runs' scores and how they vary together with the items.
+
+        For means the covariance is that of the sample (of a ratio's residuals, where items weigh
+        differently), which is what a bootstrap converges to; for weighted F1 a bootstrap. Both
+        have the n/(n-1) correction, n being the number of units.
+
+        Args:
+            key: the task's name; it selects the stream of random numbers.
+            draws: resamples, for weighted F1.
+        """
+        if self.gold is None:
+            return self._mean()
+        resampled = self.resampled_scores(key, draws)
+        units = len(self._table()[0])
+        spread = np.atleast_2d(np.cov(resampled.T, ddof=0))
+        covariance = spread * units / (units - 1) if units > 1 else np.full_like(spread, np.nan)
+        return Scores(self.scores(), covariance, units)
+
+    def _mean(self) -> "Scores":
+        values = self.scores()
+        residuals = np.asarray(self.answers, float) - values[:, None]
+        if self.weights is not None:
+            residuals = residuals * (self.weights / np.mean(self.weights))
+        items = residuals.shape[1]
+        if self.units is not None:
+            codes = np.unique(self.units, return_inverse=True)[1]
+            residuals = np.stack([np.bincount(codes, weights=row) for row in residuals])
+        units = residuals.shape[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            covariance = residuals @ residuals.T / items**2 * np.float64(units) / (units - 1)
+        return Scores(values, covariance, units)
 
     def resampled_scores(self, key: str, draws: int = DRAWS) -> Floats:
-        """Scores of each run on `draws` paired resamples of the items, `(draws, runs)`.
+        """Weighted F1 of each run on `draws` paired resamples of the units, `(draws, runs)`.
 
-        `key` (the task's name) selects the random stream: the same key gives the same draws, and
-        two tasks draw independently of each other.
+        A resample is fully described by how often each *pattern* of answers occurs in it. Where
+        every item is a unit of its own, drawing those counts from a multinomial is the bootstrap,
+        and its cost depends on the number of distinct patterns (18 for a two-label task and two
+        runs), not on the number of items. Two tasks (two keys) draw independently of each other.
         """
         rng = np.random.default_rng([_SEED, crc32(key.encode())])
-        patterns, counts = self._patterns()
-        share = counts / counts.sum()
-        block = max(1, _BLOCK // len(counts))
+        table, patterns, counts = self._table()
+        drawn_from = counts.sum(axis=0) if self.units is None else np.ones(len(table))
+        total = int(drawn_from.sum())
+        block = max(1, _BLOCK // max(counts.shape[1], len(drawn_from)))
         parts = []
         for start in range(0, draws, block):
-            drawn = rng.multinomial(counts.sum(), share, size=min(block, draws - start))
-            parts.append(_score(patterns, drawn.astype(float), self.gold is not None))
+            size = min(block, draws - start)
+            drawn = rng.multinomial(total, drawn_from / total, size=size).astype(float)
+            parts.append(_weighted_f1(patterns, drawn if self.units is None else drawn @ counts))
         return np.concatenate(parts)
 
-    def _patterns(self) -> tuple[NDArray, NDArray[np.int64]]:
-        """Distinct columns of (gold, answers) as `(rows, patterns)`, and how many items have each.
+    def _table(self) -> tuple[NDArray, NDArray, Floats]:
+        """The units, the distinct columns of (gold, answers), and how often a unit holds each.
 
-        Labels become integer codes, the same in every row.
+        Labels become integer codes, the same in every row. Shapes: `(units,)`,
+        `(1 + runs, patterns)`, `(units, patterns)`; where every item is a unit of its own, one row
+        of counts stands for them all.
         """
         rows: NDArray = np.asarray(self.answers)
-        if self.gold is not None:
-            labels = np.concatenate([np.asarray(self.gold)[None, :], rows])
-            rows = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-        return np.unique(rows, axis=1, return_counts=True)
+        labels = np.concatenate([np.asarray(self.gold)[None, :], rows])
+        codes = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+        patterns, which = np.unique(codes, axis=1, return_inverse=True)
+        which = which.reshape(-1)
+        if self.units is None:
+            units = np.arange(rows.shape[1])
+            unit, tables = np.zeros_like(which), 1
+        else:
+            units, unit = np.unique(self.units, return_inverse=True)
+            tables = len(units)
+        counts = np.zeros((tables, patterns.shape[1]))
+        np.add.at(counts, (unit, which), 1)
+        return units, patterns, counts
 
 
-def _score(patterns: NDArray, counts: Floats, labelled: bool) -> Floats:
-    """Score every run under every vector of pattern counts: `(draws, runs)`.
+def _weighted_f1(patterns: NDArray, counts: Floats) -> Floats:
+    """Weighted F1 of every run under every vector of pattern counts: `(draws, runs)`.
 
-    Weighted F1 is sum_k n_k/n * 2 tp_k / (n_k + predicted_k) over the gold labels k, as
-    scikit-learn's `f1_score(average="weighted")`; a prediction that is not a gold label (`missing`)
-    only costs recall.
+    It is sum_k n_k/n * 2 tp_k / (n_k + predicted_k) over the gold labels k, as scikit-learn's
+    `f1_score(average="weighted")`; a prediction that is not a gold label (`missing`) only costs
+    recall.
     """
-    total = counts.sum(axis=1)
-    if not labelled:
-        return counts @ patterns.T / total[:, None]
     gold, runs = patterns[0], patterns[1:]
     classes = np.unique(gold)
     is_gold = (gold == classes[:, None]).astype(float)  # (classes, patterns)
@@ -88,75 +145,162 @@ def _score(patterns: NDArray, counts: Floats, labelled: bool) -> Floats:
     claimed = np.tensordot(counts, claims, (1, 2))  # (draws, runs, classes)
     hits = np.tensordot(counts, claims * is_gold, (1, 2))
     f1 = 2 * hits / np.maximum(support[:, None, :] + claimed, 1)
-    return np.einsum("drc,dc->dr", f1, support) / total[:, None]
+    return np.einsum("drc,dc->dr", f1, support) / counts.sum(axis=1)[:, None]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of several runs, and how they vary together with the items.
+
+    Attributes:
+        values: `(runs,)` the scores on the items as they are.
+        covariance: `(runs, runs)` of those scores, over items.
+        units: the number of independent units behind them (the smallest task's, for an average).
+    """
+
+    values: Floats
+    covariance: Floats
+    units: int
+
+
+def average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """The weighted mean of scores on tasks whose items have nothing to do with one another."""
+    share = np.asarray(weights, float) / np.sum(weights)
+    values = sum(w * s.values for w, s in zip(share, scores, strict=True))
+    covariance = sum(w * w * s.covariance for w, s in zip(share, scores, strict=True))
+    return Scores(np.asarray(values), np.asarray(covariance), min(s.units for s in scores))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source of variance of a difference.
+
+    Attributes:
+        variance: what it adds.
+        square: the mean square it was estimated from, in the same unit; it says how well.
+        freedom: degrees of freedom of that mean square.
+    """
+
+    variance: float
+    square: float
+    freedom: float
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of scores with its bootstrap distribution.
+    """A difference of two rows' mean scores, and how sure it is.
 
     Attributes:
         value: the difference on the items as they are.
-        draws: `(draws,)` differences on the resamples.
-        items: the number of items behind it (the smallest task's, for an average).
+        items: the part of its variance that the choice of items explains.
+        seeds: the parts that the seeds add; empty where no side has two runs.
+        paired: whether seeds were compared number by number.
     """
 
     value: float
-    draws: Floats
-    items: int
+    items: Part
+    seeds: tuple[Part, ...] = ()
+    paired: bool = False
+
+    @property
+    def variance(self) -> float:
+        """Of items and seeds together."""
+        return self.items.variance + sum(part.variance for part in self.seeds)
 
     @property
     def standard_error(self) -> float:
-        """The bootstrap standard error, with the n/(n-1) correction of a sample variance."""
-        if self.items < 2:
-            return float("nan")
-        return float(np.std(self.draws) * np.sqrt(self.items / (self.items - 1)))
+        """The root of `variance`; NaN where one item alone is known."""
+        return float(np.sqrt(self.variance))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom after Welch and Satterthwaite.
+
+        Each part counts with the mean square behind it, not with what is left of it once the noise
+        of items is taken off: a difference of two mean squares is known no better than they are.
+        """
+        parts = [self.items, *self.seeds]
+        spread = sum(part.square**2 / part.freedom for part in parts if part.freedom > 0)
+        return max(1.0, self.variance**2 / spread) if spread > 0 else 1.0
 
     @property
     def never_varies(self) -> bool:
-        """Whether every resample gives the same difference, as for two identical models."""
+        """Whether nothing varies, as for two identical models."""
         return self.standard_error <= _ROUNDING
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The bootstrap-t-quantile interval: value ± t(items-1) * bootstrap standard error.
-
-        Chosen over percentile and BCa intervals because in simulations at 235 items its coverage
-        was the nearest to nominal for differences of accuracies and of weighted F1, above all
-        where few items differ between the runs (`tests/test_report_statistics.py` holds it to
-        93-97 %).
-        """
-        half = self.standard_error * float(student_t.ppf((1 + level) / 2, max(self.items - 1, 1)))
+        """value ± t · standard error, over items and (where there are several) seeds."""
+        half = self.standard_error * float(student_t.ppf((1 + level) / 2, self.freedom))
         return self.value - half, self.value + half
 
     def p_value(self) -> float:
         """Two-sided p of no difference, by inverting `interval`; 1 where nothing ever differs."""
-        if self.items < 2 or self.never_varies:
+        if np.isnan(self.standard_error) or self.never_varies:
             return 1.0
-        return float(2 * student_t.sf(abs(self.value) / self.standard_error, self.items - 1))
+        return float(2 * student_t.sf(abs(self.value) / self.standard_error, self.freedom))
+
+    def within(self, margin: float) -> bool:
+        """Whether the difference is surely smaller than `margin`: two one-sided tests at 5 %."""
+        low, high = self.interval(2 * LEVEL - 1)
+        return -margin < low and high < margin
+
+    @property
+    def smallest_detectable(self) -> float:
+        """The true difference that a comparison like this one finds in 80 % of cases."""
+        return detectable(self.standard_error, self.freedom)
 
 
-def difference(outcomes: Outcomes, arm_runs: int, key: str, draws: int = DRAWS) -> Difference:
-    """The first `arm_runs` runs of `outcomes` against the others, each side averaged over its runs.
+def detectable(standard_error: float, freedom: float) -> float:
+    """The true difference at which a two-sided t test at 5 % has 80 % power, nearly."""
+    quantiles = student_t.ppf([(1 + LEVEL) / 2, POWER], freedom)
+    return float(standard_error * quantiles.sum())
 
-    Averaging over runs (seeds) happens inside every resample, on the same items for all of them.
+
+def difference(scores: Scores, arm_runs: int, paired: bool = False) -> Difference:
+    """The first `arm_runs` runs of `scores` against the others, each side averaged over its runs.
+
+    Args:
+        scores: of both sides' runs.
+        arm_runs: how many of them belong to the first side.
+        paired: whether run k of one side has the seed of run k of the other. Used from
+            `SEEDS_FOR_PAIRING` seeds on: with fewer, what is gained by pairing is lost again to
+            the few degrees of freedom that are left.
     """
+    runs = len(scores.values)
+    sides = np.arange(runs) < arm_runs
+    weights = np.where(sides, 1 / arm_runs, -1 / (runs - arm_runs))
+    value = float(weights @ scores.values)
+    noise = max(0.0, float(weights @ scores.covariance @ weights))
+    if np.isnan(scores.covariance).any():
+        noise = float("nan")
+    items = Part(noise, noise, scores.units - 1)
+    paired = paired and 2 * arm_runs == runs and arm_runs >= SEEDS_FOR_PAIRING
+    if paired:
+        contrast = np.hstack([np.eye(arm_runs), -np.eye(arm_runs)])
+        seeds = [_between(contrast @ scores.values, contrast @ scores.covariance @ contrast.T)]
+    else:
+        seeds = [
+            _between(scores.values[side], scores.covariance[np.ix_(side, side)])
+            for side in (sides, ~sides)
+            if side.sum() > 1
+        ]
+    return Difference(0.0 if abs(value) < _ROUNDING else value, items, tuple(seeds), paired)
 
-    def contrast(scores: Floats) -> Floats:
-        return scores[..., :arm_runs].mean(axis=-1) - scores[..., arm_runs:].mean(axis=-1)
 
-    value = float(contrast(outcomes.scores()))
-    value = 0.0 if abs(value) < _ROUNDING else value
-    resampled = contrast(outcomes.resampled_scores(key, draws))
-    return Difference(value, resampled, np.asarray(outcomes.answers).shape[1])
+def _between(values: Floats, covariance: Floats) -> Part:
+    """What the seed adds to the variance of the mean of `values`, one for each seed.
 
-
-def average(differences: list[Difference], weights: list[float] | None = None) -> Difference:
-    """The (weighted) mean of differences on tasks whose items were resampled independently."""
-    share = np.full(len(differences), 1.0) if weights is None else np.asarray(weights, float)
-    share = share / share.sum()
-    value = float(sum(w * d.value for w, d in zip(share, differences, strict=True)))
-    draws = sum(w * d.draws for w, d in zip(share, differences, strict=True))
-    return Difference(value, np.asarray(draws), min(d.items for d in differences))
+    The mean square between seeds also holds the luck of each seed with single items, which the
+    variance over items holds already: it is taken off. The degrees of freedom are those of the
+    mean square; from five seeds on two more, because the square of a mean square with f of them is
+    too large by (f + 2) / f on average. With fewer seeds that correction is not safe: simulated
+    false verdicts rise above 8 % (docs/report.md has the table).
+    """
+    count = len(values)
+    square = float(np.var(values, ddof=1))
+    noise = float(np.trace(covariance) - covariance.sum() / count) / (count - 1)
+    freedom = count - 1 + (2 if count >= SEEDS_FOR_PAIRING else 0)
+    return Part(max(0.0, square - noise) / count, square / count, freedom)
 
 
 def discordant(arm: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> tuple[int, int]:
@@ -178,11 +322,3 @@ def holm(p_values: list[float]) -> list[float]:
         running = max(running, (len(p_values) - rank) * p_values[index])
         adjusted[index] = min(1.0, running)
     return adjusted
-
-
-def t_interval(values: list[float], level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval for the mean of independent values (one per seed)."""
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    half = error * float(student_t.ppf((1 + level) / 2, len(values) - 1))
-    return mean - half, mean + half

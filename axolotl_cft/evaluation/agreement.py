@@ -1,0 +1,96 @@
+"""Whether runs can be compared at all: one harness, the same items, as many seeds, no run twice."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.results import Evaluation, Items, TaskResult
+
+
+def check_versions(runs: Sequence[Evaluation]) -> None:
+    """Scores of different harness or task versions are scores of different tests.
+
+    Raises:
+        CFTError: names what differs, and in which runs.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if run.facts["lm-eval"] != first.facts["lm-eval"]:
+            raise CFTError(
+                f"{first.name} was evaluated with lm-eval {first.facts['lm-eval']} and {run.name} "
+                f"with {run.facts['lm-eval']}; evaluate both with one version"
+            )
+    seen: dict[str, tuple[Evaluation, TaskResult]] = {}
+    for run in runs:
+        for task, result in run.tasks.items():
+            other, earlier = seen.setdefault(task, (run, result))
+            for what in ("version", "metric"):
+                ours, theirs = getattr(result, what), getattr(earlier, what)
+                if ours != theirs:
+                    raise CFTError(
+                        f"{task} has {what} {theirs} in {other.name} and {ours} in {run.name}; "
+                        "evaluate both with one version"
+                    )
+
+
+def check_items(task: str, runs: Sequence[Evaluation]) -> None:
+    """Every run answered the same items of a task, by document hash and target.
+
+    Raises:
+        CFTError: names the items that differ, or their number.
+    """
+    first = runs[0].tasks[task]
+    for run in runs[1:]:
+        result = run.tasks[task]
+        pair = f"{task}: the items of {runs[0].label} and {run.label} differ"
+        if first.items and result.items:
+            ours, theirs = result.items.keys, first.items.keys
+            odd = sorted(i for i in ours.keys() | theirs.keys() if ours.get(i) != theirs.get(i))
+            if odd:
+                shown = ", ".join(map(str, odd[:5])) + (", …" if len(odd) > 5 else "")
+                raise CFTError(
+                    f"{pair} in {len(odd)} of {max(len(ours), len(theirs))} (doc_id {shown}); "
+                    "evaluate both on the same data with the same --limit"
+                )
+        elif first.count != result.count:
+            raise CFTError(
+                f"{pair} in number ({first.count} and {result.count}); evaluate both on the same "
+                "data with the same --limit"
+            )
+
+
+def seed_warnings(pairs: Iterable[tuple[Sequence[Evaluation], Sequence[Evaluation]]]) -> list[str]:
+    """Seeds that one of two compared rows lacks."""
+    found = []
+    for pair in pairs:
+        for runs, others in (pair, pair[::-1]):
+            here, there = ([r.seed for r in side if r.numbered] for side in (runs, others))
+            lacking = [seed for seed in there if seed not in here]
+            if lacking and here:
+                number = f"seed{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
+                found.append(f"{runs[0].name} has no run of {number}, and {others[0].name} has")
+    return list(dict.fromkeys(found))
+
+
+def same_answers(runs: Sequence[Evaluation]) -> list[str]:
+    """Runs of one row with equal answers are hardly two trainings."""
+    found = []
+    for one, other in itertools.combinations(runs, 2):
+        logs = [(r.items, other.tasks[t].items) for t, r in one.tasks.items() if t in other.tasks]
+        answers = [(a, b) for a, b in logs if a and b]
+        if answers and all(_equal(a, b) for a, b in answers):
+            found.append(
+                f"{one.label} and {other.label} gave the same answer to every item: if they are "
+                "one model evaluated twice, name it once"
+            )
+    return found
+
+
+def _equal(one: Items, other: Items) -> bool:
+    if one.predicted is not None and other.predicted is not None:
+        return np.array_equal(one.predicted, other.predicted)
+    if one.values is None or other.values is None:
+        return False
+    return np.array_equal(one.values, other.values)
