@@ -8,60 +8,46 @@ evaluation into the same folder adds files; where two hold the same task, the la
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from axolotl_cft.errors import CFTError
-from axolotl_cft.evaluation.statistics import Outcomes
+from axolotl_cft.evaluation.items import (
+    BITS_PER_BYTE,
+    MEAN,
+    Headline,
+    SharingError,
+    aggregation_of,
+    as_number,
+    read_items,
+    sharing_of,
+)
+from axolotl_cft.evaluation.items import Items as Items
 from axolotl_cft.files import read_json
 
-_TOLERANCE = 1e-6  # a score recomputed from the sample log against the harness's own
-
-
-@dataclass(frozen=True)
-class Items:
-    """What one run answered, item by item, in the order of `doc_id`.
-
-    Attributes:
-        keys: `doc_id` -> hash of the document and its target; equal keys are the same item.
-        prompts: hash of each prompt as the model saw it (few-shot examples, chat template).
-        values: `(items,)` the metric's value per item; None for a weighted F1.
-        gold: `(items,)` gold labels, where the log tells them.
-        predicted: `(items,)` predicted labels, where the log tells them.
-        weights: `(items,)` the share of each item in the score (a text's bytes, say); None: alike.
-        units: `(items,)` a number for what items share (a document, say), which makes them less
-            telling than as many independent ones; None: nothing.
-        unit_name: what that is, in the plural.
-    """
-
-    keys: dict[int, str]
-    prompts: tuple[str, ...]
-    values: NDArray[np.float64] | None
-    gold: NDArray[np.str_] | None
-    predicted: NDArray[np.str_] | None
-    weights: NDArray[np.float64] | None = None
-    units: NDArray[np.int64] | None = None
-    unit_name: str = ""
-
-    @property
-    def correct(self) -> NDArray[np.bool_] | None:
-        """`(items,)` whether each answer is right, for metrics that are right or wrong."""
-        if self.values is not None:
-            return self.values > 0.5 if np.isin(self.values, (0.0, 1.0)).all() else None
-        assert self.gold is not None and self.predicted is not None
-        return self.gold == self.predicted
+NOT_RECORDED = "not recorded"
+_OURS = "cft_"  # how the names of our own tasks begin
+# Model arguments that name the weights, are secrets, or say where and how fast a model runs.
+_WEIGHTS = {"pretrained", "model", "tokenizer", "peft", "delta", "revision", "subfolder"}
+_WEIGHTS |= {"gguf_file", "lora_local_path", "enable_lora", "max_lora_rank", "max_loras"}
+_SECRETS = {"header", "api_key", "token", "auth_token", "hf_token"}
+_PLACES = {"base_url", "cache_dir", "download_dir", "offload_folder", "trust_remote_code"}
+_PLACES |= {"verify_certificate", "ca_cert_path", "device", "device_map", "parallelize"}
+_SPEED = {"batch_size", "max_batch_size", "num_concurrent", "max_retries", "timeout"}
+_SPEED |= {"tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "swap_space"}
+_SPEED |= {"max_memory_per_gpu", "max_cpu_memory", "low_cpu_mem_usage"}
+_NO_CONDITIONS = _WEIGHTS | _SECRETS | _PLACES | _SPEED | {"dtype"}  # dtype is a fact of its own
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """One task's scores in one run; `metric` names the headline one and `score` is its value.
 
-    `items` is None without a sample log (`logged` is false), and for a metric that cannot be
-    recomputed from single items.
+    Metrics are called as the harness calls them, with the filter of the answers in brackets where a
+    task names one: `acc`, `exact_match [strict-match]`. `generation` is how answers were sampled
+    and where they ended, empty for tasks without generated answers. `items` is None without a
+    sample log (`logged` is false), and for a metric that cannot be recomputed from single items.
     """
 
     task: str
@@ -74,6 +60,7 @@ class TaskResult:
     fewshot: str
     logged: bool
     items: Items | None
+    generation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,9 +98,13 @@ class Evaluation:
 def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
     """Read one lm-eval output folder (or one of its results files) as the run `name`.
 
+    A task that is none of ours and has no score is left out, and one whose sample log is damaged
+    has its score only; the notes say so.
+
     Raises:
-        CFTError: nothing there, several models' results, a damaged file, files of different
-            versions, a NaN, or a sample log that does not belong to its results.
+        CFTError: nothing there, several models' results, a damaged results file, or files of
+            different versions; in a task of ours a NaN, or a sample log that does not belong to its
+            results; a task that names what its items share, where the log does not tell it.
     """
     files = _result_files(folder)
     contents = [(path, _load_results(path)) for path in files]
@@ -122,23 +113,30 @@ def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
     groups: dict[str, tuple[str, float, tuple[str, ...]]] = {}
     superseded: set[str] = set()
     facts: dict[str, dict[str, str]] = {}
+    notes: dict[str, str] = {}
     for path, content in contents:
         for task in content["configs"]:
-            if task in tasks:
+            if task in facts:
                 superseded.add(task)
-            tasks[task] = _read_task(path, content, task)
             facts[task] = _facts(content)
-        groups.update(_read_groups(content))
+            result, notes[task] = _read_or_leave(path, content, task)
+            tasks.pop(task, None)
+            if result:
+                tasks[task] = result
+        groups.update(_read_groups(content, tasks))
+    label = f"{name}, seed {seed}" if seed else name
+    said = [f"{task} of {label} {note}" for task, note in sorted(notes.items()) if note]
     if not tasks:
         raise CFTError(f"{folder} holds results without any task; evaluate again")
     merged, mixed = _merge(list(facts.values()))
-    notes = [
-        f"{task} of {name} was evaluated more than once into the same folder; the last one counts"
+    said += [
+        f"{task} of {label} was evaluated more than once into the same folder; the last one counts"
         for task in sorted(superseded)
     ]
     if mixed:
-        notes.append(f"not all tasks of {name} were evaluated alike: see {', '.join(mixed)} below")
-    return Evaluation(name, seed, tasks, groups, merged, tuple(notes))
+        said.append(f"not all tasks of {label} were evaluated alike: see {', '.join(mixed)} below")
+    groups = {group: found for group, found in groups.items() if tasks.keys() >= set(found[2])}
+    return Evaluation(name, seed, tasks, groups, merged, tuple(said))
 
 
 def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:
@@ -187,40 +185,94 @@ def _same_version(contents: list[tuple[Path, dict[str, Any]]]) -> None:
         )
 
 
-def _read_task(path: Path, content: dict[str, Any], task: str) -> TaskResult:
+def _read_or_leave(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResult | None, str]:
+    """A task's result, None for another's task without a score, and what is to be said of it."""
+    try:
+        return _read_task(path, content, task)
+    except SharingError:
+        raise
+    except CFTError as exc:
+        if task.startswith(_OURS):
+            raise
+        return None, f"is left out ({_named(exc, path)})"
+
+
+def _read_task(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResult, str]:
     """The scores of one task in one results file, with its sample log where there is one."""
-    row = content["results"].get(task)
-    if not isinstance(row, dict):
-        raise CFTError(f"{path} configures {task} but holds no result for it; evaluate again")
-    scored = _metrics(row)
-    if not scored:
-        raise CFTError(f"{path}: {task} has no numeric metric; evaluate again")
-    for (metric, _), value in scored.items():
-        if not math.isfinite(value):
-            raise CFTError(
-                f"{path}: {metric} of {task} is {value}; nothing can be compared with it"
-            )
-    metric, chosen_filter = next(iter(scored))
-    metrics = {name: value for (name, flt), value in scored.items() if flt == chosen_filter}
-    counts = content.get("n-samples", {}).get(task, {})
-    count = int(counts.get("effective") or row.get("sample_len") or row.get("samples") or 0)
+    scored = _metrics(path, content, task)
+    headline = _headline(path, content, task, scored)
     samples = path.with_name(f"samples_{task}_{_stamp(path)}.jsonl")
-    items = None
+    items, note = None, ""
     if samples.is_file():
-        items = _read_items(samples, metric, chosen_filter, metrics[metric], count)
-    higher = content.get("higher_is_better", {}).get(task, {}).get(metric)
-    return TaskResult(
+        try:
+            items = read_items(samples, headline)
+        except SharingError:
+            raise
+        except CFTError as exc:
+            if headline.ours:
+                raise
+            note = f"has no interval ({_named(exc, samples)})"
+    higher = content.get("higher_is_better", {}).get(task, {}).get(headline.metric)
+    result = TaskResult(
         task=task,
-        metric=metric,
-        score=metrics[metric],
-        metrics=metrics,
-        count=count or (len(items.keys) if items else 0),
+        metric=_called(headline.metric, headline.filter),
+        score=headline.score,
+        metrics={_called(*key): value for key, value in scored.items() if math.isfinite(value)},
+        count=headline.count or (len(items.keys) if items else 0),
         higher_is_better=higher is not False,
         version=str(content.get("versions", {}).get(task)),
         fewshot=str(content.get("n-shot", {}).get(task)),
         logged=samples.is_file(),
         items=items,
+        generation=content["configs"][task].get("generation_kwargs") or {},
     )
+    return result, note
+
+
+def _headline(
+    path: Path, content: dict[str, Any], task: str, scored: dict[tuple[str, str], float]
+) -> Headline:
+    """The score to compare: F1 in tasks of ours that have it, else the first mean over items.
+
+    The choice goes by what the results file says of the task, never by the numbers, so that it is
+    the same in every run.
+    """
+    ours = task.startswith(_OURS)
+    config = content["configs"][task]
+    aggregations = {key: aggregation_of(config, key[0]) for key in scored}
+    preferred = [
+        key
+        for key, aggregation in aggregations.items()
+        if (key[0] == "f1" if ours else aggregation in (MEAN, BITS_PER_BYTE))
+    ]
+    chosen = (preferred or list(scored))[0]
+    for key in scored if ours else [chosen]:
+        if not math.isfinite(scored[key]):
+            raise CFTError(
+                f"{path}: {key[0]} of {task} is {scored[key]}; nothing can be compared with it"
+            )
+    row = content["results"][task]
+    counts = content.get("n-samples", {}).get(task, {})
+    return Headline(
+        task=task,
+        metric=chosen[0],
+        filter=chosen[1],
+        score=scored[chosen],
+        count=int(counts.get("effective") or row.get("sample_len") or row.get("samples") or 0),
+        aggregation=aggregations[chosen],
+        sharing=sharing_of(task, config),
+        ours=ours,
+    )
+
+
+def _named(error: CFTError, path: Path) -> str:
+    """An error's sentence with the file's name alone: reports are the same wherever they lie."""
+    return str(error).replace(str(path), path.name)
+
+
+def _called(metric: str, chosen_filter: str) -> str:
+    """The name of a metric; several filters of the answers make several scores."""
+    return metric if chosen_filter == "none" else f"{metric} [{chosen_filter}]"
 
 
 def _stamp(path: Path) -> str:
@@ -228,29 +280,46 @@ def _stamp(path: Path) -> str:
     return path.stem.rsplit("_", 1)[-1]
 
 
-def _metrics(row: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """`"acc,none": 0.5` -> `("acc", "none"): 0.5`, standard errors left out, in the file's order.
+def _metrics(path: Path, content: dict[str, Any], task: str) -> dict[tuple[str, str], float]:
+    """`"acc,none": 0.5` -> `("acc", "none"): 0.5`, in the file's order.
 
-    `f1` comes first where a task has it beside others: it is the headline of the tasks that do.
+    Raises:
+        CFTError: there is no number.
     """
+    row = content["results"].get(task)
+    if not isinstance(row, dict):
+        raise CFTError(f"{path} configures {task} but holds no result for it; evaluate again")
+    found = _numbers(row)
+    if not found:
+        raise CFTError(f"{path}: {task} has no numeric metric; evaluate again")
+    return found
+
+
+def _numbers(row: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """A row's metrics without their standard errors, and without `--predict_only`'s stand-in."""
     found = {}
     for key, value in row.items():
         metric, comma, chosen_filter = key.partition(",")
-        if comma and not metric.endswith("_stderr") and isinstance(value, int | float):
-            found[metric, chosen_filter] = float(value)
-    return dict(sorted(found.items(), key=lambda item: item[0][0] != "f1"))
+        if comma and not metric.endswith("_stderr") and metric != "bypass":
+            number = as_number(value)
+            if number is not None:
+                found[metric, chosen_filter] = number
+    return found
 
 
-def _read_groups(content: dict[str, Any]) -> dict[str, tuple[str, float, tuple[str, ...]]]:
-    """Groups for which the harness reports an aggregate, with their leaf tasks."""
+def _read_groups(
+    content: dict[str, Any], tasks: dict[str, TaskResult]
+) -> dict[str, tuple[str, float, tuple[str, ...]]]:
+    """Groups that the harness averages, with their leaf tasks, in the metric of these tasks."""
     found = {}
     members = content.get("group_subtasks", {})
     for group, row in content.get("groups", {}).items():
-        scored = _metrics(row)
+        scored = {_called(*key): value for key, value in _numbers(row).items()}
         leaves = tuple(_leaves(group, members))
-        if scored and leaves and set(leaves) <= content["configs"].keys():
-            (metric, _), value = next(iter(scored.items()))
-            found[group] = (metric, value, leaves)
+        if scored and leaves and set(leaves) <= tasks.keys():
+            compared = {tasks[leaf].metric for leaf in leaves}
+            metric = next((name for name in scored if name in compared), next(iter(scored)))
+            found[group] = (metric, scored[metric], leaves)
     return found
 
 
@@ -265,17 +334,27 @@ def _leaves(group: str, members: dict[str, list[str]]) -> Iterator[str]:
 def _facts(content: dict[str, Any]) -> dict[str, str]:
     """Protocol facts in the words of the harness's options."""
     config = content.get("config", {})
+    arguments = _model_arguments(config.get("model_args"))
+    dtype = config.get("model_dtype") or arguments.get("dtype")
     template = content.get("chat_template")
     system = content.get("system_instruction")
     limit = config.get("limit")
     facts = {
         "model": content.get("model_name"),
         "backend": content.get("model_source"),
-        "dtype": config.get("model_dtype"),
+        "device": str(config["device"]).split(":")[0] if config.get("device") else None,
+        "dtype": str(dtype).removeprefix("torch.") if dtype else None,
+        "model arguments": " ".join(
+            f"{key}={value}"
+            for key, value in sorted(arguments.items())
+            if key not in _NO_CONDITIONS
+        )
+        or "none that change scores",
         "chat template": f"yes (sha {content.get('chat_template_sha', '')[:8]})"
         if template
         else "no",
         "system instruction": "none" if not system else json.dumps(system),
+        "few-shot as turns": "yes" if content.get("fewshot_as_multiturn") else "no",
         "limit": "none (all items)" if limit is None else _limit(limit),
         "generation arguments": json.dumps(config.get("gen_kwargs"), sort_keys=True)
         if config.get("gen_kwargs")
@@ -285,107 +364,17 @@ def _facts(content: dict[str, Any]) -> dict[str, str]:
         "transformers": content.get("transformers_version"),
         "git": content.get("git_hash"),
     }
-    return {
-        key: str(value) if value is not None else "not recorded" for key, value in facts.items()
-    }
+    return {key: str(value) if value is not None else NOT_RECORDED for key, value in facts.items()}
+
+
+def _model_arguments(given: Any) -> dict[str, str]:
+    """`--model_args`, which the harness records as it was given: a dictionary, or `a=1,b=2`."""
+    if isinstance(given, dict):
+        return {str(key): str(value) for key, value in given.items()}
+    pairs = (part.partition("=") for part in str(given or "").split(","))
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
 
 
 def _limit(limit: float) -> str:
     """The harness's `--limit`: a share of the items below 1, a number of items from there on."""
     return f"{100 * limit:g} % of each task's items" if limit < 1 else f"{limit:g} items per task"
-
-
-def _read_items(
-    path: Path, metric: str, chosen_filter: str, score: float, count: int
-) -> Items | None:
-    """Per-item answers of one sample log, checked against the score the harness reported.
-
-    Returns:
-        None where the metric is neither a mean over items nor a weighted F1 (a perplexity, say).
-
-    Raises:
-        CFTError: the log is damaged, incomplete, or not the one behind `score`.
-    """
-    samples = [s for s in _lines(path) if s.get("filter", chosen_filter) == chosen_filter]
-    samples.sort(key=lambda sample: int(sample["doc_id"]))
-    keys = {int(s["doc_id"]): f"{s.get('doc_hash')} {s.get('target')}" for s in samples}
-    if len(keys) != len(samples):
-        raise CFTError(f"{path} holds the same doc_id twice; evaluate again into an empty folder")
-    if count and len(samples) != count:
-        raise CFTError(f"{path} holds {len(samples)} of {count} items (cut short?); evaluate again")
-    logged = [sample.get(metric) for sample in samples]
-    prompts = tuple(str(sample.get("prompt_hash")) for sample in samples)
-    values, gold, predicted = None, None, None
-    if all(_is_pair(value) for value in logged):
-        gold = np.array([str(pair[0]) for pair in logged if pair])
-        predicted = np.array([str(pair[1]) for pair in logged if pair])
-        recomputed = float(Outcomes(predicted[None, :], gold).scores()[0])
-    elif all(isinstance(value, bool | int | float) for value in logged):
-        values = np.array(logged, dtype=float)
-        gold, predicted = _choices(samples)
-        recomputed = float(values.mean())
-    else:
-        return None
-    if abs(recomputed - score) > _TOLERANCE:
-        if metric not in ("acc", "f1"):
-            return None  # aggregated in another way, which we cannot repeat on a resample
-        raise CFTError(
-            f"{path} gives {metric} {recomputed:.6f} but its results file says {score:.6f}; "
-            "the two do not belong together, evaluate again"
-        )
-    return Items(keys, prompts, values, gold, predicted)
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The samples of a log without what is long in them (prompts and raw answers)."""
-    with path.open("rb") as file:  # a log cut inside a character is still read line by line
-        for number, line in enumerate(file, 1):
-            try:
-                sample = json.loads(line)
-                int(sample["doc_id"])
-            except (ValueError, KeyError, TypeError) as exc:
-                raise CFTError(
-                    f"{path}, line {number}: not a logged sample (cut short?); evaluate again"
-                ) from exc
-            sample.pop("arguments", None)
-            sample.pop("resps", None)
-            yield sample
-
-
-def _is_pair(value: Any) -> bool:
-    """Whether a metric was logged as `[gold, predicted]`, for aggregation over all items."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(label, str | int) for label in value)
-    )
-
-
-def _choices(
-    samples: list[dict[str, Any]],
-) -> tuple[NDArray[np.str_] | None, NDArray[np.str_] | None]:
-    """Gold and predicted choice (A, B, …) of a log-likelihood multiple-choice log, else Nones.
-
-    The harness logs the target as the choice's index and, as text, each choice's log-likelihood;
-    its `acc` takes the largest (`lm_eval/api/task.py::process_results`).
-    """
-    gold, predicted = [], []
-    for sample in samples:
-        answers = sample.get("filtered_resps")
-        target = str(sample.get("target"))
-        if not isinstance(answers, list) or len(answers) < 2 or not target.isdigit():
-            return None, None
-        try:
-            likelihoods = [float(answer[0]) for answer in answers]
-        except (TypeError, ValueError, IndexError):
-            return None, None
-        best = int(np.argmax(likelihoods))
-        if (best == int(target)) != (float(sample.get("acc", -1)) == 1.0):
-            return None, None
-        gold.append(_letter(int(target)))
-        predicted.append(_letter(best))
-    return np.array(gold), np.array(predicted)
-
-
-def _letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else str(index)
