@@ -1,13 +1,15 @@
 """What should make a reader doubt a score: constant answers, unread ones, unlike conditions."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from axolotl_cft.evaluation import statistics
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.results import Evaluation, TaskResult
+from axolotl_cft.evaluation.results import NOT_RECORDED, Evaluation, TaskResult
 from axolotl_cft.evaluation.sources import ReportPlan, Training
 from axolotl_cft.evaluation.statistics import Outcomes
 
@@ -15,6 +17,20 @@ MISSING_SHARE = 0.05
 CONSTANT_SHARE = 0.98
 FIRST_LINE_POINTS = 0.02
 TRAINED_POINTS = 0.001
+
+# Facts of an evaluation that can change scores, and how a sentence about them begins.
+_CONDITIONS = {
+    "backend": "the backend differs",
+    "device": "the kind of device differs",
+    "dtype": "the dtype differs",
+    "model arguments": "the model arguments differ",
+    "chat template": "the chat template differs",
+    "system instruction": "the system instruction differs",
+    "few-shot as turns": "few-shot examples as turns of the chat differ",
+    "limit": "the limit on items differs",
+    "lm-eval": "the version of lm-eval differs",
+    "transformers": "the version of transformers differs",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,7 @@ def run_warnings(
     plan: ReportPlan, rows: dict[str, tuple[Evaluation, ...]], tasks: Sequence[str]
 ) -> list[str]:
     """What a reader should know before believing a number, one sentence each."""
-    found = list(plan.notes)
+    found = [*condition_warnings(plan, rows), *plan.notes, *_absent_tasks(rows, tasks)]
     for row, runs in rows.items():
         for run in runs:
             found += run.notes
@@ -91,6 +107,92 @@ def run_warnings(
                 if task in run.tasks:
                     found += _reading_warnings(run, run.tasks[task])
     return found
+
+
+def condition_warnings(plan: ReportPlan, rows: Mapping[str, Sequence[Evaluation]]) -> list[str]:
+    """In what the evaluations differ that are compared, beside their models: a sentence each.
+
+    Two evaluations are compared if they belong to one row, or to a row and its baseline.
+    """
+    found = []
+    for fact, differs in _CONDITIONS.items():
+        shown = _differing(plan, rows, partial(_fact, fact))
+        found += [f"{differs} ({shown})"] if shown else []
+    tasks = dict.fromkeys(task for runs in rows.values() for run in runs for task in run.tasks)
+    by_task: dict[str, list[str]] = {}
+    for task in tasks:
+        for differs, value in _task_conditions(task, rows):
+            if shown := _differing(plan, rows, value):
+                by_task.setdefault(f"{differs} ({shown})", []).append(task)
+    found += [sentence.replace("{tasks}", listed(names)) for sentence, names in by_task.items()]
+    return [f"{each}, so their scores do not differ by the weights alone" for each in found]
+
+
+def _fact(name: str, run: Evaluation) -> str:
+    return run.facts.get(name, NOT_RECORDED)
+
+
+def _task_conditions(
+    task: str, rows: Mapping[str, Sequence[Evaluation]]
+) -> list[tuple[str, Callable[[Evaluation], str]]]:
+    """What an evaluation's settings for one task are, in a word or in what varies of them."""
+    results = [run.tasks[task] for runs in rows.values() for run in runs if task in run.tasks]
+    settings = [{key: json.dumps(r.generation[key]) for key in r.generation} for r in results]
+    names = sorted({key for each in settings for key in each})
+    varying = [name for name in names if len({each.get(name) for each in settings}) > 1]
+
+    def fewshot(run: Evaluation) -> str:
+        shots = run.tasks[task].fewshot if task in run.tasks else "None"
+        return NOT_RECORDED if shots == "None" else shots
+
+    def generation(run: Evaluation) -> str:
+        if task not in run.tasks:
+            return NOT_RECORDED
+        given = run.tasks[task].generation
+        shown = [f"{name}={json.dumps(given[name])}" for name in varying if name in given]
+        return " ".join(shown) or "the harness's defaults"
+
+    return [
+        ("the number of few-shot examples of {tasks} differs", fewshot),
+        ("the generation arguments of {tasks} differ", generation),
+    ]
+
+
+def _differing(
+    plan: ReportPlan,
+    rows: Mapping[str, Sequence[Evaluation]],
+    value: Callable[[Evaluation], str],
+) -> str:
+    """`hf in cpt; vllm in cft`: which values compared runs have, or nothing if only one."""
+    involved: set[str] = set()
+    for row in rows:
+        compared = {row, plan.baseline_of(row) or row} & rows.keys()
+        values = {value(run) for name in compared for run in rows[name]} - {NOT_RECORDED}
+        involved |= compared if len(values) > 1 else set()
+    having: dict[str, list[str]] = {}
+    for row in (row for row in rows if row in involved):
+        found = {run.label: value(run) for run in rows[row]}
+        if len(set(found.values())) == 1:
+            found = {row: value(rows[row][0])}
+        for name, each in found.items():
+            having.setdefault(each, []).append(name)
+    return "; ".join(
+        f"{each} in {listed(names)}" for each, names in having.items() if each != NOT_RECORDED
+    )
+
+
+def _absent_tasks(rows: Mapping[str, Sequence[Evaluation]], tasks: Sequence[str]) -> list[str]:
+    """Runs without a task that other runs of the report have."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for run in (run for runs in rows.values() for run in runs):
+        if missing := tuple(task for task in tasks if task not in run.tasks):
+            lacking.setdefault(missing, []).append(run.label)
+    return [
+        f"{listed(names)} {'has' if len(names) == 1 else 'have'} no result for {listed(missing)}; "
+        f"averages over {'it' if len(missing) == 1 else 'them'} leave "
+        f"{'that run' if len(names) == 1 else 'those runs'} out"
+        for missing, names in lacking.items()
+    ]
 
 
 def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[str]:
@@ -176,6 +278,6 @@ def _reading_warnings(run: Evaluation, result: TaskResult) -> list[str]:
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """`a, b and 3 more`."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    """`a, b and c`, or `a, b, c, d and 3 more`."""
+    shown = [*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
