@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,7 @@ CHOICES = {
         "Industry",
     ],
 }
+NO_STOP = ["<no stop string>"]
 SUBJECTS = [name.removeprefix("mmlu/") for name in catalogue().BENCHMARKS if "mmlu" in name]
 
 
@@ -59,7 +61,7 @@ class Canned(LM):
         for request in requests:
             options = request.args[1]
             assert not options["do_sample"] and options["max_gen_toks"] in (256, 1024)
-            assert options["until"] == ([] if "query" in request.doc else ["</s>"])
+            assert options["until"] == (NO_STOP if "query" in request.doc else ["</s>"])
         return [self.text(request.doc) for request in requests]
 
     def loglikelihood(self, requests, disable_tqdm=False):
@@ -198,27 +200,64 @@ def test_constant_answer_on_a_skewed_set_scores_90(tmp_path: Path) -> None:
 
 def test_multiple_choice_variants_equal_scikit_learn() -> None:
     result = evaluate(["cft_financial_mc"], Canned(), FIXTURES)
-    means: dict[str, list[float]] = {"acc": [], "f1": [], "macro_f1": []}
+    means: dict[str, list[float]] = {}
     for benchmark in CHOICES:
         task = f"cft_{benchmark}_mc"
-        gold, predicted = [], []
+        gold, predicted, by_length = [], [], []
         for sample in result["samples"][task]:
             doc = sample["doc"]
-            likelihoods = [pseudo_likelihood(doc["query"], f" {c}") for c in doc["choices"]]
-            predicted.append(doc["choices"][likelihoods.index(max(likelihoods))])
+            likelihoods = {c: pseudo_likelihood(doc["query"], f" {c}") for c in doc["choices"]}
+            predicted.append(max(likelihoods, key=lambda c: likelihoods[c]))
+            by_length.append(max(likelihoods, key=lambda c: likelihoods[c] / len(c)))
             gold.append(doc["answer"])
         expected = {
             "acc": accuracy_score(gold, predicted),
             "f1": f1_score(gold, predicted, average="weighted", zero_division=0),
             "macro_f1": f1_score(gold, predicted, average="macro", zero_division=0),
+            "acc_norm": accuracy_score(gold, by_length),
+            "f1_norm": f1_score(gold, by_length, average="weighted", zero_division=0),
         }
+        # FiQA's choices are nearly of one length.
+        assert predicted != by_length or benchmark == "fiqa"
         assert "missing,none" not in result["results"][task]
         for metric, value in expected.items():
             assert result["results"][task][f"{metric},none"] == pytest.approx(value, abs=1e-9)
-            means[metric].append(value)
+            means.setdefault(metric, []).append(value)
     for metric, values in means.items():
         group = result["groups"]["cft_financial_mc"][f"{metric},none"]
         assert group == pytest.approx(sum(values) / 3, abs=1e-9)
+
+
+def test_normalized_choices_are_the_harness_own(tmp_path: Path) -> None:
+    """`acc_norm` is what lm-eval's own multiple choice says of the same items."""
+    choice = {
+        "task": "plain_choice",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(FIXTURES / "multifin" / "test.jsonl")}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "query",
+        "doc_to_choice": "choices",
+        "doc_to_target": "gold",
+        "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    }
+    (tmp_path / "plain_choice.yaml").write_text(yaml.safe_dump(choice))
+    theirs = evaluate(["plain_choice"], Canned(), FIXTURES, folder=tmp_path)
+    ours = evaluate(["cft_multifin_mc"], Canned(), FIXTURES)
+    for metric in ("acc", "acc_norm"):
+        pairs = zip(
+            ours["samples"]["cft_multifin_mc"], theirs["samples"]["plain_choice"], strict=True
+        )
+        assert all(mine[metric] == other[metric] for mine, other in pairs)
+
+
+def test_causal20_says_what_its_sentences_share() -> None:
+    """The results file repeats it, with whatever metadata a run brings."""
+    tasks = ["cft_causal20", "cft_causal20_mc", "cft_multifin_mc"]
+    configs = evaluate(tasks, Canned(lambda doc: "noise"), FIXTURES)["configs"]
+    blocks = [configs[task]["metadata"].get("items_in_blocks_of") for task in tasks]
+    assert blocks == [100, 100, None]
+    assert all(config["metadata"]["version"] == 1.0 for config in configs.values())
 
 
 def as_local_json(folder: Path, original: str, name: str, data: Path, splits: list[str]) -> str:
@@ -504,45 +543,137 @@ def test_generated_medqa_through_the_harness() -> None:
         assert scores["missing,none"] == pytest.approx(0.25)
 
 
-def test_generated_medqa_over_a_chat_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tenacity", reason="the API models need lm-eval[api]")
-    rows = [json.loads(line) for line in (FIXTURES / "medqa/test.jsonl").read_text().splitlines()]
-    requests: list[dict] = []
+@contextmanager
+def service(answer: Callable[[str], str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A completions and chat service on 127.0.0.1 that is as strict as OpenAI's about `stop`.
+
+    Yields its address and the requests that it answered.
+    """
+    answered: list[dict[str, Any]] = []
 
     class Service(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            requests.append(json.loads(body))
-            (message,) = requests[-1]["messages"]
-            (row,) = [row for row in rows if message["content"].startswith(row["sent1"])]
-            choice = {"index": 0, "message": {"role": "assistant", "content": reply(row)}}
-            answer = json.dumps({"choices": [choice]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            stop = body.get("stop")
+            if stop is not None and not (1 <= len(stop) <= 4 and all(stop)):
+                self.reply(400, {"error": {"message": f"'stop' must have 1 to 4 strings: {stop}"}})
+                return
+            answered.append(body)
+            if "messages" in body:
+                text = answer(body["messages"][-1]["content"])
+                self.reply(200, {"choices": [{"index": 0, "message": {"content": text}}]})
+                return
+            prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
+            choices = [{"index": i, "text": answer(prompt)} for i, prompt in enumerate(prompts)]
+            self.reply(200, {"choices": choices})
+
+        def reply(self, status: int, content: dict[str, Any]) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(data)
 
         def log_message(self, *args: Any) -> None:
             pass
 
-    monkeypatch.setenv("CFT_DATA_DIR", str(FIXTURES))
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/v1/chat/completions"
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1", answered
+        finally:
+            server.shutdown()
+
+
+def test_generated_medqa_over_a_chat_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tenacity", reason="the API models need lm-eval[api]")
+    rows = [json.loads(line) for line in (FIXTURES / "medqa/test.jsonl").read_text().splitlines()]
+
+    def answer(prompt: str) -> str:
+        (row,) = [row for row in rows if prompt.startswith(row["sent1"])]
+        return reply(row)
+
+    monkeypatch.setenv("CFT_DATA_DIR", str(FIXTURES))
+    with service(answer) as (url, requests):
         result = lm_eval.simple_evaluate(
             model="local-chat-completions",
-            model_args={"base_url": url, "model": "m"},
+            model_args={"base_url": f"{url}/chat/completions", "model": "m"},
             tasks=["cft_medqa_gen"],
             task_manager=manager(None, TASKS),
             apply_chat_template=True,
             bootstrap_iters=0,
         )
-        server.shutdown()
     assert result is not None
     assert result["results"]["cft_medqa_gen"]["acc,none"] == pytest.approx(0.5)
     assert result["results"]["cft_medqa_gen"]["missing,none"] == pytest.approx(0.25)
     assert len(requests) == 24
     assert all(r["stop"] and r["temperature"] == 0 for r in requests)
+
+
+@pytest.mark.parametrize("kind", ["completions", "completions with a tokenizer", "chat"])
+def test_services_that_are_strict_about_stop_strings_are_served(
+    kind: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tenacity", reason="the API models need lm-eval[api]")
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.registry import get_model
+
+    # A tokenizer lets the harness add its end of text to the stop strings.
+    tokenizer: dict[str, Any] = {"tokenizer_backend": "none"}
+    if "tokenizer" in kind:
+        tokenizer = {"tokenizer_backend": "huggingface", "tokenizer": str(tiny_model)}
+    name, place = "local-completions", "completions"
+    if kind == "chat":
+        name, place = "local-chat-completions", "chat/completions"
+    monkeypatch.setenv("CFT_DATA_DIR", str(FIXTURES))
+    with service(lambda prompt: "I say: Finance, positive or noise.") as (url, requests):
+        options = {"base_url": f"{url}/{place}", "model": "m", "max_retries": 1, **tokenizer}
+        result = lm_eval.simple_evaluate(
+            model=name,
+            model_args={**options, "tokenized_requests": False},
+            tasks=["cft_financial"],
+            task_manager=manager(None, TASKS),
+            apply_chat_template=kind == "chat",
+            limit=6,
+            bootstrap_iters=0,
+        )
+        assert result is not None
+        assert len(requests) == 18
+        for request in requests:
+            assert request["stop"] == NO_STOP + (["</s>"] if "tokenizer" in kind else [])
+            assert request["temperature"] == 0 and request["max_tokens"] == 256
+        for sample in result["samples"]["cft_fiqa"]:
+            assert sample["f1"][1] == "positive"
+
+        if kind == "completions":  # the service does refuse what the tasks once sent
+            model = get_model(name).create_from_arg_obj({**options, "tokenized_requests": False})
+            arguments = ("Which?", {"until": [], "do_sample": False})
+            with pytest.raises(Exception, match="400"):
+                model.generate_until([Instance("generate_until", {}, arguments, 0)])
+
+
+def test_the_stop_string_stops_nothing(tiny_model: Path) -> None:
+    """A model of the harness's writes what it writes without any stop string."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import get_task_dict
+
+    (task,) = get_task_dict(["cft_fiqa"], manager(FIXTURES, TASKS)).values()
+    given = task.config.generation_kwargs
+    assert given["until"] == NO_STOP
+    model = HFLM(pretrained=str(tiny_model), batch_size=8, device="cpu", dtype="float32")
+
+    def answers(until: list[str]) -> list[str]:
+        options = given | {"until": until, "max_gen_toks": 60}
+        requests = [
+            Instance("generate_until", doc, (doc["query"], dict(options)), 0)
+            for doc in task.eval_docs.select(range(8))
+        ]
+        return model.generate_until(requests, disable_tqdm=True)
+
+    without = answers([])
+    assert answers(given["until"]) == without
+    assert answers([without[0].strip()[:2]])[0] != without[0]  # a stop string does stop it
 
 
 def test_prompts_carry_the_published_instructions() -> None:

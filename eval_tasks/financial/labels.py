@@ -43,14 +43,23 @@ def score_generation(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
 
 
 def score_choice(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
-    """Metrics of one item by log-likelihood: the likeliest of `choices`, the first of equals."""
+    """Metrics of one item by log-likelihood: the likeliest of `choices`, the first of equals.
+
+    The longer of two choices has more tokens to lose likelihood on ("Tax & Accounting" beside
+    "Finance"). `f1_norm` and `acc_norm` are of the choice that is likeliest per character, by the
+    rule of the harness's own `acc_norm` (`lm_eval/api/task.py::process_results`).
+    """
+    choices, gold = doc["choices"], doc["choices"][doc["gold"]]
     likelihoods = [likelihood for likelihood, _ in results]
-    gold = doc["choices"][doc["gold"]]
-    predicted = doc["choices"][likelihoods.index(max(likelihoods))]
+    by_length = [value / len(choice) for value, choice in zip(likelihoods, choices, strict=True)]
+    predicted = choices[likelihoods.index(max(likelihoods))]
+    normalized = choices[by_length.index(max(by_length))]
     return {
         "f1": (gold, predicted),
         "macro_f1": (gold, predicted),
         "acc": float(gold == predicted),
+        "f1_norm": (gold, normalized),
+        "acc_norm": float(gold == normalized),
     }
 
 
