@@ -89,6 +89,15 @@ metric_list: [{{metric: pass@1, {MEAN}}}]""",
 doc_to_choice: ["no", "yes"]
 process_results: !function scoring.numpy_numbers
 metric_list: [{{metric: acc, {MEAN}}}]""",
+    # Scores that a function of the task's own makes of all items.
+    **{
+        f"own_{name}": f"""{CHOICE}
+doc_to_choice: ["no", "yes"]
+process_results: !function scoring.{logged}
+metric_list:
+  - {{metric: score, aggregation: !function scoring.{name}, higher_is_better: true}}"""
+        for name, logged in (("mean", "one"), ("best", "one"), ("weighted_f1", "pair"))
+    },
     "undefined": f"""{CHOICE}
 doc_to_choice: ["no", "yes"]
 process_results: !function scoring.not_a_number
@@ -132,6 +141,7 @@ SCORING = '''
 import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
+from sklearn.metrics import f1_score
 
 
 def mass_on_the_truth(doc, results):
@@ -159,6 +169,27 @@ def numpy_numbers(doc, results):
 
 def not_a_number(doc, results):
     return {"acc": float("nan")}
+
+
+def one(doc, results):
+    return {"score": results[0][0] - results[1][0]}
+
+
+def mean(values):
+    return float(np.mean(values))
+
+
+def best(values):
+    return max(values)
+
+
+def pair(doc, results):
+    return {"score": (doc["label"], int(results[1] > results[0]))}
+
+
+def weighted_f1(pairs):
+    gold, predicted = zip(*pairs)
+    return f1_score(gold, predicted, average="weighted")
 
 
 def a_few(documents):

@@ -32,12 +32,19 @@ MEANS = {
     "drop": "em",
     "humaneval": "pass@1",
     "bbq": "acc",
+    "own_mean": "score",
     "stories": "acc",
     "blocks": "acc",
     **dict.fromkeys(TEN, "acc"),
 }
 WEIGHTED = {"wikitext": "bits_per_byte", "pile": "bits_per_byte"}
-OF_THE_WHOLE = {"cola": "mcc", "words": "word_perplexity", "wmt": "bleu", "squadv2": "exact"}
+OF_THE_WHOLE = {
+    "cola": "mcc",
+    "words": "word_perplexity",
+    "wmt": "bleu",
+    "squadv2": "exact",
+    "own_best": "score",
+}
 
 
 def canned_model(seed: int) -> Any:
@@ -186,6 +193,13 @@ def test_binary_f1_is_not_taken_for_weighted_f1(root: Path, runs: dict[str, Eval
     assert abs(f1_score(gold, predicted, average="weighted") - binary) > 0.01
 
 
+def test_a_weighted_f1_is_recognized_by_its_score(runs: dict[str, Evaluation]) -> None:
+    result = runs["cft"].tasks["own_weighted_f1"]
+    assert result.items is not None and result.items.values is None
+    gold, predicted = result.items.gold, result.items.predicted
+    assert result.score == pytest.approx(f1_score(gold, predicted, average="weighted"))
+
+
 def test_f1_alone_is_listed_as_reported(root: Path, tmp_path: Path) -> None:
     def drop(changed: dict[str, Any]) -> None:
         changed["results"]["mrpc"].pop("acc,none")
@@ -224,7 +238,7 @@ def test_the_report_lists_every_task(
     root: Path, runs: dict[str, Evaluation], tmp_path: Path
 ) -> None:
     text = run_report(tmp_path, f"cpt={root / 'cpt'}", f"cft={root / 'cft'}")
-    for task in [*MEANS, *WEIGHTED, *OF_THE_WHOLE]:
+    for task in [*MEANS, *WEIGHTED, "own_weighted_f1", *OF_THE_WHOLE]:
         rows = [line for line in text.splitlines() if line.startswith(f"| {task} |")]
         compared = [line for line in rows if " to " in line]
         assert rows and bool(compared) == (task not in OF_THE_WHOLE), (task, rows)
