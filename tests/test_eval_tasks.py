@@ -656,19 +656,17 @@ def test_the_stop_string_stops_nothing(tiny_model: Path) -> None:
     """A model of the harness's writes what it writes without any stop string."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import get_task_dict
 
-    (task,) = get_task_dict(["cft_fiqa"], manager(FIXTURES, TASKS)).values()
-    given = task.config.generation_kwargs
+    shared = (TASKS / "financial" / "_generate").read_text(encoding="utf-8")
+    given = yaml.load(shared, Loader=our_tasks._TaskLoader)["generation_kwargs"]
     assert given["until"] == NO_STOP
+    lines = (FIXTURES / "fiqa" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    prompts = [json.loads(line)["query"] for line in lines[:8]]
     model = HFLM(pretrained=str(tiny_model), batch_size=8, device="cpu", dtype="float32")
 
     def answers(until: list[str]) -> list[str]:
         options = given | {"until": until, "max_gen_toks": 60}
-        requests = [
-            Instance("generate_until", doc, (doc["query"], dict(options)), 0)
-            for doc in task.eval_docs.select(range(8))
-        ]
+        requests = [Instance("generate_until", {}, (p, dict(options)), 0) for p in prompts]
         return model.generate_until(requests, disable_tqdm=True)
 
     without = answers([])
