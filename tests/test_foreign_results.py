@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score
 
 from axolotl_cft.cli.report import report
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.items import Headline, read_items
 from axolotl_cft.evaluation.results import Evaluation, read_run
 
 MEMBERS = set(re.findall(r"\w+", " ".join(GROUPS.values())))
@@ -351,3 +352,36 @@ def test_a_wrong_unit_is_an_error(
     with pytest.raises(CFTError) as error:
         read_run(copy_with(root, tmp_path / "cft", change), "cft")
     assert message in str(error.value)
+
+
+def log_of(path: Path, values: list[Any]) -> Path:
+    lines = (json.dumps({"doc_id": i, "score": value}) for i, value in enumerate(values))
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "values"),
+    [
+        ("unknown", [[0.5, [0.1, 0.9]], [1.5, [0.2, 0.8]]]),
+        ("unknown", [1.0, None]),
+        ("unknown", []),
+        ("mean", [0.5, "N/A"]),
+        ("bits_per_byte", [[-1.0, 0], [-2.0, 3]]),
+        ("bits_per_byte", [["a", "b"], [-2.0, 3]]),
+        ("bits_per_byte", [1.0, 2.0]),
+    ],
+)
+def test_logs_that_hold_no_scores_of_items_have_none(
+    tmp_path: Path, aggregation: str, values: list[Any]
+) -> None:
+    path = log_of(tmp_path / "log.jsonl", values)
+    headline = Headline("task", "score", "none", 0.5, len(values), aggregation, None, False)
+    assert read_items(path, headline) is None
+
+
+@pytest.mark.parametrize(("different", "labels"), [(100, True), (300, False)])
+def test_pairs_of_texts_are_no_labels(tmp_path: Path, different: int, labels: bool) -> None:
+    path = log_of(tmp_path / "log.jsonl", [[f"text {i}", f"text {i}"] for i in range(different)])
+    headline = Headline("task", "score", "none", 1.0, different, "unknown", None, False)
+    assert (read_items(path, headline) is not None) == labels

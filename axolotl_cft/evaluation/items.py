@@ -47,6 +47,7 @@ _USUAL = {
 # A score from the log against the harness's own: numpy's float32 means differ by more than 1e-6,
 # and a wrong answer among ten thousand by 1e-4.
 _TOLERANCE = 1e-5
+_LABELS = 200  # more different answers than this are texts, of which no F1 of labels is made
 
 
 class SharingError(CFTError):
@@ -199,7 +200,7 @@ def read_items(path: Path, headline: Headline) -> Items | None:
             f"{path} holds {len(samples)} of {headline.count} items (cut short?); evaluate again"
         )
     logged = [sample.get(headline.metric) for sample in samples]
-    answers = _answers(logged, headline.aggregation)
+    answers = _answers(logged, headline.aggregation) if logged else None
     if answers is None:
         return None
     recomputed, score = answers.score(), headline.score
@@ -262,22 +263,26 @@ def _column(document: Any, column: str, task: str, path: Path) -> str:
 
 def _answers(logged: Sequence[Any], aggregation: str) -> _Answers | None:
     """What makes up a score of this aggregation, or None where the log does not hold it."""
-    if aggregation in (MEAN, UNKNOWN):
-        numbers = [as_number(value) for value in logged]
-        if all(number is not None and math.isfinite(number) for number in numbers):
-            return _Answers(values=np.array(numbers, dtype=float))
+    if aggregation in (MEAN, UNKNOWN) and (values := _finite(logged)) is not None:
+        return _Answers(values=values)
     pairs = [value for value in logged if isinstance(value, list) and len(value) == 2]
-    if len(pairs) < len(logged) or not pairs:
+    if len(pairs) < len(logged):
         return None
     if aggregation == BITS_PER_BYTE:
-        likelihoods, sizes = np.array(pairs, dtype=float).T
-        if not (sizes > 0).all():
+        likelihoods, sizes = (_finite([pair[i] for pair in pairs]) for i in (0, 1))
+        if likelihoods is None or sizes is None or not (sizes > 0).all():
             return None
         return _Answers(values=-likelihoods / sizes / math.log(2), weights=sizes)
     if aggregation == UNKNOWN and all(isinstance(x, str | int) for pair in pairs for x in pair):
-        gold, predicted = np.array([[str(x) for x in pair] for pair in pairs]).T
-        return _Answers(gold=gold, predicted=predicted)
+        gold, predicted = (np.array([str(pair[i]) for pair in pairs]) for i in (0, 1))
+        return _Answers(gold=gold, predicted=predicted) if len(set(gold)) <= _LABELS else None
     return None
+
+
+def _finite(logged: Sequence[Any]) -> NDArray[np.float64] | None:
+    """The values as numbers, or None if one is none."""
+    numbers = np.array([as_number(value) for value in logged], dtype=float)  # None becomes NaN
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def _choices(
