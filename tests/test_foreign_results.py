@@ -250,6 +250,34 @@ def test_the_report_lists_every_task(
     assert str(root) not in text
 
 
+def test_a_task_of_others_that_is_another_test_there_is_left_out(
+    root: Path, tmp_path: Path
+) -> None:
+    def change(results: dict[str, Any]) -> None:
+        results["versions"]["mrpc"] = 9.0
+
+    other = copy_with(root, tmp_path / "other", change)
+    text = run_report(tmp_path / "out", f"cpt={root / 'cpt'}", f"cft={other}")
+    assert "mrpc is left out: mrpc has version" in text
+    assert "| mrpc |" not in text and "hellaswag" in text
+
+
+def test_units_and_weights_reach_the_interval(root: Path, tmp_path: Path) -> None:
+    run_report(tmp_path, f"cpt={root / 'cpt'}", f"cft={root / 'cft'}")
+    compared = json.loads((tmp_path / "report.json").read_text())["comparisons"]
+    by_task = {c["task"]: c for c in compared}
+    text = (tmp_path / "report.md").read_text()
+    assert re.search(r"\| stories \| \d+ of \d+ values of story \|", text)
+    # t's degrees of freedom are those of the stories, not of the sentences in them.
+    stories = int(re.search(r"of (\d+) values of story", text)[1])  # type: ignore[index]
+    assert by_task["stories"]["degrees_of_freedom"] == pytest.approx(stories - 1)
+    cpt, cft = (samples(root / name, "wikitext") for name in ("cpt", "cft"))
+    size = sum(sample["bits_per_byte"][1] for sample in cpt)
+    gap = [a["bits_per_byte"][0] - b["bits_per_byte"][0] for a, b in zip(cpt, cft, strict=True)]
+    expected = sum(gap) / size / math.log(2)
+    assert by_task["wikitext"]["difference"] == pytest.approx(expected)
+
+
 def test_groups_keep_the_harnesss_average(root: Path, runs: dict[str, Evaluation]) -> None:
     groups = content(root / "cft")["groups"]
     expected = {
@@ -328,7 +356,7 @@ def test_items_that_share_a_document_are_told(runs: dict[str, Evaluation]) -> No
     assert [len(set(by_column.units[i : i + 4])) for i in range(0, ITEMS, 4)] == [1] * 10
     assert len(set(by_column.units)) == 10
     assert list(by_place.units) == [0] * 15 + [1] * 15 + [2] * 10
-    assert (by_column.unit_name, by_place.unit_name) == ("story", "blocks of 15 items")
+    assert (by_column.unit_name, by_place.unit_name) == ("values of story", "blocks of 15 items")
     plain = runs["cft"].tasks["hellaswag"].items
     assert plain is not None and plain.units is None and plain.unit_name == ""
 

@@ -2,45 +2,63 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.evaluation.results import Evaluation, Items, TaskResult
+from axolotl_cft.evaluation.results import OURS, Evaluation, Items
 
 
-def check_versions(runs: Sequence[Evaluation]) -> None:
-    """Scores of different harness or task versions are scores of different tests.
+def agreeing(runs: Sequence[Evaluation]) -> tuple[list[Evaluation], list[str]]:
+    """The runs with the tasks on which they can be compared.
+
+    Returns:
+        The runs, and a sentence for each task of others that was left out because it is not the
+        same test in all of them.
 
     Raises:
-        CFTError: names what differs, and in which runs.
+        CFTError: different harnesses, or a task of ours that is not the same test in all runs.
     """
-    first = runs[0]
+    first, notes, out = runs[0], [], set()
     for run in runs[1:]:
         if run.facts["lm-eval"] != first.facts["lm-eval"]:
             raise CFTError(
                 f"{first.name} was evaluated with lm-eval {first.facts['lm-eval']} and {run.name} "
                 f"with {run.facts['lm-eval']}; evaluate both with one version"
             )
-    seen: dict[str, tuple[Evaluation, TaskResult]] = {}
-    for run in runs:
-        for task, result in run.tasks.items():
-            other, earlier = seen.setdefault(task, (run, result))
-            for what in ("version", "metric"):
-                ours, theirs = getattr(result, what), getattr(earlier, what)
-                if ours != theirs:
-                    raise CFTError(
-                        f"{task} has {what} {theirs} in {other.name} and {ours} in {run.name}; "
-                        "evaluate both with one version"
-                    )
+    for task in dict.fromkeys(task for run in runs for task in run.tasks):
+        having = [run for run in runs if task in run.tasks]
+        try:
+            _check_versions(task, having)
+            _check_items(task, having)
+        except CFTError as exc:
+            if task.startswith(OURS):
+                raise
+            notes.append(f"{task} is left out: {exc}")
+            out.add(task)
+    kept = [
+        replace(run, tasks={task: r for task, r in run.tasks.items() if task not in out})
+        for run in runs
+    ]
+    return kept, notes
 
 
-def check_items(task: str, runs: Sequence[Evaluation]) -> None:
-    """Every run answered the same items of a task, by document hash and target.
+def _check_versions(task: str, runs: Sequence[Evaluation]) -> None:
+    """One version and one headline metric."""
+    first = runs[0]
+    for run in runs[1:]:
+        for what in ("version", "metric"):
+            ours, theirs = getattr(run.tasks[task], what), getattr(first.tasks[task], what)
+            if ours != theirs:
+                raise CFTError(
+                    f"{task} has {what} {theirs} in {first.name} and {ours} in {run.name}; "
+                    "evaluate both with one version"
+                )
 
-    Raises:
-        CFTError: names the items that differ, or their number.
-    """
+
+def _check_items(task: str, runs: Sequence[Evaluation]) -> None:
+    """Every run answered the same items of a task, by document hash and target."""
     first = runs[0].tasks[task]
     for run in runs[1:]:
         result = run.tasks[task]

@@ -7,12 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from axolotl_cft.evaluation import statistics
-from axolotl_cft.evaluation.agreement import (
-    check_items,
-    check_versions,
-    same_answers,
-    seed_warnings,
-)
+from axolotl_cft.evaluation.agreement import agreeing, same_answers, seed_warnings
 from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import Group, average_of, make_groups
@@ -156,12 +151,10 @@ def compare(
         margin: a difference that would not matter, for scores that are shares of one.
 
     Raises:
-        CFTError: runs of different harness or task versions, or different items in one task.
+        CFTError: runs of different harnesses, or a task of ours that is not the same test in all.
     """
-    check_versions(runs)
+    runs, left_out = agreeing(runs)
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
-    for task in tasks:
-        check_items(task, [run for run in runs if task in run.tasks])
     rows: dict[str, tuple[Evaluation, ...]] = {}
     for run in runs:
         rows[run.name] = (*rows.get(run.name, ()), run)
@@ -184,6 +177,7 @@ def compare(
         constants=tuple(constants),
         warnings=(
             *run_warnings(plan, rows, tasks),
+            *left_out,
             *seed_warnings((pair.arm, pair.baseline) for pair in pairs),
             *(sentence for runs in rows.values() for sentence in same_answers(runs)),
             *training_warnings(costs),

@@ -67,7 +67,7 @@ class Items:
         weights: `(items,)` the share of each item in the score (a text's bytes, say); None: alike.
         units: `(items,)` a number for what items share (a document, say), which makes them less
             telling than as many independent ones; None: nothing.
-        unit_name: what `units` number: a column of the documents, or "blocks of 100 items".
+        unit_name: what `units` number, in the plural: "values of document", "blocks of 100 items".
     """
 
     keys: dict[int, str]
@@ -225,8 +225,14 @@ def read_items(path: Path, headline: Headline) -> Items | None:
         predicted=predicted,
         weights=answers.weights,
         units=units,
-        unit_name=f"blocks of {sharing} items" if isinstance(sharing, int) else sharing or "",
+        unit_name=_shared_by(sharing),
     )
+
+
+def _shared_by(sharing: int | str | None) -> str:
+    if isinstance(sharing, int):
+        return f"blocks of {sharing} items"
+    return f"values of {sharing}" if sharing else ""
 
 
 def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:

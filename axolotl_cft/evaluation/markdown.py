@@ -298,7 +298,7 @@ def _few(c: Comparison) -> bool:
 
 def _readings(report: Report, group: Group) -> list[str]:
     """The other metrics of tasks that have several, and how often the usual answer is given."""
-    names = ("macro_f1", "acc", "missing", "f1_first_line")
+    names = ("macro_f1", "acc", "missing", "f1_first_line", "f1_norm")
     usual = {(c.row, c.task): f"{c.usual}, {100 * c.share:.1f} %" for c in report.constants}
     body = []
     for row, runs in report.rows.items():
@@ -315,6 +315,7 @@ def _readings(report: Report, group: Group) -> list[str]:
     if not body:
         return []
     header = ["Model", "Task", "F1", "Macro F1", "Accuracy", "Missing", "F1, first line"]
+    header.append("F1 by length")
     return [_folded("Other readings of the same answers", _table([*header, "Usual answer"], body))]
 
 

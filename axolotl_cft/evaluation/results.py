@@ -27,7 +27,7 @@ from axolotl_cft.evaluation.items import Items as Items
 from axolotl_cft.files import read_json
 
 NOT_RECORDED = "not recorded"
-_OURS = "cft_"  # how the names of our own tasks begin
+OURS = "cft_"  # how the names of our own tasks begin
 # Model arguments that name the weights, are secrets, or say where and how fast a model runs.
 _WEIGHTS = {"pretrained", "model", "tokenizer", "peft", "delta", "revision", "subfolder"}
 _WEIGHTS |= {"gguf_file", "lora_local_path", "enable_lora", "max_lora_rank", "max_loras"}
@@ -192,7 +192,7 @@ def _read_or_leave(path: Path, content: dict[str, Any], task: str) -> tuple[Task
     except SharingError:
         raise
     except CFTError as exc:
-        if task.startswith(_OURS):
+        if task.startswith(OURS):
             raise
         return None, f"is left out ({_named(exc, path)})"
 
@@ -237,7 +237,7 @@ def _headline(
     The choice goes by what the results file says of the task, never by the numbers, so that it is
     the same in every run.
     """
-    ours = task.startswith(_OURS)
+    ours = task.startswith(OURS)
     config = content["configs"][task]
     aggregations = {key: aggregation_of(config, key[0]) for key in scored}
     preferred = [
