@@ -165,7 +165,7 @@ def test_a_planted_import_is_found(module, source):
     [
         ("evaluation.figures", "def f():\n    import matplotlib.pyplot as plt"),
         ("evaluation.figures", "from axolotl_cft.evaluation import results\nfrom . import cost"),
-        ("probe.results", "from axolotl_cft.evaluation.statistics import mean"),
+        ("study.results", "from axolotl_cft.core.sampling import uniform"),
         ("cli.report", "def f():\n    from axolotl_cft.evaluation.comparison import compare"),
         ("core.encoding", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
         ("core.encoding", "import os.path, numpy.typing as npt\nfrom collections import abc"),

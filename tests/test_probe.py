@@ -18,12 +18,11 @@ from axolotl_cft.core.choice import FromPool, NoPrompts
 from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import IGNORE_INDEX, lay_out
 from axolotl_cft.core.options import DatasetOptions, Plan
-from axolotl_cft.core.pool import PromptPool
+from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
 from axolotl_cft.probe.rows import RowMaker, make_arms, make_rows, sample_documents, shuffle_words
 from axolotl_cft.probe.scoring import score
-from axolotl_cft.probe.summary import resample_changes
 from axolotl_cft.prompts.registry import load_pool
 
 MAX_TOKENS = 40
@@ -173,7 +172,7 @@ def known_model(tmp_path_factory, sentencepiece_tokenizer) -> Path:
 def rows_for(tokenizer, count: int = 9, pools: Sequence[str] = ("paper",), **options):
     texts = [(document["text"], document) for document in make_documents(count)]
     maker = RowMaker(tokenizer, DatasetOptions(**options), MAX_TOKENS, "corpus.jsonl")
-    arms = make_arms([load_pool(name) for name in pools], load_pool("fixed"), seed=1)
+    arms = make_arms([load_pool(name) for name in pools], load_pool("fixed"), seed=1, shuffles=1)
     return make_rows(maker, sample_documents(texts, count, seed=1), arms), arms
 
 
@@ -242,31 +241,57 @@ def test_the_sample_depends_on_texts_alone():
 
 def test_shuffled_prompts_keep_their_words():
     pool = load_pool("paper")
-    arms = make_arms([pool], load_pool("fixed"), seed=1)
+    arms = make_arms([pool], load_pool("fixed"), seed=1, shuffles=4)
     assert [arm.name for arm in arms] == ["paper", "paper (shuffled)", "fixed"]
-    for prompt, shuffled in zip(pool.prompts, arms[1].pool.prompts, strict=True):
-        assert shuffled.id == prompt.id and shuffled.text != prompt.text
-        assert sorted(shuffled.text.split()) == sorted(prompt.text.split())
-        assert shuffle_words(prompt, 1) == shuffled != shuffle_words(prompt, 2)
-    one = make_arms([load_pool("fixed")], load_pool("fixed"), seed=1)
-    assert [arm.role for arm in one] == ["pool"]
+    shuffled = arms[1].pool.prompts
+    assert [prompt.id for prompt in shuffled[::4]] == [prompt.id for prompt in pool.prompts]
+    for number, prompt in enumerate(pool.prompts):
+        mine = shuffled[4 * number : 4 * number + 4]
+        assert len({prompt.text, *(one.text for one in mine)}) == 5
+        words = prompt.text.split(" ")
+        for one in mine:
+            assert sorted(one.text.split(" ")) == sorted(words)
+            assert one.text.split(" ")[:: len(words) - 1] == [words[0], words[-1]]
+            assert one.id == prompt.id and one.weight == prompt.weight / 4
+        again = shuffle_words(prompt, 1, 9)
+        assert [one.text for one in again[:4]] == [one.text for one in mine]
+        assert shuffle_words(prompt, 2, 4) != list(mine)
     with pytest.raises(CFTError, match="two pools are named 'paper'"):
-        make_arms([pool, pool], load_pool("fixed"), seed=1)
+        make_arms([pool, pool], load_pool("fixed"), seed=1, shuffles=1)
 
 
-def test_the_bootstrap_is_paired_and_weighs_tokens():
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(20, 500, 200)
-    bare = tokens * rng.normal(3, 1, 200)  # documents differ far more than prompts do
-    noisy = bare + tokens * rng.normal(-0.1, 0.05, 200)
-    values, draws = resample_changes(np.stack([bare, bare - 0.2 * tokens, noisy]), tokens, seed=1)
-    assert values[0] == pytest.approx(-0.2) and np.ptp(draws[:, 0]) < 1e-12
-    change = noisy - bare
-    assert values[1] == pytest.approx(change.sum() / tokens.sum())
-    residual = change - values[1] * tokens  # the delta method for a ratio of means
-    assert draws[:, 1].std() == pytest.approx(np.sqrt((residual**2).sum()) / tokens.sum(), rel=0.05)
-    again = resample_changes(np.stack([bare, noisy]), tokens, seed=1)[1]
-    assert again[:, 0] == pytest.approx(draws[:, 1], abs=1e-12)
+@pytest.mark.parametrize("name", ["paper", "negative"])
+def test_all_orders_of_a_prompt_have_the_same_tokens(any_tokenizer, name):
+    for prompt in load_pool(name).prompts:
+        ids = [
+            sorted(any_tokenizer(one.text + "\n\n")["input_ids"])
+            for one in (prompt, *shuffle_words(prompt, 3, 5))
+        ]
+        assert ids == [ids[0]] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "orders"),
+    [
+        ("Think.", 0),
+        ("Think hard.", 0),
+        ("Think very hard.", 0),
+        ("Think very, very hard.", 1),
+        ("Think of the text.", 1),
+        ("Mind the {topic} in texts.", 5),
+        ("again and and and again", 0),
+        ("one\ntwo three\nfour five six seven", 1),
+    ],
+)
+def test_a_prompt_is_shuffled_as_often_as_its_words_have_other_orders(text, orders):
+    shuffled = [prompt.text for prompt in shuffle_words(Prompt("p", text), 1, 50)]
+    assert len(shuffled) == len({*shuffled, text}) - 1 == orders
+
+
+def test_every_order_is_as_likely_as_any_other():
+    texts = [shuffle_words(Prompt(f"p{n}", "a b c d e"), 1, 1)[0].text for n in range(2000)]
+    counts = [texts.count(text) for text in sorted(set(texts))]
+    assert len(counts) == 5 and min(counts) > 340  # 400 expected, standard deviation 18
 
 
 def test_tables_figure_and_the_same_files_again(tmp_path, known_model, pool_file):
@@ -282,6 +307,66 @@ def test_tables_figure_and_the_same_files_again(tmp_path, known_model, pool_file
     assert run(known_model, backwards, tmp_path / "two", *shared).exit_code == 0
     one, two = (json.loads((tmp_path / name / "probe.json").read_text()) for name in ("one", "two"))
     assert one | {"data": ""} == two | {"data": ""}
+
+
+SHORT = """\
+name: short
+prompts:
+  - {id: word, text: Think.}
+  - {id: pair, text: Read carefully.}
+  - {id: four, text: Read this text carefully.}
+  - {id: long, text: "Read the text that follows with care, then close the book."}
+"""
+ONE = {
+    "alone": "Read the text that follows with care.",
+    "brief": "Read this text carefully.",
+    "bare": "Think.",
+}
+
+
+def test_says_what_cannot_be_said_of_few_prompts_and_short_ones(tmp_path, known_model):
+    (tmp_path / "short.yaml").write_text(SHORT)
+    for name, text in ONE.items():
+        pool = f"name: {name}\nprompts:\n  - {{id: only, text: '{text}'}}\n"
+        (tmp_path / f"{name}.yaml").write_text(pool)
+    data = write_jsonl(tmp_path / "data.jsonl", make_documents(5))
+    pools = ",".join(str(tmp_path / f"{name}.yaml") for name in ("short", *ONE))
+    result = run(known_model, data, tmp_path / "out", "--pools", pools, "--max-tokens", 16)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "probe.json").read_text())
+    claims = {(c["pool"], c["against"]): c["claim"] for c in found["contrasts"]}
+    assert claims["short", "short (shuffled)"] == "kind"
+    assert claims["short", "fixed"] == claims["short", "alone"] == "alike"
+    assert claims["alone", "alone (shuffled)"] == "orders"
+    assert claims["alone", "fixed"] == claims["brief", "bare"] == "this"
+    assert not {("brief", "brief (shuffled)"), ("bare", "bare (shuffled)")} & claims.keys()
+    pools = {pool["name"]: pool for pool in found["pools"]}
+    assert {pool["claim"] for pool in pools.values()} == {"kind", "orders", "this"}
+    shuffled = [prompt["id"] for prompt in pools["short (shuffled)"]["prompts"]]
+    assert shuffled == ["four"] + ["long"] * 5
+    assert "bare (shuffled)" not in pools
+    for said in (
+        "short: the words between the first and the last have fewer than 5 other orders in word "
+        "(none), pair (none), four (1).",
+        "short: the comparison with shuffled words leaves out those with none.",
+        "brief: there is no comparison with shuffled words",
+        "bare: there is no comparison with shuffled words",
+    ):
+        assert said in result.output
+        assert said in (tmp_path / "out" / "probe.md").read_text()
+    assert "alone: there is no" not in result.output
+
+
+def test_documents_that_are_scored_alike_count_once(tmp_path, known_model):
+    alike = [{"text": f"{'The heart pumps blood. ' * 9} Ending {n}."} for n in range(4)]
+    data = write_jsonl(tmp_path / "alike.jsonl", [*alike, *make_documents(2)])
+    result = run(known_model, data, tmp_path / "out", "--pools", "fixed", "--max-tokens", 16)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "probe.json").read_text())
+    assert len(found["documents"]) == 3
+    data = write_jsonl(tmp_path / "same.jsonl", alike)
+    result = run(known_model, data, tmp_path / "none", "--pools", "fixed", "--max-tokens", 16)
+    assert result.exit_code == 1 and "holds 1 texts that differ in the tokens" in result.output
 
 
 def test_prompts_may_name_columns(tmp_path, known_model):
@@ -344,7 +429,7 @@ def test_refusals(tmp_path, known_model, options, message):
 def test_refuses_too_few_documents_and_a_missing_model(tmp_path, known_model):
     data = write_jsonl(tmp_path / "data.jsonl", make_documents(1))
     result = run(known_model, data, tmp_path / "out")
-    assert result.exit_code == 1 and "holds 1 distinct texts" in result.output
+    assert result.exit_code == 1 and "holds 1 texts that differ" in result.output
     result = run(tmp_path / "nowhere", data, tmp_path / "out")
     assert result.exit_code == 1 and "nowhere" in result.output
 

@@ -9,5 +9,7 @@ Below zero, the prompt makes the text more likely. What flows where:
     documents ─► rows.py: sample, ids before the text, ids of the text ─► scoring.py: nats
                     ▲                                                          │
     pools ──────────┘ (and controls: shuffled words, the `fixed` pool)         ▼
-                       figure.py ◄── probe.json ◄── summary.py: changes, paired bootstrap
+         figure.py ◄── probe.json ◄── summary.py ◄── contrasts.py: what can be said of whom
+                                                        ▲
+                                     statistics.py: intervals over prompts and documents
 """

@@ -1,23 +1,26 @@
 """The probe's figure: a forest plot of the change by prompt."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.probe.summary import with_shuffled
+from axolotl_cft.probe.summary import orders_by_id, with_shuffled
 
 # Okabe and Ito's colors, which color-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHUFFLED = "0.5"
 _MEAN = ", mean"
-_OFFSET = 0.2  # between a prompt and its shuffled words, on the line they share
+_SHUFFLED_LABEL = "words shuffled"
+_OFFSET = 0.2  # between a prompt and its shuffles, on the line they share
 
 
 def draw(result: Mapping[str, Any]) -> bytes:
     """PNG of every prompt's change with its 95 % interval, a block of lines for each pool.
 
-    A prompt with its words shuffled shares the line of the prompt.
+    A prompt's shuffles share its line, without intervals: how far they lie apart is what the
+    prompt's distance from them is to be measured by. An interval that is far wider than those of
+    the prompts, as that of a mean over two, runs out of the figure.
 
     Args:
         result: the content of `probe.json`.
@@ -36,6 +39,7 @@ def draw(result: Mapping[str, Any]) -> bytes:
     axes.set_yticks(list(names), list(names.values()))
     for label in axes.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().endswith(_MEAN) else "normal")
+    axes.set_xlim(*_limits(result))
     axes.set_ylim(min(names) - 0.7, 0.7)
     axes.set_title(
         f"{Path(result['model']).name}, {len(result['documents'])} documents", fontsize=10
@@ -49,6 +53,8 @@ def draw(result: Mapping[str, Any]) -> bytes:
     axes.spines[["top", "right", "left"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     legend = dict(zip(labels, handles, strict=True))  # each label once
+    if _SHUFFLED_LABEL in legend:
+        legend[_SHUFFLED_LABEL] = legend.pop(_SHUFFLED_LABEL)  # to the end
     figure.legend(
         legend.values(), legend.keys(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
     )
@@ -68,40 +74,46 @@ def _draw_block(
 
     `names` holds the height of every line drawn, and its label.
     """
-    prompts = sorted(pool["prompts"], key=lambda prompt: prompt["change"])
-    by_id = {prompt["id"]: prompt for prompt in shuffled["prompts"]} if shuffled else {}
-    lines = [(prompt["id"], prompt, by_id.get(prompt["id"])) for prompt in prompts]
-    if len(prompts) > 1:
-        lines.insert(0, (f"{pool['name']}{_MEAN}", pool, shuffled))
+    orders = orders_by_id(shuffled)
     at = min(names, default=1.25) - 0.25
-    for name, measured, control in lines:
+    if len(pool["prompts"]) > 1:
         at -= 1
-        names[at] = name
-        shift = _OFFSET if control else 0.0
-        size = 7.0 if name.endswith(_MEAN) else 5.0
-        _mark(axes, measured, at + shift, colour, "o", size, pool["name"])
-        if control:
-            _mark(axes, control, at - shift, _SHUFFLED, "D", size - 1.5, "words shuffled")
+        names[at] = f"{pool['name']}{_MEAN}"
+        shift = _OFFSET if shuffled else 0.0
+        _mark(axes, pool, at + shift, colour, 7.0, pool["name"])
+        if shuffled:
+            _mark_shuffles(axes, [shuffled["change"]], at - shift, 5.5)
+    for prompt in sorted(pool["prompts"], key=lambda prompt: prompt["change"]):
+        at -= 1
+        names[at] = prompt["id"]
+        changes = orders.get(prompt["id"], [])
+        shift = _OFFSET if changes else 0.0
+        _mark(axes, prompt, at + shift, colour, 5.0, pool["name"])
+        _mark_shuffles(axes, changes, at - shift, 3.5)
+
+
+def _mark_shuffles(axes: Any, changes: Sequence[float], at: float, size: float) -> None:
+    style = {"color": _SHUFFLED, "marker": "D", "markersize": size, "alpha": 0.6}
+    axes.plot(changes, [at] * len(changes), linestyle="", label=_SHUFFLED_LABEL, **style)
+
+
+def _limits(result: Mapping[str, Any]) -> tuple[float, float]:
+    """Zero, all shuffles and the intervals of all other prompts, with a margin."""
+    ends = [
+        prompt[end]
+        for pool in result["pools"]
+        for prompt in pool["prompts"]
+        for end in (("change",) if pool["role"] == "shuffled" else ("low", "high"))
+    ]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    margin = 0.25 * (high - low)
+    return low - margin, high + margin
 
 
 def _mark(
-    axes: Any,
-    measured: Mapping[str, Any],
-    at: float,
-    colour: str,
-    marker: str,
-    size: float,
-    label: str,
+    axes: Any, measured: Mapping[str, Any], at: float, colour: str, size: float, label: str
 ) -> None:
     value = measured["change"]
     reach = [[value - measured["low"]], [measured["high"] - value]]
-    axes.errorbar(
-        [value],
-        [at],
-        xerr=reach,
-        fmt=marker,
-        color=colour,
-        markersize=size,
-        elinewidth=1.3,
-        label=label,
-    )
+    style = {"fmt": "o", "color": colour, "markersize": size, "elinewidth": 1.3}
+    axes.errorbar([value], [at], xerr=reach, label=label, **style)

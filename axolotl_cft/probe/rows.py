@@ -7,8 +7,11 @@ the EOS that ends a short one: whether a text is over says nothing about its wor
 """
 
 import heapq
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
+from math import factorial, prod
 from typing import Any, Literal
 
 from axolotl_cft.core.choice import Document, FromPool
@@ -25,6 +28,10 @@ Scored = tuple[Ids, Ids]
 
 SHUFFLED = " (shuffled)"
 """Follows the name of a pool whose prompts have their words out of order."""
+
+# What may change places without a token being split otherwise: tokenizers treat what begins a
+# text, or a line, unlike what follows a space, and some join its end with the separator.
+_MOVABLE = re.compile(r"(?<= )\S+(?= )")
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class Arm:
     """A pool as it is probed.
 
     Attributes:
-        pool: the prompts.
+        pool: the prompts. In a shuffled pool, as many for each prompt as it has shuffles, one after
+            the other, with the prompt's id and an equal part of its weight.
         role: "pool" for what the user asked about; "shuffled" for the pool of that name with each
             prompt's words out of order; "fixed" for the constant prefix.
     """
@@ -66,7 +74,7 @@ class Rows:
     """All rows of a probe: every document behind every context.
 
     Attributes:
-        documents: of the sample, those with a token.
+        documents: of the sample, those with a token; one of those that are scored alike.
         texts: of each document, the ids that are scored.
         contexts: for no prompt, then for each prompt of each arm: the ids before each text.
     """
@@ -109,10 +117,19 @@ def sample_documents(
     return [document for _, _, document in sorted(heap, key=lambda entry: entry[:2], reverse=True)]
 
 
-def make_arms(pools: Sequence[PromptPool], fixed: PromptPool, seed: int) -> list[Arm]:
+def make_arms(
+    pools: Sequence[PromptPool], fixed: PromptPool, seed: int, shuffles: int
+) -> list[Arm]:
     """Each pool, the pool with shuffled words, and the `fixed` pool unless it is among `pools`.
 
-    A pool of one prompt is a constant itself and is not shuffled.
+    A prompt whose words have no other order is not in the shuffled pool; nor is the pool among the
+    arms where this holds for all of them.
+
+    Args:
+        pools: what the user asked about.
+        fixed: the constant prefix.
+        seed: of the shuffles.
+        shuffles: wanted of each prompt.
 
     Raises:
         CFTError: two pools of one name.
@@ -124,18 +141,47 @@ def make_arms(pools: Sequence[PromptPool], fixed: PromptPool, seed: int) -> list
     arms = []
     for pool in pools:
         arms.append(Arm(pool, "pool"))
-        if len(pool.prompts) > 1:
-            prompts = tuple(shuffle_words(prompt, seed) for prompt in pool.prompts)
+        prompts = tuple(made for p in pool.prompts for made in shuffle_words(p, seed, shuffles))
+        if prompts:
             arms.append(Arm(replace(pool, prompts=prompts), "shuffled"))
     return arms if fixed.name in names else [*arms, Arm(fixed, "fixed")]
 
 
-def shuffle_words(prompt: Prompt, seed: int) -> Prompt:
-    """The prompt with its words in another order, fixed by `seed` and the text."""
+def shuffle_words(prompt: Prompt, seed: int, shuffles: int) -> list[Prompt]:
+    """The prompt with its words in other orders, each drawn from all orders and none twice.
+
+    The first and the last word (of each line) stay in place, so that all orders have the same
+    tokens. If their order does not matter, the prompt itself is one more draw from them. Shuffle k
+    does not depend on how many are wanted.
+
+    Args:
+        prompt: words are divided by white space; a placeholder is a word or part of one.
+        seed: with the prompt's id and text, decides the draws.
+        shuffles: wanted; fewer are returned where there are no more orders.
+    """
+    words = _MOVABLE.findall(prompt.text)
+    wanted = min(shuffles, _orders(words) - 1)
     key = text_key(prompt.text)
-    words = list(enumerate(prompt.text.split()))
-    words.sort(key=lambda word: uniform("cft-shuffle", key, f"{seed}/{word[0]}"))
-    return replace(prompt, text=" ".join(word for _, word in words))
+    texts = {prompt.text: None}  # a dict keeps the order of the draws
+    for attempt in count():
+        if len(texts) > wanted:
+            break
+        label = f"{seed}/{prompt.id}/{attempt}/"
+        ranks = [uniform("cft-shuffle", key, f"{label}{place}") for place in range(len(words))]
+        shuffled = [word for _, word in sorted(zip(ranks, words, strict=True))]
+        texts[_with_words(prompt.text, shuffled)] = None
+    weight = prompt.weight / max(wanted, 1)
+    return [replace(prompt, text=text, weight=weight) for text in list(texts)[1:]]
+
+
+def _with_words(text: str, words: Sequence[str]) -> str:
+    left = iter(words)
+    return _MOVABLE.sub(lambda _: next(left), text)
+
+
+def _orders(words: Sequence[str]) -> int:
+    """How many texts the words can make; equal words change places unseen."""
+    return factorial(len(words)) // prod(factorial(words.count(word)) for word in set(words))
 
 
 class RowMaker:
@@ -184,14 +230,20 @@ def make_rows(maker: RowMaker, documents: Sequence[SampledText], arms: Sequence[
     """The rows of every document, without a prompt and behind every prompt.
 
     Raises:
-        CFTError: fewer than two documents with a token, or a prompt that cannot be used.
+        CFTError: fewer than two documents that differ, or a prompt that cannot be used.
     """
-    made = [(document, maker.bare(document.text)) for document in documents]
-    bare = [(document, row) for document, row in made if row is not None]
+    # Documents that begin alike may be scored alike, and are then one observation.
+    distinct: dict[bytes, tuple[SampledText, Scored]] = {}
+    for document in documents:
+        row = maker.bare(document.text)
+        if row is not None:
+            distinct.setdefault(row[1].tobytes(), (document, row))
+    bare = [*distinct.values()]
     if len(bare) < 2:
         raise CFTError(
-            f"{maker.source} holds {len(bare)} distinct texts: intervals over documents need two "
-            "or more; check --data, --field and --documents"
+            f"{maker.source} holds {len(bare)} texts that differ in the tokens that are scored, "
+            "and intervals over documents need two or more; check --data, --field, --documents "
+            "and --max-tokens"
         )
     used = [document for document, _ in bare]
     contexts = [[context for _, (context, _) in bare]]

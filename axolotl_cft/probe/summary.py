@@ -1,85 +1,70 @@
 """From nats to changes with intervals, as plain data (`probe.json`) and as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from axolotl_cft.evaluation.statistics import DRAWS, Difference
+from axolotl_cft.probe.contrasts import (
+    CLAIMS,
+    Finding,
+    MeasuredArm,
+    difference,
+    mean_finding,
+    order_difference,
+    prompt_findings,
+)
 from axolotl_cft.probe.rows import SHUFFLED, Arm, Rows
+from axolotl_cft.probe.statistics import Floats
 
-Floats = NDArray[np.float64]
-
-_BLOCK = 4_000_000  # counts held at once: 32 MB
-
-
-def resample_changes(
-    nll: Floats, tokens: NDArray, seed: int, draws: int = DRAWS
-) -> tuple[Floats, Floats]:
-    """Changes of the mean NLL per token against the first context, and their paired bootstrap.
-
-    Documents are resampled with replacement, and every context is scored on the same draw, so that
-    what makes a document easy or hard cancels. The mean is over tokens: a long document weighs
-    more than a short one.
-
-    Args:
-        nll: nats, shape (contexts, documents); context 0 is no prompt.
-        tokens: scored tokens, shape (documents,).
-        seed: of the draws.
-        draws: number of resamples.
-
-    Returns:
-        The changes in nats per token, shape (contexts - 1,), and the same on every resample,
-        shape (draws, contexts - 1).
-    """
-    change, count = nll[1:] - nll[0], tokens.size
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // count)
-    parts = []
-    for begin in range(0, draws, block):
-        size = min(block, draws - begin)
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=size).astype(float)
-        parts.append(drawn @ change.T / (drawn @ tokens)[:, None])
-    return change.sum(axis=1) / tokens.sum(), np.concatenate(parts)
+PROMPT_CAPTION = (
+    "A prompt's interval holds for this very prompt on other documents; that of a mean for other "
+    "prompts like these too. Rank: the prompt's place among itself and its shuffles, 1 being the "
+    "most helpful; by chance any place is as likely."
+)
+CONTRAST_CAPTION = (
+    "Each interval speaks of what the last column names, on other documents of this corpus."
+)
+TEXT_COLUMNS = ("Prompt", "Difference of means", "Holds for")
+"""Set from the left; the others hold numbers."""
 
 
-def summarise(rows: Rows, arms: Sequence[Arm], nll: Floats, seed: int) -> dict[str, Any]:
+def summarise(rows: Rows, arms: Sequence[Arm], nll: Floats) -> dict[str, Any]:
     """The measured part of `probe.json` (docs/probe.md describes it).
 
     Args:
         rows: what was scored.
         arms: as the rows were made from.
         nll: nats, shape (contexts, documents).
-        seed: of the bootstrap.
     """
     tokens = np.array([text.size for text in rows.texts])
-    values, draws = resample_changes(nll, tokens, seed)
     bare = float(nll[0].sum() / tokens.sum())
 
-    def measure(weights: Floats) -> dict[str, float]:
-        difference = Difference(float(values @ weights), draws @ weights, tokens.size)
-        low, high = difference.interval()
-        percent = 100 * difference.value / bare
-        return {"change": difference.value, "low": low, "high": high, "percent": percent}
+    def measured(finding: Finding) -> dict[str, Any]:
+        found = finding.estimate
+        return {**asdict(found), "percent": 100 * found.change / bare, "claim": finding.claim}
 
-    means = _means(arms)
-    units = iter(np.eye(len(values)))
-    contexts, scored = iter(rows.contexts[1:]), iter(nll[1:])
-    pools = []
-    for arm, mean in zip(arms, means, strict=True):
-        about = {"name": arm.name, "role": arm.role, "fingerprint": arm.pool.fingerprint}
+    ends = np.cumsum([1, *(len(arm.pool.prompts) for arm in arms)])
+    pools, of_arms = [], []
+    for arm, (begin, end) in zip(arms, pairwise(ends), strict=True):
+        of_arms.append(MeasuredArm(arm, nll[begin:end] - nll[0], tokens))
+        findings = prompt_findings(of_arms[-1])
         prompts = [
             {"id": p.id, "strategy": p.strategy, "text": p.text, "weight": p.weight}
-            | {"context_tokens": float(np.mean([ids.size for ids in next(contexts)]))}
-            | measure(next(units))
-            | {"nll": _rounded(next(scored))}
-            for p in arm.pool.prompts
+            | {"context_tokens": float(np.mean([ids.size for ids in context]))}
+            | measured(finding)
+            | {"nll": _rounded(nats)}
+            for p, context, finding, nats in zip(
+                arm.pool.prompts, rows.contexts[begin:end], findings, nll[begin:end], strict=True
+            )
         ]
-        pools.append({**about, **measure(mean), "prompts": prompts})
+        about = {"name": arm.name, "role": arm.role, "fingerprint": arm.pool.fingerprint}
+        pools.append({**about, **measured(mean_finding(of_arms[-1])), "prompts": prompts})
     contrasts = [
-        {"pool": arms[i].name, "against": arms[j].name, **measure(means[i] - means[j])}
-        for i, j in _contrasts(arms)
+        {"pool": one.arm.name, "against": other.arm.name, **measured(finding)}
+        for one, other, finding in _contrasts(of_arms)
     ]
     documents = [
         {"key": document.key.hex(), "tokens": text.size, "nll": nats}
@@ -94,23 +79,18 @@ def summarise(rows: Rows, arms: Sequence[Arm], nll: Floats, seed: int) -> dict[s
     }
 
 
-def _means(arms: Sequence[Arm]) -> list[Floats]:
-    """For each arm, the share of every prompt (of all arms) in its mean: the sampling weights."""
-    owner = np.repeat(np.arange(len(arms)), [len(arm.pool.prompts) for arm in arms])
-    weights = np.array([prompt.weight for arm in arms for prompt in arm.pool.prompts])
-    masked = [np.where(owner == index, weights, 0.0) for index in range(len(arms))]
-    return [shares / shares.sum() for shares in masked]
-
-
-def _contrasts(arms: Sequence[Arm]) -> list[tuple[int, int]]:
+def _contrasts(
+    arms: Sequence[MeasuredArm],
+) -> Iterator[tuple[MeasuredArm, MeasuredArm, Finding]]:
     """Each pool against its own shuffled prompts, the later pools and the fixed prefix."""
-    return [
-        (i, j)
-        for i, arm in enumerate(arms)
-        for j, other in enumerate(arms)
-        if arm.role == "pool" and i < j
-        if other.role != "shuffled" or other.pool.name == arm.pool.name
-    ]
+    for index, one in enumerate(arms):
+        for other in arms[index + 1 :] if one.arm.role == "pool" else ():
+            if other.arm.role != "shuffled":
+                yield one, other, difference(one, other)
+            elif other.arm.pool.name == one.arm.pool.name:
+                finding = order_difference(one, other)
+                if finding is not None:
+                    yield one, other, finding
 
 
 def _rounded(nats: Floats) -> list[float]:
@@ -119,24 +99,56 @@ def _rounded(nats: Floats) -> list[float]:
 
 def prompt_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: every pool's mean, and below it its prompts, the most helpful first."""
-    header = ["Prompt", "Change ± 95 %", "%", "Shuffled", "Tokens"]
+    header = ["Prompt", "Change ± 95 %", "%", "Shuffled", "Rank", "Tokens"]
     rows = []
     for pool, shuffled in with_shuffled(result):
-        by_id = {prompt["id"]: prompt for prompt in shuffled["prompts"]} if shuffled else {}
+        orders = orders_by_id(shuffled)
         prompts = sorted(pool["prompts"], key=lambda prompt: prompt["change"])
         if len(prompts) > 1:
-            rows.append([f"{pool['name']}, mean", *_cells(pool), _change(shuffled), ""])
+            mean = f"{shuffled['change']:+.4f}" if shuffled else ""
+            rows.append([f"{pool['name']}, mean", *_cells(pool), mean, "", ""])
         for prompt in prompts:
             name = prompt["id"] if len(prompts) > 1 else f"{pool['name']}, {prompt['id']}"
             tokens = f"{prompt['context_tokens']:.0f}"
-            rows.append([name, *_cells(prompt), _change(by_id.get(prompt["id"])), tokens])
+            among = _among(prompt["change"], orders.get(prompt["id"], []))
+            rows.append([name, *_cells(prompt), *among, tokens])
     return header, rows
 
 
 def contrast_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: pools against each other."""
-    rows = [[f"{c['pool']} - {c['against']}", *_cells(c)] for c in result["contrasts"]]
-    return ["Difference of means", "Change ± 95 %", "%"], rows
+    rows = [
+        [f"{c['pool']} - {c['against']}", *_cells(c), CLAIMS[c["claim"]]]
+        for c in result["contrasts"]
+    ]
+    return ["Difference of means", "Change ± 95 %", "%", "Holds for"], rows
+
+
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """Sentences on prompts with fewer shuffles than were asked for."""
+    said = []
+    compared = {(c["pool"], c["against"]) for c in result["contrasts"]}
+    for pool, shuffled in with_shuffled(result):
+        if pool["role"] == "fixed":
+            continue
+        orders = orders_by_id(shuffled)
+        counts = {prompt["id"]: len(orders.get(prompt["id"], ())) for prompt in pool["prompts"]}
+        few = [f"{id_} ({n or 'none'})" for id_, n in counts.items() if n < result["shuffles"]]
+        if few:
+            said.append(
+                f"{pool['name']}: the words between the first and the last have fewer than "
+                f"{result['shuffles']} other orders in {', '.join(few)}."
+            )
+        if (pool["name"], pool["name"] + SHUFFLED) not in compared:
+            said.append(
+                f"{pool['name']}: there is no comparison with shuffled words; it takes two prompts "
+                "with other orders, or one with two."
+            )
+        elif not all(counts.values()):
+            said.append(
+                f"{pool['name']}: the comparison with shuffled words leaves out those with none."
+            )
+    return said
 
 
 def with_shuffled(
@@ -151,13 +163,25 @@ def with_shuffled(
     ]
 
 
+def orders_by_id(shuffled: Mapping[str, Any] | None) -> dict[str, list[float]]:
+    """The changes of each prompt's shuffles, by the prompt's id."""
+    changes: dict[str, list[float]] = {}
+    for prompt in shuffled["prompts"] if shuffled else ():
+        changes.setdefault(prompt["id"], []).append(prompt["change"])
+    return changes
+
+
 def _cells(measured: Mapping[str, Any]) -> list[str]:
     half = measured["high"] - measured["change"]  # the interval is symmetric
-    return [f"{_change(measured)} ± {half:.4f}", f"{measured['percent']:+.2f}"]
+    return [f"{measured['change']:+.4f} ± {half:.4f}", f"{measured['percent']:+.2f}"]
 
 
-def _change(measured: Mapping[str, Any] | None) -> str:
-    return f"{measured['change']:+.4f}" if measured else ""
+def _among(change: float, orders: Sequence[float]) -> list[str]:
+    """The mean of a prompt's shuffles, and its place among them, the most helpful first."""
+    if not orders:
+        return ["", ""]
+    place = 1 + sum(other < change for other in orders)
+    return [f"{np.mean(orders):+.4f}", f"{place} of {1 + len(orders)}"]
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -169,10 +193,13 @@ def render(result: Mapping[str, Any]) -> str:
         f"{describe_sample(result)}.",
         "![Change by prompt](probe.png)",
         _markdown(*prompt_table(result)),
+        PROMPT_CAPTION,
         "## Do the words matter?",
         "A pool against the same prompts with their words out of order, against other pools, and "
         "against one constant prefix.",
         _markdown(*contrast_table(result)),
+        CONTRAST_CAPTION,
+        *notes(result),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -186,5 +213,5 @@ def describe_sample(result: Mapping[str, Any]) -> str:
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    lines = [header, ["---" if name in TEXT_COLUMNS else "---:" for name in header], *rows]
     return "\n".join("| " + " | ".join(line).replace("\n", " ") + " |" for line in lines)
