@@ -19,9 +19,16 @@ from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import IGNORE_INDEX, lay_out
 from axolotl_cft.core.options import DatasetOptions, Plan
 from axolotl_cft.core.pool import Prompt, PromptPool
-from axolotl_cft.core.sampling import text_key
+from axolotl_cft.core.sampling import letters_of, text_key
 from axolotl_cft.errors import CFTError
-from axolotl_cft.probe.rows import RowMaker, make_arms, make_rows, sample_documents, shuffle_words
+from axolotl_cft.probe.rows import (
+    RowMaker,
+    make_arms,
+    make_rows,
+    sample_documents,
+    shared_words,
+    shuffle_words,
+)
 from axolotl_cft.probe.scoring import score
 from axolotl_cft.prompts.registry import load_pool
 
@@ -114,7 +121,7 @@ def test_known_model_gives_the_known_numbers(
     model = known.save(tmp_path / "model", tokenizer)
     documents = make_documents(7)
     data = write_jsonl(tmp_path / "data.jsonl", documents)
-    limits = ("--max-tokens", MAX_TOKENS, "--batch-size", batch_size)
+    limits = ("--max-tokens", MAX_TOKENS, "--batch-size", batch_size, "--shuffles", 2)
     result = run(model, data, tmp_path / "out", "--pools", pool_file, *limits)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "probe.json").read_text())
@@ -244,6 +251,8 @@ def test_shuffled_prompts_keep_their_words():
     arms = make_arms([pool], load_pool("fixed"), seed=1, shuffles=4)
     assert [arm.name for arm in arms] == ["paper", "paper (shuffled)", "fixed"]
     shuffled = arms[1].pool.prompts
+    kept = shared_words(pool)
+    assert letters_of("Text,") in kept and letters_of("definitions") not in kept
     assert [prompt.id for prompt in shuffled[::4]] == [prompt.id for prompt in pool.prompts]
     for number, prompt in enumerate(pool.prompts):
         mine = shuffled[4 * number : 4 * number + 4]
@@ -253,9 +262,12 @@ def test_shuffled_prompts_keep_their_words():
             assert sorted(one.text.split(" ")) == sorted(words)
             assert one.text.split(" ")[:: len(words) - 1] == [words[0], words[-1]]
             assert one.id == prompt.id and one.weight == prompt.weight / 4
-        again = shuffle_words(prompt, 1, 9)
+            common = [word if letters_of(word) in kept else "" for word in words]
+            for word, place in zip(common, one.text.split(" "), strict=True):
+                assert word in ("", place)
+        again = shuffle_words(prompt, 1, 9, kept)
         assert [one.text for one in again[:4]] == [one.text for one in mine]
-        assert shuffle_words(prompt, 2, 4) != list(mine)
+        assert shuffle_words(prompt, 2, 4, kept) != list(mine)
     with pytest.raises(CFTError, match="two pools are named 'paper'"):
         make_arms([pool, pool], load_pool("fixed"), seed=1, shuffles=1)
 
@@ -297,7 +309,7 @@ def test_every_order_is_as_likely_as_any_other():
 def test_tables_figure_and_the_same_files_again(tmp_path, known_model, pool_file):
     data = write_jsonl(tmp_path / "data.jsonl", make_documents(6))
     backwards = write_jsonl(tmp_path / "backwards.jsonl", make_documents(6)[::-1])
-    shared = ("--pools", f"{pool_file},negative", "--max-tokens", 16)
+    shared = ("--pools", f"{pool_file},negative", "--max-tokens", 16, "--shuffles", 2)
     result = run(known_model, data, tmp_path / "one", *shared)
     assert result.exit_code == 0, result.output
     for text in ("mine, mean", "heart", "fixed, neutral", "mine - negative", "attend_to_trivia"):
@@ -314,7 +326,7 @@ name: short
 prompts:
   - {id: word, text: Think.}
   - {id: pair, text: Read carefully.}
-  - {id: four, text: Read this text carefully.}
+  - {id: four, text: Study this page carefully.}
   - {id: long, text: "Read the text that follows with care, then close the book."}
 """
 ONE = {
@@ -346,8 +358,7 @@ def test_says_what_cannot_be_said_of_few_prompts_and_short_ones(tmp_path, known_
     assert shuffled == ["four"] + ["long"] * 5
     assert "bare (shuffled)" not in pools
     for said in (
-        "short: the words between the first and the last have fewer than 5 other orders in word "
-        "(none), pair (none), four (1).",
+        "have fewer than 5 other orders in word (none), pair (none), four (1).",
         "short: the comparison with shuffled words leaves out those with none.",
         "brief: there is no comparison with shuffled words",
         "bare: there is no comparison with shuffled words",

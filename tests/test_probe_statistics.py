@@ -118,6 +118,7 @@ def rows_of(tokenizer, documents: int) -> tuple[Rows, list]:
     return make_rows(maker, sample_documents(texts, documents, seed=1), arms), arms
 
 
+@pytest.mark.slow
 def test_random_models_are_not_found_to_heed_the_order_of_words(bytelevel_tokenizer):
     """Such a model is moved by every prompt and every order of it, but by none for its meaning."""
     import torch

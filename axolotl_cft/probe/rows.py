@@ -8,6 +8,7 @@ the EOS that ends a short one: whether a text is over says nothing about its wor
 
 import heapq
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -20,7 +21,7 @@ from axolotl_cft.core.documents import text_encoder
 from axolotl_cft.core.encoding import Ids, encode_document
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.core.pool import Prompt, PromptPool
-from axolotl_cft.core.sampling import text_key, uniform
+from axolotl_cft.core.sampling import letters_of, text_key, uniform
 from axolotl_cft.errors import CFTError
 
 Scored = tuple[Ids, Ids]
@@ -31,7 +32,7 @@ SHUFFLED = " (shuffled)"
 
 # What may change places without a token being split otherwise: tokenizers treat what begins a
 # text, or a line, unlike what follows a space, and some join its end with the separator.
-_MOVABLE = re.compile(r"(?<= )\S+(?= )")
+_INNER = re.compile(r"(?<= )\S+(?= )")
 
 
 @dataclass(frozen=True)
@@ -141,25 +142,40 @@ def make_arms(
     arms = []
     for pool in pools:
         arms.append(Arm(pool, "pool"))
-        prompts = tuple(made for p in pool.prompts for made in shuffle_words(p, seed, shuffles))
+        kept = shared_words(pool)
+        prompts = tuple(
+            made for p in pool.prompts for made in shuffle_words(p, seed, shuffles, kept)
+        )
         if prompts:
             arms.append(Arm(replace(pool, prompts=prompts), "shuffled"))
     return arms if fixed.name in names else [*arms, Arm(fixed, "fixed")]
 
 
-def shuffle_words(prompt: Prompt, seed: int, shuffles: int) -> list[Prompt]:
+def shared_words(pool: PromptPool) -> frozenset[bytes]:
+    """The words that occur in several prompts of a pool, as `letters_of` spells them."""
+    words = ({letters_of(word) for word in prompt.text.split()} for prompt in pool.prompts)
+    counts = Counter(word for of_one in words for word in of_one)
+    return frozenset(word for word, number in counts.items() if number > 1)
+
+
+def shuffle_words(
+    prompt: Prompt, seed: int, shuffles: int, kept: frozenset[bytes] = frozenset()
+) -> list[Prompt]:
     """The prompt with its words in other orders, each drawn from all orders and none twice.
 
     The first and the last word (of each line) stay in place, so that all orders have the same
-    tokens. If their order does not matter, the prompt itself is one more draw from them. Shuffle k
-    does not depend on how many are wanted.
+    tokens. If the order of the others does not matter, the prompt itself is one more draw from
+    them. Shuffle k does not depend on how many are wanted.
 
     Args:
         prompt: words are divided by white space; a placeholder is a word or part of one.
         seed: with the prompt's id and text, decides the draws.
         shuffles: wanted; fewer are returned where there are no more orders.
+        kept: words that stay in place too. Prompts of one pool begin alike ("Read the next text"),
+            so that their orders are no independent draws as long as the words they share move.
     """
-    words = _MOVABLE.findall(prompt.text)
+    places = [word for word in _INNER.finditer(prompt.text) if letters_of(word[0]) not in kept]
+    words = [place[0] for place in places]
     wanted = min(shuffles, _orders(words) - 1)
     key = text_key(prompt.text)
     texts = {prompt.text: None}  # a dict keeps the order of the draws
@@ -169,14 +185,17 @@ def shuffle_words(prompt: Prompt, seed: int, shuffles: int) -> list[Prompt]:
         label = f"{seed}/{prompt.id}/{attempt}/"
         ranks = [uniform("cft-shuffle", key, f"{label}{place}") for place in range(len(words))]
         shuffled = [word for _, word in sorted(zip(ranks, words, strict=True))]
-        texts[_with_words(prompt.text, shuffled)] = None
+        texts[_with_words(prompt.text, places, shuffled)] = None
     weight = prompt.weight / max(wanted, 1)
     return [replace(prompt, text=text, weight=weight) for text in list(texts)[1:]]
 
 
-def _with_words(text: str, words: Sequence[str]) -> str:
-    left = iter(words)
-    return _MOVABLE.sub(lambda _: next(left), text)
+def _with_words(text: str, places: Sequence[re.Match[str]], words: Sequence[str]) -> str:
+    pieces, end = [], 0
+    for place, word in zip(places, words, strict=True):
+        pieces += [text[end : place.start()], word]
+        end = place.end()
+    return "".join([*pieces, text[end:]])
 
 
 def _orders(words: Sequence[str]) -> int:

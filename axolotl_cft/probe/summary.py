@@ -136,8 +136,9 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         few = [f"{id_} ({n or 'none'})" for id_, n in counts.items() if n < result["shuffles"]]
         if few:
             said.append(
-                f"{pool['name']}: the words between the first and the last have fewer than "
-                f"{result['shuffles']} other orders in {', '.join(few)}."
+                f"{pool['name']}: the words that may move (not the first, the last or one that "
+                f"another prompt has too) have fewer than {result['shuffles']} other orders in "
+                f"{', '.join(few)}."
             )
         if (pool["name"], pool["name"] + SHUFFLED) not in compared:
             said.append(
