@@ -78,14 +78,14 @@ class TaskGroup:
 
 @functools.cache
 def _task_table() -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Task -> benchmark, and group -> the content of its YAML."""
+    """Task -> benchmark ("" for none), and group -> the content of its YAML."""
     tasks, groups = {}, {}
     for path in sorted(task_folder().rglob("*.yaml")):
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskLoader)
         if "group" in config:
             groups[config["group"]] = config
         else:
-            tasks[config["task"]] = config["dataset_kwargs"]["benchmark"]
+            tasks[config["task"]] = config.get("dataset_kwargs", {}).get("benchmark", "")
     return tasks, groups
 
 
@@ -113,20 +113,26 @@ def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
     """Task -> benchmark for task and group names, groups expanded, in the order given.
 
     Raises:
-        CFTError: a name is neither a task nor a group of ours.
+        CFTError: a name is neither a task nor a group of ours, or the task has no benchmark.
     """
     tasks, groups = _task_table()
+    published = [task for task, benchmark in tasks.items() if benchmark]
     result: dict[str, str] = {}
     for name in names:
         members = groups[name]["task"] if name in groups else [name]
         unknown = [member for member in members if member not in tasks]
         if unknown:
             raise CFTError(
-                f"unknown task {unknown[0]!r}: choose from {', '.join([*groups, *tasks])}"
+                f"unknown task {unknown[0]!r}: choose from {', '.join([*groups, *published])}"
+            )
+        if not all(tasks[member] for member in members):
+            raise CFTError(
+                f"{name} has no published items, only your own held-out documents, which "
+                f"`axolotl-cft heldout` exports; choose from {', '.join([*groups, *published])}"
             )
         result |= {member: tasks[member] for member in members}
     if not result:
-        raise CFTError(f"no task named: choose from {', '.join([*groups, *tasks])}")
+        raise CFTError(f"no task named: choose from {', '.join([*groups, *published])}")
     return result
 
 
