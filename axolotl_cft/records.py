@@ -25,6 +25,7 @@ CONTAMINATION_FILE = "contamination.json"
 GENERATION_FILE = "generation.json"
 REPORT_FILE = "report.json"
 SOURCES_FILE = "cft_sources.json"
+HELDOUT_FILE = "export.json"
 
 _Some = TypeVar("_Some", bound="Record")
 
@@ -289,6 +290,55 @@ class TrainingLedger(Record):
     datasets: list[PreparedDataset] = []
 
 
+class HeldOutRecord(Record):
+    """`heldout/export.json` beside `test.jsonl`: which held-out documents were exported.
+
+    Attributes:
+        identity: digest of all that decides which documents these are.
+        sha256: of `test.jsonl`, 64 hex digits.
+        documents: documents in it.
+        found: distinct held-out documents in the corpora, of which it holds a sample.
+        bytes: of the texts in it, in UTF-8.
+        words: stretches between white space in them.
+        tokens: in them; None where no one tokenizer is shared.
+        tokenizer: its name or path.
+        repeated: held-out documents that were copies of others.
+        blank: held-out documents of nothing but white space.
+        trained_too: held-out documents that `holdout_by` trains elsewhere, under another value.
+        left_out: a sentence for each dataset that has no bare documents.
+    """
+
+    kind = "a record of held-out documents"
+    advice = "delete it and export them again"
+
+    identity: str
+    sha256: str
+    documents: int
+    found: int
+    bytes: int = 0
+    words: int = 0
+    tokens: int | None = None
+    tokenizer: str | None = None
+    repeated: int = 0
+    blank: int = 0
+    trained_too: int = 0
+    left_out: list[str] = []
+
+
+class StudyHeldOut(_Part):
+    """The held-out text of a study.
+
+    Attributes:
+        documents: documents that every arm is evaluated on; None before the first evaluation.
+        found: held-out documents in the corpora; None before that.
+        absent: why there are none, in one sentence; None where there are.
+    """
+
+    documents: int | None = None
+    found: int | None = None
+    absent: str | None = None
+
+
 class StudyRun(_Part):
     """An arm of a study with one seed after one stage.
 
@@ -298,8 +348,9 @@ class StudyRun(_Part):
         stage: None for an arm that is not trained, and in a study without stages.
         status: whether all its steps are done, one failed, or neither.
         eval_dir: the harness's output, relative to the study; None before the evaluation.
+        heldout_dir: the same of the evaluation on held-out documents; None without it.
         train_dir: the host's `output_dir`, relative to the study; None if it is not trained.
-        error: why it failed, in one sentence.
+        error: why it failed, or its evaluation on held-out documents, in one sentence.
         world_size: number of training processes.
         train_seconds: of all sessions, where there were several.
     """
@@ -309,6 +360,7 @@ class StudyRun(_Part):
     stage: str | None = None
     status: Literal["done", "failed", "pending"]
     eval_dir: str | None = None
+    heldout_dir: str | None = None
     train_dir: str | None = None
     error: str | None = None
     world_size: int | None = None
@@ -316,13 +368,21 @@ class StudyRun(_Part):
 
 
 class StudyRecord(Record):
-    """`study.json`: the status of every run, which `axolotl-cft report` reads."""
+    """`study.json`: the status of every run, which `axolotl-cft report` reads.
+
+    Attributes:
+        name: of the study.
+        baseline: the arm that others are compared with.
+        heldout: its held-out text; None in files of 0.1.
+        runs: every run.
+    """
 
     kind = "a study's record"
     advice = "delete it and run the study again"
 
     name: str | None = None
     baseline: str | None = None
+    heldout: StudyHeldOut | None = None
     runs: list[StudyRun]
 
 

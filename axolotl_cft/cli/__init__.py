@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "generate": ("generate", "generate", "Write a contextual prompt for every text with an LLM."),
     "educate": ("educate", "educate", "Turn question-answer items into texts with prompts."),
     "contamination": ("contamination", "contamination", "Find benchmark items in a corpus."),
+    "heldout": ("heldout", "heldout", "Export held-out documents, for the loss on bare text."),
     "data": ("data", "data", "Fetch the benchmarks for machines without a network."),
     "study": ("study", "study", "Train and evaluate several arms and seeds; resumable."),
     "report": ("report", "report", "Compare evaluated runs, with intervals, tests and figures."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -114,6 +114,38 @@ class CFTArgs(BaseModel):
     )
 
 
+class HoldoutRule(NamedTuple):
+    """Which documents are held out.
+
+    Attributes:
+        share: of all documents, 0 for none.
+        by: column that decides; None for the text itself.
+    """
+
+    share: float
+    by: str | None = None
+
+    def holds_out(self, text: str, letters: bytes, values: Mapping[str, Any]) -> bool:
+        """Whether a document belongs to the held-out part.
+
+        Args:
+            text: the document.
+            letters: what `sampling.letters_of` finds in it; where that is nothing, the text counts.
+            values: its columns, `by` among them. A row without a value there goes by its text: what
+                is not known to belong together does not.
+        """
+        if not self.share:
+            return False
+        group = self.group_of(values)
+        key = holdout_key(text, letters) if group is None else holdout_key(group)
+        return is_held_out(key, self.share)
+
+    def group_of(self, values: Mapping[str, Any]) -> str | None:
+        """What a document's fate goes by, beside its own text; None for nothing."""
+        value = values.get(self.by) if self.by else None
+        return None if value is None or value == "" else str(value)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides how one dataset is encoded.
@@ -147,16 +179,10 @@ class Plan:
 
         Args:
             text: the document.
-            letters: what `sampling.letters_of` finds in it; where that is nothing, the text counts.
-            values: its columns, `holdout_by` among them. A row without a value there goes by its
-                text: what is not known to belong together does not.
+            letters: what `sampling.letters_of` finds in it.
+            values: its columns, `holdout_by` among them.
         """
-        if not self.holdout:
-            return False
-        value = values.get(self.holdout_by) if self.holdout_by else None
-        by_text = value is None or value == ""
-        key = holdout_key(text, letters) if by_text else holdout_key(str(value))
-        return is_held_out(key, self.holdout)
+        return HoldoutRule(self.holdout, self.holdout_by).holds_out(text, letters, values)
 
     def takes(self, held_out: bool) -> bool:
         """Whether a document belongs here; all do while nothing is held out."""

@@ -119,16 +119,34 @@ def read_tokens(
         separator=block.separator,
         prompt_budget=prompt_budget or block.prompt_budget,
     )
-    name = tokenizer or raw.get("tokenizer_config") or raw.get("base_model")
+    name = tokenizer or tokenizer_name(raw)
     if config and not name:
         raise CFTError(f"{config}: names no base_model; add one, or name a tokenizer")
     if not name:
         return Tokens(options)
-    loaded = load_tokenizer(str(name), bool(raw.get("trust_remote_code")))
-    _adapt(loaded, raw)
-    tokens = Tokens(options, str(name), loaded, dict(raw.get("chat_template_kwargs") or {}))
+    tokens = tokens_of(raw, name, options)
     tokens.of_prompt("a")  # a bad tokenizer is reported before anything is asked
     return tokens
+
+
+def tokenizer_name(config: Mapping[str, Any]) -> str | None:
+    """The tokenizer of an Axolotl config, if it names one."""
+    name = config.get("tokenizer_config") or config.get("base_model")
+    return str(name) if name else None
+
+
+def tokens_of(
+    config: Mapping[str, Any], name: str, options: DatasetOptions | None = None
+) -> Tokens:
+    """Token counts with the tokenizer `name`, and with what an Axolotl config adds to it.
+
+    Raises:
+        CFTError: it cannot be loaded, or does not take what the config adds.
+    """
+    loaded = load_tokenizer(name, bool(config.get("trust_remote_code")))
+    _adapt(loaded, config)
+    kwargs = dict(config.get("chat_template_kwargs") or {})
+    return Tokens(options or DatasetOptions(), name, loaded, kwargs)
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
@@ -159,7 +177,7 @@ def first_line(exc: Exception) -> str:
     return (str(exc).strip() or type(exc).__name__).splitlines()[0]
 
 
-def _adapt(tokenizer: Any, raw: dict[str, Any]) -> None:
+def _adapt(tokenizer: Any, raw: Mapping[str, Any]) -> None:
     """Give a tokenizer the tokens and the chat template that a config sets.
 
     As axolotl/loaders/tokenizer.py::load_tokenizer does. That function needs a model's config

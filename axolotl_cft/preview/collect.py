@@ -144,27 +144,14 @@ def _attempt(what: str, step: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _first_documents(item: Any, cfg: Any, part: "Part", count: int) -> Any:
-    """The first documents of a dataset, loaded the way the host loads it but streamed if possible.
-
-    Follows axolotl/utils/data/sft.py::_load_and_process_single_dataset.
-    """
-    from axolotl.utils.data.shared import load_dataset_with_config
+    """The first documents of a dataset, streamed if possible."""
     from datasets import Dataset
 
-    # Neither a slice (train[:90%]) nor a shuffled shard can be streamed.
-    streaming = not item.shards and "[" not in (item.split or "")
+    from axolotl_cft.host.raw_documents import load_documents
 
     def load() -> Any:
-        dataset = load_dataset_with_config(item, cfg.hf_use_auth_token, streaming=streaming)
-        if isinstance(dataset, Mapping):
-            split = item.split if item.split in dataset else part
-            if split not in dataset:
-                raise ValueError(f"no {split} split; name one of {', '.join(dataset)} in `split`")
-            dataset = dataset[split]
-        if item.shards:
-            shuffled = dataset.shuffle(seed=cfg.seed)
-            dataset = shuffled.shard(num_shards=item.shards, index=item.get("shards_idx") or 0)
-        return Dataset.from_list(list(islice(dataset, count)))
+        rows = load_documents(item, part, cfg.hf_use_auth_token, cfg.seed)
+        return Dataset.from_list(list(islice(rows, count)))
 
     return _attempt(f"dataset {item.path}", load)
 

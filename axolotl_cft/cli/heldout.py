@@ -1,0 +1,66 @@
+"""`axolotl-cft heldout`: the held-out documents of a config, for the loss on bare text."""
+
+from pathlib import Path
+
+import click
+
+from axolotl_cft.cli.progress import progress
+
+
+@click.command(
+    epilog="""\b
+Example:
+  axolotl-cft heldout my-cft.yml --output-dir eval_data
+  CFT_DATA_DIR=eval_data lm_eval --model hf --batch_size 1 --tasks cft_heldout \\
+      --model_args pretrained=MODEL,add_bos_token=False,max_length=2048 \\
+      --log_samples --output_path results/cft
+
+`add_bos_token=False` sets one BOS instead of two, and `max_length` is the config's sequence_len.
+The same documents for every model: `axolotl-cft report` then compares them in pairs. A study
+(`axolotl-cft study`) does all of this by itself. docs/heldout.md says what the number means.
+"""
+)
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--output-dir",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Receives heldout/test.jsonl; may be the folder of `axolotl-cft data fetch`.",
+)
+@click.option(
+    "--documents",
+    metavar="N",
+    default=500,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Most documents to write; the same N for the same texts, in whatever order they stand.",
+)
+def heldout(config: Path, output_dir: Path, documents: int) -> None:
+    """Export the bare documents that CONFIG, an Axolotl YAML, holds out (`cft.holdout`).
+
+    Reads the training datasets of `type: cft` and writes documents that are not trained on, without
+    prompts, with their sizes in bytes, words, and tokens of the config's tokenizer.
+    """
+    from axolotl_cft.host.tokens import tokenizer_name, tokens_of
+    from axolotl_cft.preview.collect import quiet_imports
+    from axolotl_cft.study.spec import read_yaml
+
+    with quiet_imports():
+        from axolotl_cft.host.heldout_export import DOCUMENTS_FILE, FOLDER, export, find_held_out
+
+    raw = read_yaml(config)
+    found = find_held_out({str(config): raw})
+    name = tokenizer_name(raw)
+    tokens = tokens_of(raw, name) if name else None
+    with progress("Reading the corpus", None, "documents") as work:
+        record = export(
+            found, output_dir, documents, tokens, lambda count: work.update(advance=count)
+        )
+    for sentence in record.left_out:
+        click.echo(f"left out: {sentence}", err=True)
+    of = f" of {record.found:,}" if record.found > record.documents else ""
+    click.echo(
+        f"{record.documents:,}{of} held-out documents, {record.bytes:,} bytes: "
+        f"{output_dir / FOLDER / DOCUMENTS_FILE}"
+    )

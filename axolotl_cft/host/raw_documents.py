@@ -1,0 +1,47 @@
+"""A dataset's raw documents, loaded the way the host loads them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from axolotl.utils.data.shared import datasets_with_name_generator, load_dataset_with_config
+from axolotl.utils.dict import DictDefault
+
+from axolotl_cft.core.options import Part
+
+
+def load_documents(
+    dataset: Any, part: Part, auth_token: Any = None, seed: int | None = None, lazy: bool = True
+) -> Any:
+    """The rows of one dataset, before any strategy sees them.
+
+    Follows axolotl/utils/data/sft.py::_load_and_process_single_dataset.
+
+    Args:
+        dataset: its config, as a `DictDefault`.
+        part: the split to take where the config names none.
+        auth_token: the config's `hf_use_auth_token`.
+        seed: the config's own, by which the host shuffles before it takes a shard.
+        lazy: stream the rows if possible; neither a slice (train[:90%]) nor a shard can be.
+
+    Returns:
+        A `datasets.Dataset` or `IterableDataset`.
+
+    Raises:
+        ValueError: the dataset has several splits, and none of that name.
+    """
+    streaming = lazy and not dataset.shards and "[" not in (dataset.split or "")
+    rows = load_dataset_with_config(dataset, auth_token, streaming=streaming)
+    if isinstance(rows, Mapping):
+        split = dataset.split if dataset.split in rows else part
+        if split not in rows:
+            raise ValueError(f"no {split} split; name one of {', '.join(rows)} in `split`")
+        rows = rows[split]
+    if dataset.shards:
+        shuffled = rows.shuffle(seed=seed)
+        rows = shuffled.shard(num_shards=dataset.shards, index=dataset.get("shards_idx") or 0)
+    return rows
+
+
+def each_name(dataset: Mapping[str, Any]) -> Iterator[Any]:
+    """A dataset of the raw config as the host reads it, once for each of its `name`s."""
+    return datasets_with_name_generator([DictDefault(dataset)])
