@@ -15,11 +15,13 @@ The variable FAKE_HOST, a JSON mapping from a step's name (`cft/seed1 train`) to
 import argparse
 import hashlib
 import json
+import math
 import os
 import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +216,40 @@ def evaluate(options: argparse.Namespace, wrong: str | None) -> None:
     folder = Path(options.output_path) / re.sub(r'["<>:/|\\?*\[\]]+', "__", model)
     folder.mkdir(parents=True)
     stamp = "2025-03-12T12-00-00.000000"
+    counts = {}
     for task in options.tasks.split(","):
-        lines = "".join(json.dumps(sample(index, wrong)) + "\n" for index in range(ITEMS))
-        (folder / f"samples_{task}_{stamp}.jsonl").write_text(lines, encoding="utf-8")
-    write_json(folder / f"results_{stamp}.json", results(model, options.tasks.split(",")))
+        lines = [json.dumps(line) + "\n" for line in samples(task, options, wrong)]
+        (folder / f"samples_{task}_{stamp}.jsonl").write_text("".join(lines), encoding="utf-8")
+        counts[task] = len(lines)
+    write_json(folder / f"results_{stamp}.json", results(model, counts, wrong))
+
+
+def samples(task: str, options: argparse.Namespace, wrong: str | None) -> Iterator[dict[str, Any]]:
+    if task != "cft_heldout":
+        yield from (sample(index, wrong) for index in range(ITEMS))
+        return
+    folder = Path(json.loads(options.metadata)["cft_data_dir"])
+    documents = (folder / "heldout/test.jsonl").read_text(encoding="utf-8").splitlines()
+    for index, line in enumerate(documents):
+        yield document_sample(index, json.loads(line))
+
+
+def document_sample(index: int, document: dict[str, Any]) -> dict[str, Any]:
+    """One document, at one nat a byte."""
+    loss = -float(document["bytes"])
+    return {
+        "doc_id": index,
+        "doc": document,
+        "target": document["text"],
+        "filtered_resps": [str(loss)],
+        "filter": "none",
+        "metrics": ["bits_per_byte", "bits_per_word", "bits_per_token"],
+        "doc_hash": f"{index:064x}",
+        "prompt_hash": f"{index:064x}",
+        "bits_per_byte": [loss, document["bytes"]],
+        "bits_per_word": [loss, document["words"]],
+        "bits_per_token": [loss, document["tokens"]],
+    }
 
 
 def sample(index: int, wrong: str | None) -> dict[str, Any]:
@@ -234,15 +266,18 @@ def sample(index: int, wrong: str | None) -> dict[str, Any]:
     }
 
 
-def results(model: str, tasks: list[str]) -> dict[str, Any]:
+def results(model: str, tasks: dict[str, int], wrong: str | None) -> dict[str, Any]:
+    loss = float("nan") if wrong == "nan" else 1 / math.log(2)
+    heldout = {"bits_per_byte,none": loss, "bits_per_byte_stderr,none": "N/A"}
+    scores = {"acc,none": 0.5, "acc_stderr,none": 0.19}
     return {
-        "results": {task: {"acc,none": 0.5, "acc_stderr,none": 0.19} for task in tasks},
+        "results": {task: heldout if task == "cft_heldout" else scores for task in tasks},
         "group_subtasks": {task: [] for task in tasks},
         "configs": {task: {"task": task} for task in tasks},
         "versions": dict.fromkeys(tasks, "Yaml"),
         "n-shot": dict.fromkeys(tasks, 0),
         "higher_is_better": {task: {"acc": True} for task in tasks},
-        "n-samples": {task: {"original": ITEMS, "effective": ITEMS} for task in tasks},
+        "n-samples": {task: {"original": n, "effective": n} for task, n in tasks.items()},
         "config": {"model_dtype": "torch.float32", "limit": None, "gen_kwargs": {}},
         "git_hash": "0",
         "transformers_version": "5.0.0",
@@ -268,6 +303,7 @@ def harness_options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("--model_args", "--tasks", "--output_path"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--metadata")
     parser.add_argument("--log_samples", action="store_true", required=True)
     return parser.parse_known_args(arguments)[0]
 
@@ -275,7 +311,9 @@ def harness_options(arguments: list[str]) -> argparse.Namespace:
 def main(command: str, *arguments: str) -> None:
     if command == "lm_eval":
         options = harness_options([*arguments])
-        evaluate(options, mishap(step_name(Path(options.output_path).parent, "evaluate")))
+        output = Path(options.output_path)
+        kind = "heldout" if output.name.startswith("heldout") else "evaluate"
+        evaluate(options, mishap(step_name(output.parent, kind)))
         return
     path = Path(arguments[0])
     config = yaml.safe_load(path.read_text(encoding="utf-8"))

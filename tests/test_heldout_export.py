@@ -189,11 +189,11 @@ def test_conversations_are_left_out_and_said_to_be(tmp_path):
 
 def test_an_empty_held_out_part_is_refused(tmp_path):
     corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(3))
-    with pytest.raises(
-        CFTError, match=r"fell into the held-out part; raise cft.holdout \(now 1e-0"
-    ):
-        exported(tmp_path, config_of(corpus, holdout=1e-9))
-    assert not (tmp_path / "heldout").exists()
+    config = tmp_path / "config.yml"
+    config.write_text(json.dumps(config_of(corpus, holdout=1e-9)))
+    result = CliRunner().invoke(main, ["heldout", str(config), "--output-dir", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "fell into the held-out part; raise cft.holdout (now 1e-09)" in result.output
     with pytest.raises(CFTError, match="nothing is held out; set cft.holdout"):
         find_held_out({"arm": config_of(corpus, holdout=0.0)})
     (tmp_path / "corpus.jsonl").write_text('{"text": "cut sh')

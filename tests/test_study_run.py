@@ -288,7 +288,8 @@ def test_the_hosts_own_programs_are_resumed_merged_and_evaluated(
 
     The first call, which is killed, is the command as users have it.
     """
-    one = {"arms": {"cft": LORA}, "seeds": [1], "stages": {}, "evaluate": None, "baseline": "cft"}
+    arm = LORA | {"cft.holdout": 0.3}
+    one = {"arms": {"cft": arm}, "seeds": [1], "stages": {}, "evaluate": None, "baseline": "cft"}
     real, root = tmp_path / "real", tmp_path / "real/out"
     real.mkdir()
     study = write_study(real, tiny_model, REAL, **one)
@@ -301,12 +302,13 @@ def test_the_hosts_own_programs_are_resumed_merged_and_evaluated(
     log = (root / "cft/seed1/train.log").read_text()
     assert "Using auto-resume functionality to resume from checkpoint at" in log
     started = Counter(e["step"] for e in journal(root) if e["event"] == "started")
-    steps = ("prepare", "train", "merge", "evaluate")
+    steps = ("prepare", "train", "merge", "evaluate", "heldout")
     assert started == {f"cft/seed1 {step}": 1 + (step == "train") for step in steps}
     run = recorded(root)["cft", 1, None]
     assert (run["status"], run["world_size"]) == ("done", 1)
     assert run["train_seconds"] > 0
     assert list((root / run["eval_dir"]).rglob("samples_study_parity_*.jsonl"))
+    check_heldout(root, root / run["heldout_dir"])
     ledger = json.loads((training / "cft_ledger.json").read_text())
     prepared = json.loads((root / "cft/seed1/prepare.json").read_text())
     assert ledger["train"]["targets_digest"] == prepared["targets_digest"]
@@ -400,6 +402,20 @@ def check_shape(ours: Any, theirs: Any, place: str) -> None:
         assert is_complete(ours) == is_complete(theirs)
     if isinstance(ours, list) and ours:
         check_shape(ours[0], theirs[0], f"{place}, 0")
+
+
+def check_heldout(root: Path, results: Path) -> None:
+    """Every exported document has its log-likelihood, and the report reads them."""
+    documents = (root / "heldout/test.jsonl").read_text(encoding="utf-8").splitlines()
+    [log] = results.rglob("samples_cft_heldout_*.jsonl")
+    logged = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [sample["doc"] for sample in logged] == [json.loads(line) for line in documents]
+    for sample in logged:
+        loglikelihood, size = sample["bits_per_byte"]
+        assert loglikelihood < 0 and size == sample["doc"]["bytes"]
+        assert sample["bits_per_token"] == [loglikelihood, sample["doc"]["tokens"]]
+    assert json.loads((root / "study.json").read_text())["heldout"]["documents"] == len(documents)
+    assert "cft_heldout" in (root / "report/report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

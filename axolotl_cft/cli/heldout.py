@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from axolotl_cft.cli.progress import progress
+from axolotl_cft.errors import CFTError
 
 
 @click.command(
@@ -47,20 +48,22 @@ def heldout(config: Path, output_dir: Path, documents: int) -> None:
     from axolotl_cft.study.spec import read_yaml
 
     with quiet_imports():
-        from axolotl_cft.host.heldout_export import DOCUMENTS_FILE, FOLDER, export, find_held_out
+        from axolotl_cft.host import heldout_export as made
 
     raw = read_yaml(config)
-    found = find_held_out({str(config): raw})
+    found = made.find_held_out({str(config): raw})
     name = tokenizer_name(raw)
     tokens = tokens_of(raw, name) if name else None
     with progress("Reading the corpus", None, "documents") as work:
-        record = export(
+        record = made.export(
             found, output_dir, documents, tokens, lambda count: work.update(advance=count)
         )
+    if not record.documents:
+        raise CFTError(made.why_empty(found, record))
     for sentence in record.left_out:
         click.echo(f"left out: {sentence}", err=True)
     of = f" of {record.found:,}" if record.found > record.documents else ""
     click.echo(
         f"{record.documents:,}{of} held-out documents, {record.bytes:,} bytes: "
-        f"{output_dir / FOLDER / DOCUMENTS_FILE}"
+        f"{output_dir / made.FOLDER / made.DOCUMENTS_FILE}"
     )

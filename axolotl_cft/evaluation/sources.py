@@ -11,18 +11,26 @@ from axolotl_cft.records import STUDY_FILE, StudyRecord, StudyRun
 
 @dataclass(frozen=True)
 class Source:
-    """One evaluation to read: its row, which of the row's seeds it is, and its folder."""
+    """One evaluation to read: its row, which of the row's seeds it is, and its folder.
+
+    `heldout` is the folder of its evaluation on held-out documents, if it has one.
+    """
 
     name: str
     seed: str
     folder: Path
+    heldout: Path | None = None
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training run to account for; `processes` and `seconds` as the study recorded them."""
+    """One training run to account for; `processes` and `seconds` as the study recorded them.
+
+    `row` is the report's row for it, whether or not it was evaluated.
+    """
 
     label: str
+    row: str
     stage: str
     folder: Path
     processes: int | None
@@ -135,10 +143,11 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
                 _row(run, staged),
                 _seed(run) if len(seeds - {""}) > 1 else "",
                 folder / str(run.eval_dir),
+                folder / run.heldout_dir if run.heldout_dir else None,
             )
             for run in evaluated
         ),
-        trainings=tuple(_training(folder, run) for run in done if run.train_dir),
+        trainings=tuple(_training(folder, run, staged) for run in done if run.train_dir),
         notes=tuple(_absence(run) for run in record.runs if run.status != "done"),
         stages=rows,
         untrained=frozenset(_row(run, staged) for run in evaluated if not run.train_dir),
@@ -147,7 +156,15 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
 
 def read_runs(plan: ReportPlan) -> list[Evaluation]:
     """Read the results of every source of a plan."""
-    return [read_run(source.folder, source.name, source.seed) for source in plan.sources]
+    return [_read(source) for source in plan.sources]
+
+
+def _read(source: Source) -> Evaluation:
+    run = read_run(source.folder, source.name, source.seed)
+    if source.heldout is None:
+        return run
+    # How the questions were asked is told of the run; bare text is scored in one way only.
+    return replace(run, tasks=run.tasks | read_run(source.heldout, source.name).tasks)
 
 
 def read_costs(plan: ReportPlan) -> list[tuple[Training, TrainingCost]]:
@@ -168,9 +185,10 @@ def _label(run: StudyRun) -> str:
     return _row(run, staged=True) + seed
 
 
-def _training(folder: Path, run: StudyRun) -> Training:
+def _training(folder: Path, run: StudyRun, staged: bool) -> Training:
     return Training(
         label=_label(run),
+        row=_row(run, staged),
         stage=run.stage or "",
         folder=folder / str(run.train_dir),
         processes=run.world_size,

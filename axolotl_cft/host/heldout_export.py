@@ -198,6 +198,8 @@ def export(
 ) -> HeldOutRecord:
     """Write `folder/heldout/`; what is there already, whole and of the same documents, is kept.
 
+    A share so small that it holds out no document makes an export of none.
+
     Args:
         held_out: what to export.
         folder: what the task calls `cft_data_dir`.
@@ -206,17 +208,14 @@ def export(
         on_documents: is told of every batch how many documents were read.
 
     Raises:
-        CFTError: a corpus cannot be read, nothing is held out, or the files cannot be written.
+        CFTError: a corpus cannot be read, or the files cannot be written.
     """
     name = tokens.name if tokens else None
     identity = held_out.identity(limit, name)
     if there := find_export(folder, identity):
         return there
     sample = held_out.sample(limit, on_documents)
-    documents = sample.documents()
-    if not documents:
-        raise CFTError(_why_empty(held_out, sample))
-    lines = [_line(document, tokens) for document in documents]
+    lines = [_line(document, tokens) for document in sample.documents()]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path = folder / FOLDER / DOCUMENTS_FILE
     write_atomic(path, text)
@@ -340,14 +339,17 @@ def _check_text(corpus: Corpus, texts: Sequence[Any]) -> None:
         )
 
 
-def _why_empty(held_out: HeldOut, sample: HeldOutSample) -> str:
+def why_empty(held_out: HeldOut, record: HeldOutRecord) -> str:
+    """What to do about an export without documents, in one sentence."""
+    paths = ", ".join(corpus.path for corpus in held_out.corpora)
     shares = ", ".join(str(rule.share) for rule in held_out.rules)
     left = ""
-    if sample.blank or sample.trained_too:
+    if record.blank or record.trained_too:
         left = (
-            f" ({sample.blank} of white space alone and {sample.trained_too} with a copy in "
+            f" ({record.blank} of white space alone and {record.trained_too} with a copy in "
             "training do not count)"
         )
-    return f"no document of {', '.join(corpus.path for corpus in held_out.corpora)} fell into " + (
-        f"the held-out part{left}; raise cft.holdout (now {shares})"
+    return (
+        f"no document of {paths} fell into the held-out part{left}; raise cft.holdout (now "
+        f"{shares})"
     )

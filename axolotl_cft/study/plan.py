@@ -1,23 +1,32 @@
 """From a study to the list of its steps, each with its complete config and command."""
 
+import functools
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
+from axolotl_cft.study.heldout import HeldOutText, held_out_text
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides, read_yaml
 
-Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate"]
+Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate", "heldout"]
 
 PREPARED = "prepared"
 """Folder of all prepared datasets of a study: equal datasets are prepared once."""
+
+
+HELDOUT = "heldout"
+"""Folder of the evaluation on held-out documents, in a run's."""
+
+HELDOUT_TASK = "cft_heldout"
 
 
 @dataclass(frozen=True)
@@ -76,13 +85,23 @@ class Step:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """All runs and steps, in the order in which they are carried out."""
+    """All runs and steps, in the order in which they are carried out.
+
+    Attributes:
+        name: the study's.
+        baseline: the arm that others are compared with.
+        root: the study's folder.
+        runs: all of them.
+        steps: all of them.
+        heldout: the documents that no arm trains on, or why there are none.
+    """
 
     name: str
     baseline: str
     root: Path
     runs: tuple[Run, ...]
     steps: tuple[Step, ...]
+    heldout: HeldOutText
 
     def folder(self, run: Run) -> Path:
         """Absolute folder of a run."""
@@ -109,30 +128,58 @@ def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
         CFTError: a base config cannot be read, or a derived config is wrong or not fit for a study.
     """
     root = root.resolve()
-    planner = _Planner(study, study_file, root)
     trained = [arm for arm, block in study.arms.items() if block.get("train", True)]
+    planner = _Planner(study, study_file, root, trained)
     untouched = [arm for arm in study.arms if arm not in trained]
     steps = [planner.prepare(arm) for arm in trained if planner.starts_at_first(arm)]
-    steps += [planner.evaluate_untouched(arm) for arm in untouched]
+    for arm in untouched:
+        steps += planner.evaluate_untouched(arm)
     for seed in study.seeds:
         for arm in trained:
             steps += planner.chain(arm, seed)
     order = {arm: index for index, arm in enumerate(study.arms)}
     runs = sorted(dict.fromkeys(step.run for step in steps), key=lambda run: order[run.arm])
     baseline = study.baseline or next(iter(study.arms))
-    return StudyPlan(study.name, baseline, root, tuple(runs), tuple(steps))
+    return StudyPlan(study.name, baseline, root, tuple(runs), tuple(steps), planner.heldout)
 
 
 class _Planner:
     """Derives configs and commands; holds what all of them need."""
 
-    def __init__(self, study: Study, study_file: Path, root: Path):
+    def __init__(self, study: Study, study_file: Path, root: Path, trained: Sequence[str]):
         self.study, self.study_file, self.root = study, study_file, root
         stages: list[tuple[str | None, Stage]] = [*study.stages.items()]
         self.stages = dict(stages or [(None, Stage())])
         self.first = next(iter(self.stages))
         self.bases = {name: self._base(stage) for name, stage in self.stages.items()}
         self.added: dict[Run, tuple[str, ...]] = {}
+        self.trained = trained
+
+    @functools.cached_property
+    def derived(self) -> dict[Run, dict[str, Any]]:
+        """The configs of all trainings with the first seed, as if none built upon another."""
+        seed = self.study.seeds[0]
+        runs = [self._run(arm, seed, s) for arm in self.trained for s in self._stages_of(arm)]
+        return {run: self._derive(run, None) for run in runs}
+
+    @functools.cached_property
+    def heldout(self) -> HeldOutText:
+        """The documents that no arm trains on; asked for once the plan knows that there are arms.
+
+        Raises:
+            CFTError: a `cft` block is wrong, or a file cannot be read.
+        """
+        for run, config in self.derived.items():
+            self._stamps(run, config)
+        configs = {run.folder: config for run, config in self.derived.items()}
+        first = [config for run, config in self.derived.items() if run.stage == self.first]
+        untouched = [
+            {**self.bases[self.first], **block}
+            for arm, block in self.study.arms.items()
+            if arm not in self.trained
+        ]
+        limit = self.study.heldout_documents
+        return held_out_text(configs, [*first, *untouched], limit, self.root)
 
     def starts_at_first(self, arm: str) -> bool:
         """Whether the arm goes through the first stage, the one that arms differ in."""
@@ -142,7 +189,7 @@ class _Planner:
         run = self._run(arm, self.study.seeds[0], self.first)
         return self._host_step("prepare", run, self._derive(run, None))
 
-    def evaluate_untouched(self, arm: str) -> Step:
+    def evaluate_untouched(self, arm: str) -> Iterator[Step]:
         override = self.study.arms[arm].get("base_model")
         return self._evaluate(Run(arm), override or self.bases[self.first]["base_model"])
 
@@ -163,7 +210,7 @@ class _Planner:
             elif may_leave_shards(config):
                 yield self._host_step("consolidate", run, config, origin)
             if run.evaluated:
-                yield self._evaluate(run, model, origin)
+                yield from self._evaluate(run, model, origin)
 
     def _stages_of(self, arm: str) -> list[str | None]:
         return self.study.arms[arm].get("stages") or list(self.stages)
@@ -217,30 +264,68 @@ class _Planner:
         path = str(self.root / run.folder / "config.yml")
         words = [word.replace("{config}", path) for word in shlex.split(template)]
         command = words if "{config}" in template else [*words, path]
-        try:
-            content = [origin, config, stamps(config)]
-        except CFTError as exc:
-            raise CFTError(f"arm {run.arm}: {exc}") from exc
-        identity = self._digest(content)
+        identity = self._digest([origin, config, self._stamps(run, config)])
         return Step(kind, run, tuple(command), identity, config, self.added[run])
 
-    def _evaluate(self, run: Run, model: str, origin: str = "") -> Step:
+    def _stamps(self, run: Run, config: dict[str, Any]) -> list[str]:
+        try:
+            return stamps(config)
+        except CFTError as exc:
+            raise CFTError(f"arm {run.arm}: {exc}") from exc
+
+    def _evaluate(self, run: Run, model: str, origin: str = "") -> Iterator[Step]:
+        """The study's tasks, and the loss on held-out text where there is any."""
         options = self.study.lm_eval
-        output = str(self.root / run.folder / "eval.partial")
         flags = [
             *("--model", options.model),
             *("--model_args", _pairs({"pretrained": model, **options.model_args})),
             *("--tasks", ",".join(self.study.tasks)),
-            *("--output_path", output),
+            *("--output_path", str(self.root / run.folder / "eval.partial")),
             "--log_samples",
             *_flags(options),
         ]
         command = (*shlex.split(self.study.launch.evaluate), *flags)
-        return Step("evaluate", run, command, self._digest([origin, flags]))
+        yield Step("evaluate", run, command, self._digest([origin, flags]))
+        if self.heldout.identity is not None:
+            yield self._evaluate_heldout(run, model, origin)
+
+    def _evaluate_heldout(self, run: Run, model: str, origin: str) -> Step:
+        """In a process of its own: other tasks want the tokenizer's BOS (docs/heldout.md)."""
+        options = self.study.lm_eval
+        given: dict[str, Any] = {"pretrained": model, **options.model_args, "add_bos_token": False}
+        if not given.keys() & {"max_length", "max_model_len"}:
+            given["max_length"] = self._longest_row()
+        flags = [
+            *("--model", options.model),
+            *("--model_args", _pairs(given)),
+            *("--tasks", HELDOUT_TASK),
+            *("--output_path", str(self.root / run.folder / f"{HELDOUT}.partial")),
+            "--log_samples",
+            # Every window of a long text is as long as a row of training, unlike a question.
+            *("--batch_size", "1"),
+            *_flags(options.model_copy(update=_NOT_FOR_TEXT)),
+        ]
+        # Where the task and its documents lie is no part of what is measured.
+        places = ["--include_path", str(task_folder())]
+        places += ["--metadata", json.dumps({"cft_data_dir": str(self.root)})]
+        command = (*shlex.split(self.study.launch.evaluate), *flags, *places)
+        return Step("heldout", run, command, self._digest([origin, flags, self.heldout.identity]))
+
+    def _longest_row(self) -> int:
+        """The greatest `sequence_len`, for all arms alike; the host's default where none is set."""
+        return max(int(config.get("sequence_len") or 512) for config in self.derived.values())
 
     def _digest(self, content: Any) -> str:
         text = json.dumps(content, sort_keys=True, default=str).replace(str(self.root), "STUDY")
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_NOT_FOR_TEXT: dict[str, Any] = {
+    **{"num_fewshot": None, "apply_chat_template": False, "fewshot_as_multiturn": False},
+    **{"system_instruction": None, "gen_kwargs": {}, "include_path": None, "metadata": {}},
+    **{"batch_size": None, "max_batch_size": None},
+}
+"""Options of the harness that have no meaning for bare text, or another value."""
 
 
 def stamps(config: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from axolotl_cft.core.options import PROMPTS_VARIABLE, CFTArgs
 from axolotl_cft.errors import CFTError
-from axolotl_cft.study.plan import Step, StudyPlan
+from axolotl_cft.study.plan import HELDOUT_TASK, Step, StudyPlan
 from axolotl_cft.study.spec import Study
 
 OUR_PLUGINS = {"axolotl_cft.CFTPlugin", "axolotl_cft.host.plugin.CFTPlugin"}
@@ -86,8 +86,9 @@ def check_programs(steps: Iterable[Step], path: str | None) -> None:
     """Every command's program must exist on this machine."""
     for step in steps:
         if shutil.which(step.command[0], path=path) is None:
+            option = "evaluate" if step.kind == "heldout" else step.kind
             raise CFTError(
-                f"launch.{step.kind}: there is no program {step.command[0]!r} on this machine; "
+                f"launch.{option}: there is no program {step.command[0]!r} on this machine; "
                 "install it, or name another in the study"
             )
 
@@ -137,6 +138,11 @@ def check_tasks(study: Study) -> None:
     """Every task must be known to the harness: a typo must not surface only after training."""
     from lm_eval.tasks import TaskManager
 
+    if HELDOUT_TASK in study.tasks:
+        raise CFTError(
+            f"tasks: {HELDOUT_TASK} is evaluated wherever cft.holdout holds documents out, in a "
+            "process of its own; remove it from the list"
+        )
     options = study.lm_eval
     manager = TaskManager(include_path=options.include_path)
     for task in study.tasks:

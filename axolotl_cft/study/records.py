@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.records import STUDY_FILE, StepMark, StudyRecord, StudyRun
-from axolotl_cft.study.plan import Run, Step, StudyPlan
+from axolotl_cft.records import STUDY_FILE, StepMark, StudyHeldOut, StudyRecord, StudyRun
+from axolotl_cft.study.plan import HELDOUT, Run, Step, StudyPlan
 
 JOURNAL = "executions.jsonl"
 """One line when a process starts and one when it ends: what ran, with which versions, how long."""
@@ -24,6 +24,7 @@ class Records:
 
     def __init__(self, plan: StudyPlan):
         self.plan = plan
+        self.heldout = plan.heldout.record()
 
     def state(self, step: Step) -> StepMark | None:
         """The mark of a step, None if it was never started."""
@@ -48,6 +49,13 @@ class Records:
         """Whether exactly this step was finished, its output checked."""
         state = self.state(step)
         return state is not None and state.status == "done" and state.identity == step.identity
+
+    def _has_output(self, step: Step | None) -> bool:
+        """Whether a step was finished, and had something to do."""
+        if step is None or not self.is_done(step):
+            return False
+        state = self.state(step)
+        return state is not None and state.remark is None
 
     def log(self, step: Step) -> Path:
         """The file with what the step's processes printed."""
@@ -97,10 +105,20 @@ class Records:
         runs = [
             self._run(run, errors.get((run.arm, run.seed, run.stage))) for run in self.plan.runs
         ]
-        StudyRecord(name=self.plan.name, baseline=self.plan.baseline, runs=runs).write(path)
+        StudyRecord(
+            name=self.plan.name, baseline=self.plan.baseline, heldout=self._heldout(), runs=runs
+        ).write(path)
+
+    def _heldout(self) -> StudyHeldOut:
+        record = self.heldout
+        if record is None:
+            return StudyHeldOut(absent=self.plan.heldout.absent)
+        none = None if record.documents else "no document fell into the held-out part"
+        return StudyHeldOut(documents=record.documents, found=record.found, absent=none)
 
     def _run(self, run: Run, error: str | None) -> StudyRun:
         steps = {s.kind: s for s in self.plan.steps if s.run == run and s.kind != "prepare"}
+        heldout = steps.pop("heldout", None)  # a run is done without it
         done = all(self.is_done(step) for step in steps.values())
         training = self.state(steps["train"]) if "train" in steps else None
         sessions = training.sessions if training else []
@@ -111,8 +129,9 @@ class Records:
             stage=run.stage,
             status="done" if done else "failed" if error else "pending",
             eval_dir=f"{run.folder}/eval" if evaluated else None,
+            heldout_dir=f"{run.folder}/{HELDOUT}" if self._has_output(heldout) else None,
             train_dir=f"{run.folder}/train" if "train" in steps else None,
-            error=None if done else error,
+            error=None if done and (heldout is None or self.is_done(heldout)) else error,
             world_size=training.world_size if training else None,
             # The host's own figure is better, but covers the last session alone.
             train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,

@@ -16,10 +16,22 @@ from axolotl_cft.files import write_atomic
 from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
-from axolotl_cft.study.plan import PREPARED, Run, Step, StudyPlan, missing_documents, stamps
+from axolotl_cft.study.plan import (
+    HELDOUT,
+    HELDOUT_TASK,
+    PREPARED,
+    Run,
+    Step,
+    StudyPlan,
+    missing_documents,
+    stamps,
+)
 from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.processes import run_child
 from axolotl_cft.study.records import JOURNAL, Records
+
+_AGAIN = ("prepare", "evaluate", "heldout")
+"""Kinds of steps that are done again where they would have another outcome now."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _EXCEPTION = re.compile(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Interrupt)(: .+)?")
@@ -58,6 +70,7 @@ class Runner:
     progress: Progress
     failures: dict[Run, str] = field(default_factory=dict)
     _broken: dict[str, str] = field(default_factory=dict)
+    _no_documents: CFTError | None = None
 
     def __post_init__(self) -> None:
         self.records = Records(self.plan)
@@ -96,7 +109,7 @@ class Runner:
             self.records.mark_failed(step)
             if step.kind == "prepare":  # the same data would fail with every seed
                 self._broken[step.run.arm] = step.name
-            elif step.kind != "evaluate":
+            elif step.kind not in ("evaluate", "heldout"):
                 self._broken[step.run.chain] = step.name
             self.progress.end(step, "failed")
             self.progress.say(self._tail(step))
@@ -108,6 +121,9 @@ class Runner:
         folder, records = self.plan.folder(step.run), self.records
         if step.kind == "consolidate" and not outcome.needs_consolidation(folder / "train"):
             records.mark(step, status="done", remark="the host left whole weights")
+            return
+        if step.kind == "heldout" and not self._export_documents():
+            records.mark(step, status="done", remark="no document is held out")
             return
         sessions = records.earlier_sessions(step)
         self._clear(step)
@@ -130,6 +146,18 @@ class Runner:
         sessions = [*sessions, seconds]
         records.mark(step, status="done", started=started, sessions=sessions, **found)
 
+    def _export_documents(self) -> int:
+        """The number of held-out documents, which are there now; a failure is remembered."""
+        if self._no_documents is not None:
+            raise self._no_documents
+        try:
+            record = self.plan.heldout.export(self.progress.say)
+        except CFTError as exc:
+            self._no_documents = exc
+            raise
+        self.records.heldout = record
+        return record.documents
+
     def _check_outcome(self, step: Step, output: str) -> dict[str, Any]:
         """Refuse a result that is not whole; return what is worth remembering of it."""
         folder = self.plan.folder(step.run)
@@ -144,11 +172,17 @@ class Runner:
             outcome.check_merged(train)
         elif step.kind == "consolidate":
             outcome.take_consolidated(train)
+        elif step.kind == "heldout":
+            self._take_evaluation(folder / HELDOUT, [HELDOUT_TASK])
         else:
-            outcome.check_evaluation(folder / "eval.partial", self.tasks)
-            shutil.rmtree(folder / "eval", ignore_errors=True)
-            (folder / "eval.partial").rename(folder / "eval")
+            self._take_evaluation(folder / "eval", self.tasks)
         return {}
+
+    def _take_evaluation(self, folder: Path, tasks: list[str]) -> None:
+        partial = folder.with_name(f"{folder.name}.partial")
+        outcome.check_evaluation(partial, tasks)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
 
     def _clear(self, step: Step) -> None:
         """Remove what an interrupted or failed process may have left half-done."""
@@ -167,11 +201,13 @@ class Runner:
             shutil.rmtree(folder / "train" / "merged", ignore_errors=True)
         elif step.kind == "evaluate":
             shutil.rmtree(folder / "eval.partial", ignore_errors=True)
+        elif step.kind == "heldout":
+            shutil.rmtree(folder / f"{HELDOUT}.partial", ignore_errors=True)
 
     def _check_identity(self, step: Step) -> None:
         """Refuse to mix trainings of another config into this study; the rest is done again."""
         state = self.records.state(step)
-        if not state or state.identity == step.identity or step.kind in ("prepare", "evaluate"):
+        if not state or state.identity == step.identity or step.kind in _AGAIN:
             return
         folder = self.plan.folder(step.run)
         if state.status != "done" and not checkpoints(folder / "train"):

@@ -73,6 +73,12 @@ class Study(_Block):
         default=None, description="Stages whose output is evaluated. Default: all."
     )
     tasks: list[str] = Field(min_length=1)
+    heldout_documents: int = Field(
+        default=500,
+        ge=0,
+        description="Most held-out documents on whose bare text all arms are evaluated, where "
+        "`cft.holdout` holds any out; 0 for none.",
+    )
     lm_eval: LmEval = LmEval()
     launch: Launch = Launch()
     baseline: str | None = Field(
