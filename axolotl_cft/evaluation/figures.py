@@ -13,7 +13,7 @@ import numpy as np
 from axolotl_cft.evaluation.comparison import Report, is_percent
 from axolotl_cft.evaluation.groups import Group
 
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vPX<>*"
 _METRICS = {"acc": "accuracy", "f1": "weighted F1"}
 _MOST_TASKS = 20  # more would not be read in a figure; the group's average alone is drawn
@@ -144,7 +144,7 @@ def _draw(axes: Any, report: Report, row: str, points: Sequence[Point]) -> None:
         value,
         at / 100,
         xerr=np.stack([value - low, high - value]),
-        color=_COLOURS[index % len(_COLOURS)],
+        color=COLORS[index % len(COLORS)],
         marker=_MARKERS[index % len(_MARKERS)],
         markersize=6,
         linestyle="none",

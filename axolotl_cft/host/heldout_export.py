@@ -34,13 +34,14 @@ _EXPORT_VERSION = 1
 """Changes with which documents are chosen, or what is written of them."""
 
 _BATCH = 1000
+_SHARDS = ("shards", "shards_idx", "preprocess_shards")
 
 
 class Corpus(NamedTuple):
     """A training dataset of bare documents, of which some are held out.
 
     Attributes:
-        dataset: its raw config; `shards` do not matter, since what is held out is so in all.
+        dataset: its raw config without `shards`: what is held out is held out of all of them.
         by: the config's `holdout_by`.
         auth_token: the config's `hf_use_auth_token`.
         streaming: whether the host streams it.
@@ -176,7 +177,7 @@ def find_held_out(configs: Mapping[str, Mapping[str, Any]]) -> HeldOut:
                 ] = None
                 continue
             corpus = Corpus(
-                dataset,
+                {key: value for key, value in dataset.items() if key not in _SHARDS},
                 options.holdout_by,
                 config.get("hf_use_auth_token"),
                 bool(config.get("streaming")),
@@ -303,9 +304,8 @@ def _batches(corpus: Corpus, columns: Sequence[str]) -> Iterator[Mapping[str, li
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    whole = {key: value for key, value in corpus.dataset.items() if key not in _SHARDS}
     try:
-        for item in each_name(whole):
+        for item in each_name(corpus.dataset):
             rows = load_documents(item, "train", corpus.auth_token, lazy=corpus.streaming)
             there = rows.column_names or list(next(iter(rows), {}))
             _check_columns(corpus, there)
@@ -317,9 +317,6 @@ def _batches(corpus: Corpus, columns: Sequence[str]) -> Iterator[Mapping[str, li
         raise
     except Exception as exc:  # datasets, its readers and the hub share no base class
         raise CFTError(f"dataset {corpus.path} cannot be read: {first_line(exc)}") from exc
-
-
-_SHARDS = ("shards", "shards_idx", "preprocess_shards")
 
 
 def _check_columns(corpus: Corpus, there: Sequence[str]) -> None:
