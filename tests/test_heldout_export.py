@@ -164,6 +164,21 @@ def test_what_every_training_holds_out_is_exported(tmp_path):
     assert exported(tmp_path / "both", config_of(corpus, 0.6), config_of(corpus, 0.2)) == less
 
 
+@pytest.mark.parametrize(
+    "reading",
+    [{}, {"split": "train[:50%]"}, {"shards": 2, "shards_idx": 1}, {"preprocess_shards": 3}],
+    ids=str,
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_however_a_dataset_is_read_its_held_out_documents_are_found(tmp_path, reading, streaming):
+    rows = make_documents(40)
+    config = config_of(write_jsonl(tmp_path / "corpus.jsonl", rows), streaming=streaming)
+    config["datasets"][0] |= reading
+    wanted = rows[:20] if "split" in reading else rows
+    half = write_jsonl(tmp_path / "wanted.jsonl", wanted)
+    assert exported(tmp_path / "a", config) == exported(tmp_path / "b", config_of(half))
+
+
 def test_a_training_that_holds_nothing_out_of_the_same_rows_leaves_none(tmp_path):
     corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(8))
     other = write_jsonl(tmp_path / "other.jsonl", make_documents(9))
