@@ -163,31 +163,31 @@ def find_held_out(configs: Mapping[str, Mapping[str, Any]]) -> HeldOut:
     """
     corpora: dict[str, Corpus] = {}
     rules: dict[HoldoutRule, None] = {}
-    left_out: dict[str, None] = {}
+    chats: dict[str, None] = {}
     for config in configs.values():
         options = parse_options(config)
-        if not options.holdout:
-            continue
-        for dataset in _trained_by(config):
-            if not is_cft_type(dataset.get("type")):
-                continue
+        ours = [d for d in _trained_by(config) if is_cft_type(d.get("type")) and options.holdout]
+        for dataset in ours:
             if is_chat_type(dataset.get("type")):
-                left_out[
-                    f"{dataset.get('path')} holds conversations, of which none is bare text"
-                ] = None
+                chats[str(dataset.get("path"))] = None
                 continue
-            corpus = Corpus(
-                {key: value for key, value in dataset.items() if key not in _SHARDS},
-                options.holdout_by,
-                config.get("hf_use_auth_token"),
-                bool(config.get("streaming")),
-                prepared_folder(config),
-            )
+            corpus = _corpus(config, dataset, options.holdout_by)
             corpora.setdefault(corpus.identity, corpus)
             rules[HoldoutRule(options.holdout, options.holdout_by)] = None
+    left_out = (f"{path} holds conversations, of which none is bare text" for path in chats)
     found = HeldOut(tuple(corpora.values()), tuple(rules), tuple(left_out))
     _check(found, configs)
     return found
+
+
+def _corpus(config: Mapping[str, Any], dataset: Mapping[str, Any], by: str | None) -> Corpus:
+    return Corpus(
+        {key: value for key, value in dataset.items() if key not in _SHARDS},
+        by,
+        config.get("hf_use_auth_token"),
+        bool(config.get("streaming")),
+        prepared_folder(config),
+    )
 
 
 def export(
@@ -282,17 +282,11 @@ def _check(found: HeldOut, configs: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _shared(found: HeldOut, config: Mapping[str, Any], dataset: Mapping[str, Any]) -> Corpus | None:
     """A corpus whose rows a dataset may read, too."""
-    reading = Reading.of("train", dataset, prepared_folder(config))
-    return next(
-        (
-            corpus
-            for corpus in found.corpora
-            if reading.may_share(
-                Reading.of("train", corpus.dataset, corpus.prepared), config.get("seed")
-            )
-        ),
-        None,
-    )
+    reading, seed = Reading.of("train", dataset, prepared_folder(config)), config.get("seed")
+    for corpus in found.corpora:
+        if reading.may_share(Reading.of("train", corpus.dataset, corpus.prepared), seed):
+            return corpus
+    return None
 
 
 def _batches(corpus: Corpus, columns: Sequence[str]) -> Iterator[Mapping[str, list[Any]]]:
