@@ -140,6 +140,7 @@ def test_a_group_stays_whole_and_its_copies_in_training_take_a_text_out(tmp_path
     rows = [{"text": f"Text {i}.", "source": f"s{i % 8}"} for i in range(64)]
     config = config_of(write_jsonl(tmp_path / "corpus.jsonl", rows))
     config["cft"]["holdout_by"] = "source"
+    assert "group" not in exported(tmp_path / "by_text", config_of(tmp_path / "corpus.jsonl"))[0]
     lines = exported(tmp_path / "a", config)
     groups = {line["group"] for line in lines}
     assert 0 < len(groups) < 8
@@ -151,6 +152,11 @@ def test_a_group_stays_whole_and_its_copies_in_training_take_a_text_out(tmp_path
     write_jsonl(tmp_path / "corpus.jsonl", rows)
     assert texts(exported(tmp_path / "b", config)) == texts(lines) - {held_out["text"]}
     assert HeldOutRecord.read(tmp_path / "b" / "heldout" / "export.json").trained_too == 1
+
+    alone = [{"text": f"Alone {i}.", "source": None} for i in range(20)]
+    write_jsonl(tmp_path / "corpus.jsonl", rows + alone)
+    own = [line for line in exported(tmp_path / "own", config) if line["text"].startswith("Alone")]
+    assert own and all(line["group"] == line["key"] for line in own)
 
     config["cft"]["holdout_by"] = "journal"
     with pytest.raises(CFTError, match="no column 'journal'; set `cft.holdout_by` to one of"):

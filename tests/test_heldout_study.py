@@ -80,6 +80,8 @@ def test_every_evaluated_run_is_measured_on_bare_text_in_a_process_of_its_own(tm
         "cft_data_dir": str(tmp_path / "out")
     }
     assert not {"--num_fewshot", "--apply_chat_template"} & set(command)
+    grouped = commands(planned(with_base(study, {"holdout_by": "topic"}), tmp_path))["cft"]
+    assert json.loads(grouped[grouped.index("--metadata") + 1])["items_share"] == "group"
     own = {"lm_eval": {"model_args": {"max_length": 99}}}
     assert "max_length=99" in " ".join(
         commands(planned(with_base(study, {}, **own), tmp_path))["base"]

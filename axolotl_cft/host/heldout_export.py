@@ -106,6 +106,11 @@ class HeldOut:
         content = json.dumps([versions, corpora, sorted(map(str, self.rules)), limit, tokenizer])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def by_group(self) -> bool:
+        """Whether documents share what `holdout_by` names."""
+        return any(rule.by for rule in self.rules)
+
     def missing(self) -> str | None:
         """A corpus whose files are not on this machine."""
         return next((corpus.path for corpus in self.corpora if not corpus.is_at_hand()), None)
@@ -126,7 +131,7 @@ class HeldOut:
 
     def _trained(self, on_documents: Callable[[int], None]) -> set[bytes]:
         """Keys of what is trained, if copies of one text may stand on both sides."""
-        if not any(rule.by for rule in self.rules):
+        if not self.by_group:
             return set()
         return {
             holdout_key(text, letters)
@@ -216,7 +221,7 @@ def export(
     if there := find_export(folder, identity):
         return there
     sample = held_out.sample(limit, on_documents)
-    lines = [_line(document, tokens) for document in sample.documents()]
+    lines = [_line(document, held_out.by_group, tokens) for document in sample.documents()]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path = folder / FOLDER / DOCUMENTS_FILE
     write_atomic(path, text)
@@ -248,10 +253,10 @@ def find_export(folder: Path, identity: str) -> HeldOutRecord | None:
     return record if whole else None
 
 
-def _line(document: HeldOutDocument, tokens: Tokens | None) -> dict[str, Any]:
+def _line(document: HeldOutDocument, by_group: bool, tokens: Tokens | None) -> dict[str, Any]:
     line: dict[str, Any] = {"key": document.key, "text": document.text}
-    if document.group is not None:
-        line["group"] = document.group
+    if by_group:  # without a value a document is a group of its own
+        line["group"] = document.key if document.group is None else document.group
     line |= {"bytes": document.bytes, "words": document.words}
     if tokens:
         line["tokens"] = tokens.of_text(document.text)

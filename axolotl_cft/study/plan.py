@@ -307,7 +307,10 @@ class _Planner:
         ]
         # Where the task and its documents lie is no part of what is measured.
         places = ["--include_path", str(task_folder())]
-        places += ["--metadata", json.dumps({"cft_data_dir": str(self.root)})]
+        metadata = {"cft_data_dir": str(self.root)}
+        if self.heldout.found is not None and self.heldout.found.by_group:
+            metadata["items_share"] = "group"  # for the report (evaluation/items)
+        places += ["--metadata", json.dumps(metadata)]
         command = (*shlex.split(self.study.launch.evaluate), *flags, *places)
         return Step("heldout", run, command, self._digest([origin, flags, self.heldout.identity]))
 
