@@ -274,9 +274,12 @@ def results(model: str, tasks: dict[str, int], wrong: str | None) -> dict[str, A
         "results": {task: heldout if task == "cft_heldout" else scores for task in tasks},
         "group_subtasks": {task: [] for task in tasks},
         "configs": {task: {"task": task} for task in tasks},
-        "versions": dict.fromkeys(tasks, "Yaml"),
+        "versions": {task: 1.0 if task == "cft_heldout" else "Yaml" for task in tasks},
         "n-shot": dict.fromkeys(tasks, 0),
-        "higher_is_better": {task: {"acc": True} for task in tasks},
+        "higher_is_better": {
+            task: {"bits_per_byte": False} if task == "cft_heldout" else {"acc": True}
+            for task in tasks
+        },
         "n-samples": {task: {"original": n, "effective": n} for task, n in tasks.items()},
         "config": {"model_dtype": "torch.float32", "limit": None, "gen_kwargs": {}},
         "git_hash": "0",
