@@ -156,6 +156,8 @@ def test_a_study_that_is_killed_and_goes_on_measures_every_run_once(tmp_path, ti
     runs = read_runs(plan_study(root, None))
     assert [set(run.tasks) for run in runs] == [{"study_parity", "cft_heldout"}] * 3
     assert {run.tasks["cft_heldout"].score for run in runs} == {1 / math.log(2)}
+    first_lines = (root / "report/report.md").read_text().splitlines()[:10]
+    assert any("**cft against cpt on held-out documents**" in line for line in first_lines)
 
     (root / "heldout/test.jsonl").unlink()  # nothing needs it any more
     assert call(study, root).exit_code == 0
@@ -213,6 +215,8 @@ def test_a_share_that_holds_nothing_out_is_said_and_fails_no_run(tmp_path, tiny_
         assert {(run.status, run.heldout_dir, run.error) for run in record.runs} == {
             ("done", None, None)
         }
+        said = "- No loss on held-out text: no document fell into the held-out part."
+        assert said in (root / "report/report.md").read_text()
     assert started(root, "heldout") == []
 
 

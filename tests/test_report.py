@@ -80,6 +80,10 @@ def write_benchmarks(folder: Path) -> None:
         for i in range(150)
     ]
     write_rows(folder / "medqa" / "test.jsonl", rows)
+    texts = ["word " * 3 * (i + 1) for i in range(20)]
+    sizes = [{"bytes": len(t), "words": len(t.split()), "tokens": len(t) // 4} for t in texts]
+    rows = [{"text": t, "key": str(i), **sizes[i]} for i, t in enumerate(texts)]
+    write_rows(folder / "heldout" / "test.jsonl", rows)
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -130,7 +134,11 @@ def canned_model(skill: Skill) -> Any:
             return found
 
         def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
-            return [-skill.seed * len(request.args[0]) for request in requests]
+            luck = [random.Random(request.args[0]).random() for request in requests]
+            return [
+                -(skill.seed / 10 + more) * len(request.args[0])
+                for request, more in zip(requests, luck, strict=True)
+            ]
 
     return CannedModel()
 
@@ -150,7 +158,7 @@ def evaluate(
         task_manager=TaskManager(include_path=str(include), include_defaults=False),
         evaluation_tracker=tracker,
         bootstrap_iters=0,
-        model_args={"pretrained": f"canned/{folder.name}"},
+        model_args={"pretrained": f"canned/{folder.name}", "add_bos_token": False},
         **options,
     )
     samples = results.pop("samples")
@@ -182,6 +190,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(1, 6):
             evaluate(root / f"cpt{seed}", Skill(0.50, 10 + seed), ["cft_fiqa"])
             evaluate(root / f"cft{seed}", Skill(0.60, 20 + seed), ["cft_fiqa"])
+        for seed in (1, 2, 3):
+            evaluate(root / f"bare cpt{seed}", Skill(0.5, 10 + seed), ["cft_heldout"])
+            evaluate(root / f"bare cft{seed}", Skill(0.5, 5 + seed), ["cft_heldout", "cft_fiqa"])
         evaluate(root / "noise", Skill(0.0, 1, constant="noise"), ["cft_causal20"])
         evaluate(root / "shots", SKILLS["cft"], ["cft_causal20"], num_fewshot=2)
         evaluate(root / "limited", SKILLS["cft"], ["cft_fiqa"], limit=50)
@@ -418,6 +429,27 @@ def test_seeds_are_part_of_the_interval(root: Path, tmp_path: Path) -> None:
     low, high = compared["interval"]
     assert low < compared["difference"] < high
     assert compared["smallest_detectable_difference"] > 0
+
+
+def test_the_loss_on_held_out_text_comes_first(root: Path, tmp_path: Path) -> None:
+    arguments = [f"{a}@{n}={root / f'bare {a}{n}'}" for a in ("cpt", "cft") for n in (1, 2, 3)]
+    text = run_report(*arguments, tmp_path)
+    first = next(line for line in text.splitlines()[:10] if line.startswith("- "))
+    said = "**cft against cpt on held-out documents** (bits per byte, lower is better, 20 documents"
+    assert said in first and ", 3 against 3 runs): −" in first and "an improvement" in first
+    logged = [samples(root / f"bare cpt{seed}", "cft_heldout") for seed in (1, 2, 3)]
+    for metric, unit in (("bits_per_byte", 1), ("bits_per_word", 2), ("bits_per_token", 3)):
+        pairs = [[sample[metric] for sample in run] for run in logged]
+        of_seed = [-sum(p[0] for p in run) / sum(p[1] for p in run) / math.log(2) for run in pairs]
+        row = table_row(text, "## held-out text", "cpt")
+        assert float(row[unit].split()[0]) == pytest.approx(np.mean(of_seed), rel=1e-3)
+    # Two arms that differ by 0.5 nats a byte on every document: nothing of it is the documents'.
+    (compared,) = [
+        c
+        for c in json.loads((tmp_path / "report.json").read_text())["comparisons"]
+        if c["task"] == "cft_heldout"
+    ]
+    assert compared["difference"] == pytest.approx(-0.5 / math.log(2))
 
 
 def test_unequal_numbers_of_seeds_are_compared_and_said(root: Path, tmp_path: Path) -> None:

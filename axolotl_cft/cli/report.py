@@ -8,6 +8,8 @@ import click
 
 from axolotl_cft.errors import CFTError
 
+CURVES = "learning_curves.png"
+
 if TYPE_CHECKING:
     from axolotl_cft.evaluation.comparison import Report
     from axolotl_cft.evaluation.results import Evaluation
@@ -80,6 +82,7 @@ def report(
     from axolotl_cft.cli.progress import progress
     from axolotl_cft.evaluation import sources as study
     from axolotl_cft.evaluation.comparison import compare
+    from axolotl_cft.evaluation.curves import draw_curves, read_curves
     from axolotl_cft.evaluation.figures import draw_figures
     from axolotl_cft.evaluation.machine_readable import to_record
     from axolotl_cft.evaluation.markdown import headlines, render
@@ -109,11 +112,14 @@ def report(
         result = compare(plan, runs, costs, margin / 100)
         rest = _cleaned(plan, runs, contamination, margin / 100) if clean else None
         figures = draw_figures(result)
-        text = render(result, figures, overlap, paper, rest)
+        curves = draw_curves(read_curves(plan), list(result.rows))
+        text = render(result, figures, overlap, paper, rest, CURVES if curves else None)
     output_dir = output_dir or (folder / "report" if is_study else Path("report"))
     for images in figures.values():
         for name, image in images.items():
             write_atomic(output_dir / name, image)
+    if curves:
+        write_atomic(output_dir / CURVES, curves)
     to_record(result, rest).write(output_dir / REPORT_FILE)
     write_atomic(output_dir / "report.md", text)
     for sentence in headlines(result):

@@ -16,11 +16,12 @@ from axolotl_cft.evaluation.comparison import (
     is_percent,
 )
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.groups import Group
+from axolotl_cft.evaluation.groups import HELD_OUT, Group
 from axolotl_cft.records import ContaminationRecord
 
 _WIDE = 8  # groups with more tasks than this get one line per task, not one column
-_METRICS = {"acc": "accuracy", "f1": "weighted F1"}
+_METRICS = {"acc": "accuracy", "f1": "weighted F1", "bits_per_byte": "bits per byte"}
+_LOSSES = {"bits_per_byte": "Per byte", "bits_per_word": "Per word", "bits_per_token": "Per token"}
 
 
 def render(
@@ -96,7 +97,8 @@ def _what(group: Group, c: Comparison) -> str:
     metric += "" if c.higher_is_better else ", lower is better"
     shared = f" of {c.units[0]:,} {c.units[1]}" if c.units and c.task else ""
     runs = "" if c.runs == (1, 1) else f", {c.runs[0]} against {c.runs[1]} runs"
-    return f"{metric}, {c.items:,} items{shared}{runs}"
+    noun = "documents" if c.task == HELD_OUT else "items"
+    return f"{metric}, {c.items:,} {noun}{shared}{runs}"
 
 
 def _amount(value: float, metric: str) -> str:
@@ -152,6 +154,8 @@ def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
 def _summary(report: Report) -> str:
     lines = ["## Did it help?", ""]
     lines += [f"- {sentence}" for sentence in headlines(report)]
+    if report.plan.no_heldout:
+        lines.append(f"- No loss on held-out text: {report.plan.no_heldout.rstrip('.')}.")
     if not report.comparisons:
         lines.append("- There is a single row, so nothing is compared.")
         return "\n".join(lines)
@@ -183,7 +187,8 @@ def _warnings(report: Report) -> str:
 
 def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
     metric = f": {_METRICS.get(group.metric, group.metric)}" if group.metric else ""
-    parts = [f"## {group.name}{metric}", _score_table(report, group)]
+    table = _loss_table(report) if HELD_OUT in group.tasks else _score_table(report, group)
+    parts = [f"## {group.name}{metric}", table]
     parts += [f"![{_caption(name)}, {group.name}]({name})" for name in figures]
     chosen = [c for c in report.comparisons if c.group == group.name]
     for row in dict.fromkeys(c.row for c in chosen):
@@ -237,6 +242,25 @@ def _score_table(report: Report, group: Group) -> str:
             "difference)."
         )
     return "\n\n".join([_table(header, body), *([" ".join(notes)] if notes else [])])
+
+
+def _loss_table(report: Report) -> str:
+    """Bits of held-out text without prompts, in the units that can be shared."""
+    runs = {
+        row: [run.tasks[HELD_OUT].metrics for run in of if HELD_OUT in run.tasks]
+        for row, of in report.rows.items()
+    }
+    known = [name for name in _LOSSES if any(name in each for of in runs.values() for each in of)]
+    body = [
+        [row, *(_scores([each[name] for each in of if name in each], name) for name in known)]
+        for row, of in runs.items()
+        if of
+    ]
+    table = _table(["Model", *(_LOSSES[name] for name in known)], body)
+    return (
+        f"{table}\n\nBits of bare text without prompts, lower is better. Only *per byte* and *per "
+        "word* can be compared between different tokenizers."
+    )
 
 
 def _spread(report: Report, row: str, task: str) -> str:

@@ -49,6 +49,7 @@ class ReportPlan:
         notes: a sentence for each run of a study that is not there.
         stages: row name -> (arm, stage), for studies.
         untrained: rows that are a model as it was found; one run of such a row is all there is.
+        no_heldout: why a study has no held-out text, in a sentence; None where it has some.
     """
 
     title: str
@@ -58,6 +59,7 @@ class ReportPlan:
     notes: tuple[str, ...] = ()
     stages: dict[str, tuple[str, str]] = field(default_factory=dict)
     untrained: frozenset[str] = frozenset()
+    no_heldout: str | None = None
 
     def baseline_of(self, row: str) -> str | None:
         """The row to compare `row` with: the baseline arm at the same stage, else its first."""
@@ -150,6 +152,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
         trainings=tuple(_training(folder, run, staged) for run in done if run.train_dir),
         notes=tuple(_absence(run) for run in record.runs if run.status != "done"),
         stages=rows,
+        no_heldout=record.heldout.absent if record.heldout else None,
         untrained=frozenset(_row(run, staged) for run in evaluated if not run.train_dir),
     )
 
