@@ -5,23 +5,26 @@
     record.write(folder / STUDY_FILE)
 
 Every kind has a schema number. It rises when a reader of today would misread a file of tomorrow; a
-file with a higher number than is known here is refused, one without a number is of schema 1. A key
+file with a higher number than is known here is refused, one without a number is of schema 1; an
+older one is read, and keeps its number when it is written again. A key
 that is not known here is no reason to refuse a file: it is kept when the record is written again.
 What a reader can do without has a default; what was not set is not written.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_json, write_atomic
 
 STUDY_FILE = "study.json"
 CONTAMINATION_FILE = "contamination.json"
+CONTAMINATED_ITEMS_FILE = "items.jsonl"
+REMOVED_FILE = "removed.jsonl"
 GENERATION_FILE = "generation.json"
 REPORT_FILE = "report.json"
 SOURCES_FILE = "cft_sources.json"
@@ -55,6 +58,8 @@ class Record(_Part):
     numbered: ClassVar[bool] = True
     layout: ClassVar[dict[str, Any]] = {"indent": 2}
 
+    _older: int | None = PrivateAttr(None)  # the number of a file that was read, if it was lower
+
     @classmethod
     def read(cls: type[_Some], path: Path) -> _Some:
         """The record in a file.
@@ -79,16 +84,20 @@ class Record(_Part):
                 f"{cls.schema_number}; upgrade axolotl-cft"
             )
         unfit = f"{where} is not {cls.kind}"
-        if number != cls.schema_number:
+        if type(number) is not int or number < 1:
             raise CFTError(f"{unfit}: {cls.schema_key} is {number!r} and no number; {cls.advice}")
         try:
-            return cls.model_validate({k: v for k, v in content.items() if k != cls.schema_key})
+            record = cls.model_validate({k: v for k, v in content.items() if k != cls.schema_key})
         except ValidationError as exc:
             raise CFTError(f"{unfit}: {_explain(exc)}; {cls.advice}") from exc
+        if number < cls.schema_number:
+            record._older = number
+        return record
 
     def content(self) -> dict[str, Any]:
         """The record as plain data for JSON."""
-        head = {self.schema_key: self.schema_number} if self.numbered else {}
+        number = self._older or self.schema_number
+        head = {self.schema_key: number} if self.numbered else {}
         return head | self.model_dump(exclude_unset=True)
 
     def write(self, path: Path) -> None:
@@ -487,14 +496,21 @@ class TaskOverlap(_Part):
     """How far one task's test items occur in a corpus.
 
     Attributes:
-        items: test items looked for.
-        contaminated_items: of these, found in the corpus.
+        items: test items; in files of 0.1 those with a word.
+        too_short: of these, too short to be looked for; None in files of 0.1.
+        contaminated_items: found in the corpus.
+        partial_items: of the contaminated ones, found in part only.
+        boilerplate_items: found in words that too many documents share, and nowhere else; these
+            are not among the contaminated ones.
         documents: documents that overlap with the task.
     """
 
     items: int
     contaminated_items: int
     documents: int
+    too_short: int | None = None
+    partial_items: int = 0
+    boilerplate_items: int = 0
 
 
 class OverlapExample(_Part):
@@ -504,13 +520,63 @@ class OverlapExample(_Part):
         document: its name in the corpus.
         task: whose item it is.
         item: the row in the test split (lm-eval's `doc_id`).
-        words: the normalised words in common.
+        words: the normalized words in common; `…` stands where some are left out.
+        score: 1 where words in a row are the same, else the share in shared runs.
+        matched: "question", "question with options" or "option".
     """
 
     document: str
     task: str
     item: int | str
     words: str
+    score: float = 1.0
+    matched: str = "question"
+
+
+class PartialMatch(_Part):
+    """What makes an item found in part.
+
+    Attributes:
+        share: of its words in shared runs, from which on it counts.
+        run: words in the shortest run.
+        min_words: words that an item needs to be found in part.
+    """
+
+    share: float
+    run: int
+    min_words: int
+
+
+class Boilerplate(_Part):
+    """What was ignored because too many documents share it.
+
+    Attributes:
+        documents: documents in which words may occur and still count.
+        patterns: n-grams and items that occur in more.
+        hits: their occurrences, each document counted once for each.
+        items: items that may share words in a row which still count.
+    """
+
+    documents: int
+    items: int
+    patterns: int
+    hits: int
+
+
+class Removal(_Part):
+    """What was taken out of a copy of the corpus.
+
+    Attributes:
+        what: passages around the matches, or whole documents.
+        share: of the corpus's characters.
+        documents: documents that lost something.
+        passages: passages taken out of them.
+    """
+
+    what: Literal["passages", "documents"]
+    share: float
+    documents: int
+    passages: int
 
 
 class ContaminationRecord(Record):
@@ -519,7 +585,12 @@ class ContaminationRecord(Record):
     Attributes:
         corpus: as it was named.
         n: words in a row that make an overlap.
-        removed: whether the documents with an overlap were left out of a copy.
+        min_words: words below which nothing is looked for; None in files of 0.1, which looked for
+            items of a single word.
+        partial: what makes an item found in part; None where only words in a row counted.
+        boilerplate: what was ignored; None in files of 0.1, which ignored nothing.
+        removed: what was left out of a copy; True in files of 0.1 for documents.
+        removal: how much that was; None if nothing was removed, and in files of 0.1.
         documents: documents read.
         contaminated_documents: of these, with an overlap.
         tasks: task -> counts.
@@ -528,11 +599,16 @@ class ContaminationRecord(Record):
 
     kind = "a contamination record"
     advice = "run `axolotl-cft contamination` again"
+    schema_number = 2
     layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
 
     corpus: str
     n: int
-    removed: bool
+    min_words: int | None = None
+    partial: PartialMatch | None = None
+    boilerplate: Boilerplate | None = None
+    removed: Literal["passages", "documents"] | bool
+    removal: Removal | None = None
     documents: int
     contaminated_documents: int
     tasks: dict[str, TaskOverlap]
@@ -606,3 +682,48 @@ class ReportRecord(Record):
     comparisons: list[ComparedRows]
     clean: list[ComparedRows] | None = None
     warnings: list[str]
+
+
+def write_items(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write `CONTAMINATED_ITEMS_FILE`: a line for each contaminated item, whole or not at all.
+
+    Args:
+        path: the file.
+        rows: `task`, `doc_id` (lm-eval's), `score` (1 for words in a row), `document` (where it
+            was found best), `words` (in common), `matched` (what of the item).
+
+    Raises:
+        CFTError: it cannot be written.
+    """
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def read_items(path: Path) -> dict[str, set[int]]:
+    """The contaminated items in a file of `write_items`: task -> lm-eval's `doc_id`s.
+
+    A task without contaminated items is not in it.
+
+    Raises:
+        CFTError: the file cannot be read, or a line (named) is not such an item.
+    """
+    items: dict[str, set[int]] = {}
+    advice = ContaminationRecord.advice
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise CFTError(f"cannot read {path}: {exc}; {advice}") from exc
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            task, item = row["task"], row["doc_id"]
+        except (ValueError, KeyError, TypeError) as exc:
+            found = f"{type(exc).__name__} ({exc})"
+            raise CFTError(f"{path}:{number} is no contaminated item: {found}; {advice}") from exc
+        if not isinstance(task, str) or type(item) is not int:
+            found = f"task is {task!r} and doc_id {item!r}"
+            raise CFTError(f"{path}:{number} is no contaminated item: {found}; {advice}")
+        items.setdefault(task, set()).add(item)
+    return items

@@ -16,9 +16,10 @@ from axolotl_cft.generation.questions import Item, named_test, read_item
 
 
 def question(index: int) -> str:
+    """No two have more than half of their words in common: else they overlap in part."""
     return (
-        f"A patient numbered {index} comes to the clinic with a cough that began {index + 2} days "
-        f"ago after travel number {index} by ship. Which drug is best for case {index}?"
+        f"A patient of ward {index} has finding{index}, sign{index} and a cough that began {index} "
+        f"days ago after travel{index} by ship{index}. Which drug{index} is best for case {index}?"
     )
 
 
@@ -106,6 +107,22 @@ def test_a_test_split_is_refused_by_name_before_it_is_read(tmp_path, educate, be
     assert by_file.exit_code == 1 and "'test.jsonl' is a test split by its name" in by_file.output
     assert by_split.exit_code == 1 and "'test[:10]' is a test split by its name" in by_split.output
     assert "--allow-test-split" in by_file.output and not server.requests
+
+
+def test_a_test_item_of_one_word_forbids_no_question(tmp_path, educate, benchmarks):
+    path = benchmarks / "medqa" / "test.jsonl"
+    rows = rows_of(path)
+    rows[0] |= {"sent1": "osteoclasts"}
+    write_jsonl(path, rows)
+    asked = "A 61-year-old man has bone pain. Which cells, other than osteoclasts, are involved?"
+    items = write_jsonl(
+        tmp_path / "train.jsonl", [medqa([1])[0] | {"sent1": asked}, medqa([101])[0]]
+    )
+    with serve(Loopback()) as server:
+        refused = educate(server, items)
+    assert refused.exit_code == 1 and "1 of 2 items overlap" in refused.output
+    (hit,) = rows_of(tmp_path / "out" / "overlaps.jsonl")
+    assert (hit["place"], hit["task"], hit["score"]) == ("train.jsonl:2", "cft_medqa", 1.0)
 
 
 def test_items_in_the_evaluation_sets_are_refused_dropped_or_allowed(tmp_path, educate):

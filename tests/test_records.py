@@ -176,11 +176,15 @@ def test_keys_of_later_versions_are_kept_when_a_record_is_written_again(tmp_path
 def test_a_newer_schema_is_refused_in_one_sentence(kind: type[Record], tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     content = json.loads(next(p for p in FILES if kind_of(p) is kind).read_text())
-    path.write_text(json.dumps({**content, "schema": 2, "status": "a word of schema 2"}))
+    known = kind.schema_number
+    path.write_text(json.dumps({**content, "schema": known + 1, "status": "a word of tomorrow"}))
     message = refusal(kind, path)
-    assert "has schema 2, and this version knows no more than 1; upgrade axolotl-cft" in message
+    refused = f"has schema {known + 1}, and this version knows no more than {known}; upgrade"
+    assert refused in message
     path.write_text(json.dumps({**content, "schema": "two"}))
     assert "schema is 'two' and no number; " in refusal(kind, path)
+    path.write_text(json.dumps({**content, "schema": 0}))
+    assert "schema is 0 and no number; " in refusal(kind, path)
     content.pop("schema", None)
     path.write_text(json.dumps(content))
     assert kind.read(path)

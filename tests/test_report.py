@@ -680,6 +680,40 @@ def test_a_study(root: Path, tmp_path: Path) -> None:
     assert table_row(text, "## What training cost", "cft / ift, seed 1")[1:3] == ["–", "900"]
 
 
+def test_a_study_says_what_was_searched_and_removed(root: Path, tmp_path: Path) -> None:
+    study = study_folder(root, tmp_path)
+    overlap = {"items": 120, "too_short": 7, "contaminated_items": 3, "partial_items": 2}
+    record = {"schema": 2, "corpus": "corpus.jsonl", "n": 12, "min_words": 9, "documents": 70}
+    record |= {"partial": {"share": 0.7, "run": 4, "min_words": 20}, "contaminated_documents": 2}
+    record |= {"boilerplate": {"documents": 10, "patterns": 31, "hits": 4099, "items": 20}}
+    record |= {"removed": "passages", "tasks": {"cft_fiqa": {**overlap, "documents": 2}}}
+    record |= {"removal": {"what": "passages", "share": 0.0123, "documents": 2, "passages": 4}}
+    path = study / "contamination.json"
+    path.write_text(json.dumps(record))
+    text = run_report(study, tmp_path / "out")
+    for said in (
+        "3 test items occur in it, in 2 of 70 documents",
+        "12 words in a row, shorter items as a whole; items of fewer than 9 words are too short",
+        "Items of 20 words or more were also found in part, from 70 % of their words on, in runs",
+        "Words in a row that more than 20 items share do not count.",
+        "31 runs of words that stand in more than 10 documents each",
+        "A copy was written without 4 passages in 2 documents, 1.23 % of the text.",
+        "| cft_fiqa | 120 | 7 | 3 | 2 | 0 | 2 |",
+    ):
+        assert said in text
+    record |= {"removed": "documents", "removal": {**record["removal"], "what": "documents"}}
+    path.write_text(json.dumps(record))
+    assert "without 2 documents, 1.23 % of the text" in run_report(study, tmp_path / "out")
+    path.write_text(json.dumps(record | {"removed": False, "removal": None}))
+    assert "A copy" not in run_report(study, tmp_path / "out")
+    (old,) = (Path(__file__).parent / "records_0_1").glob("contamination/*.json")
+    path.write_text(old.read_text())
+    text = run_report(study, tmp_path / "out")
+    assert "13 words in a row, shorter items as a whole, however short" in text
+    assert "A copy was written without those documents." in text
+    assert "| cft_medqa | 24 | – | 1 | 0 | 0 | 1 |" in text
+
+
 def test_a_study_says_what_the_host_left_out_of_training(root: Path, tmp_path: Path) -> None:
     study = study_folder(root, tmp_path)
 

@@ -1,6 +1,5 @@
 """`axolotl-cft contamination`: benchmark items in a training corpus."""
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,20 @@ from axolotl_cft.cli.shared_options import (
     DATA_DIR,
     EVERY_BENCHMARK,
     FIELD,
+    MIN_WORDS,
     NGRAM,
     SPLIT,
     SUBSET,
     NameList,
 )
-from axolotl_cft.errors import CFTError
-from axolotl_cft.records import CONTAMINATION_FILE, ContaminationRecord
+from axolotl_cft.records import (
+    CONTAMINATED_ITEMS_FILE,
+    CONTAMINATION_FILE,
+    REMOVED_FILE,
+    ContaminationRecord,
+)
 
 if TYPE_CHECKING:
-    from axolotl_cft.corpus.contamination import Tally
     from axolotl_cft.corpus.readers import Part
 
 MB = 1e6
@@ -39,97 +42,160 @@ MB = 1e6
 )
 @DATA_DIR
 @NGRAM
+@MIN_WORDS
+@click.option(
+    "--partial",
+    default=0.6,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of an item's words that makes it found where not enough stand in a row, for items "
+    "of 20 words or more.",
+)
 @FIELD
 @SUBSET
 @SPLIT
 @click.option(
-    "--remove", is_flag=True, help="Also write the corpus without the documents that overlap."
+    "--remove",
+    is_flag=False,
+    flag_value="passages",
+    type=click.Choice(["passages", "documents"]),
+    help="Also write the corpus without what was found, to cleaned/ in the output folder: "
+    "`--remove` takes out passages (a match, 200 characters on each side, and the rest of the "
+    "sentence), `--remove documents` the documents they stand in.",
+)
+@click.option(
+    "--force", is_flag=True, help="Remove even if more than 5 % of the corpus's text would go."
+)
+@click.option(
+    "--num-proc",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Processes that search while this one reads. Worth it from some 100 MB on; the result is "
+    "the same.",
 )
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("contamination"),
     show_default=True,
-    help=f"Receives {CONTAMINATION_FILE} and, with --remove, the cleaned corpus under its own file "
-    "names.",
+    help=f"Receives {CONTAMINATION_FILE} and {CONTAMINATED_ITEMS_FILE} and, with --remove, "
+    f"cleaned/ and {REMOVED_FILE}.",
 )
 def contamination(
     corpus: str,
     tasks: list[str],
     data_dir: Path | None,
     ngram: int,
+    min_words: int,
+    partial: float,
     field: str,
     subset: str | None,
     split: str,
-    remove: bool,
+    remove: str | None,
+    force: bool,
+    num_proc: int,
     output_dir: Path,
 ) -> None:
-    """Find benchmark items in a training corpus, and remove the documents that contain them.
+    """Find benchmark items in a training corpus, and take them out.
 
     CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files (a .txt file is one
-    document), or a dataset on the hub, which is streamed. Texts are compared as normalized words;
-    the same n-gram in both is an overlap. Only an item's question is looked for, not its options.
-    `axolotl-cft report` shows what was found.
+    document), or a dataset on the hub, which is streamed.
+
+    Texts are compared as words, without case, punctuation and invisible characters. An item is
+    found where
 
     \b
-    Example:
-      axolotl-cft contamination corpus.jsonl --tasks cft_medical \\
-          --remove --output-dir clean/
+      * 13 words in a row are the same (--ngram), or all of an item of 8 to 12;
+      * of an item of 20 words or more, 60 % (--partial) stand in one place of the
+        document, in runs of 4 or more: a copy with typos, or words left out.
+
+    A question of fewer than 20 words is also looked for together with its options, and an option
+    of 13 words or more alone. Items of fewer than 8 words (--min-words) cannot be told from
+    ordinary text: they are counted, not looked for. Words in a row that stand in more than 10
+    documents are boilerplate, and those of more than 20 items stock phrases: neither counts. A
+    paraphrase or a translation is not found.
+
+    items.jsonl lists every item found. `axolotl-cft report` shows what was done.
+
+    \b
+    Examples:
+      axolotl-cft contamination corpus.jsonl --tasks cft_medical
+      axolotl-cft contamination corpus/ --remove --num-proc 4 --output-dir clean/
+      axolotl-cft contamination someone/corpus --remove documents
     """
-    from axolotl_cft.corpus.contamination import OverlapIndex, Tally, load_items
+    from axolotl_cft.corpus import contamination as work
     from axolotl_cft.corpus.readers import Field, open_corpus
 
     parts = open_corpus(corpus, Field(field), subset=subset, split=split)
-    if remove:
-        _refuse_to_overwrite(Path(corpus).expanduser(), output_dir)
+    work.refuse_output(corpus, output_dir)
     with progress("Reading the test items"):
-        tally = Tally(OverlapIndex.build(load_items(tasks, data_dir), ngram))
-    # Its absence tells an unfinished run from a finished one.
-    (output_dir / CONTAMINATION_FILE).unlink(missing_ok=True)
+        rules = work.Rules(ngram, min_words, partial)
+        index = work.OverlapIndex(work.load_items(tasks, data_dir), rules)
+    work.clear_output(output_dir)
+    with progress("Scanning", _megabytes(parts), "MB") as scanning:
+        verdict, digest = work.search(
+            parts,
+            index,
+            located=remove is not None,
+            processes=num_proc,
+            count=lambda read, documents: _show(scanning, read, documents),
+        )
+    removal = work.planned_removal(verdict, remove) if remove else None
+    try:
+        if remove and removal:
+            if not force:
+                work.refuse_large(removal, corpus)
+            with progress("Writing", _megabytes(parts), "MB") as writing:
+                work.remove(
+                    parts, verdict, remove, output_dir, digest, lambda read: _show(writing, read)
+                )
+    except work.TooMuchError:
+        _print(work.write_results(verdict, corpus, None, output_dir), output_dir)
+        raise
+    _print(work.write_results(verdict, corpus, removal, output_dir), output_dir)
+
+
+def _megabytes(parts: "list[Part]") -> float | None:
     sizes = [part.size for part in parts]
-    total = None if None in sizes else sum(size or 0 for size in sizes) / MB
-    with progress("Scanning", total, "MB") as work:
-        for part in parts:
-            _scan(part, tally, output_dir / part.name if remove else None, work)
-    if tally.documents == 0:
-        raise CFTError(f"corpus {corpus!r} holds no documents")
-    summary = tally.summary(corpus, remove)
-    summary.write(output_dir / CONTAMINATION_FILE)
-    _print(summary, output_dir, remove)
+    return None if None in sizes else sum(size or 0 for size in sizes) / MB
 
 
-def _refuse_to_overwrite(corpus: Path, output_dir: Path) -> None:
-    """A cleaned corpus among its own source would replace it, or be taken for part of it."""
-    target = output_dir.resolve()
-    if (corpus.is_dir() and target.is_relative_to(corpus.resolve())) or (
-        corpus.is_file() and target == corpus.resolve().parent
-    ):
-        raise CFTError(f"--output-dir {output_dir} lies in the corpus's own folder: choose another")
+def _show(work: Work, read: int, documents: int | None = None) -> None:
+    work.update(advance=read / MB, note=None if documents is None else f"{documents:,} documents")
 
 
-def _scan(part: "Part", tally: "Tally", target: Path | None, work: Work) -> None:
-    with part.write(target) if target else contextlib.nullcontext() as write:
-        position = 0
-        for block in part.blocks():
-            overlaps = [tally.add(*pair) for pair in zip(block.names, block.texts, strict=True)]
-            if write:
-                write(block, [not overlap for overlap in overlaps])
-            read = block.position - position
-            work.update(advance=read / MB, note=f"{tally.documents:,} documents")
-            position = block.position
-
-
-def _print(summary: ContaminationRecord, output_dir: Path, removed: bool) -> None:
-    table = Table(title=f"Overlap with the test items, {summary.n} words in a row")
-    table.add_column("task", no_wrap=True)
-    for heading in ("test items", "found", "documents"):
-        table.add_column(heading, justify="right")
-    for task, row in summary.tasks.items():
-        counts = (row.items, row.contaminated_items, row.documents)
-        table.add_row(task, *(f"{count:,}" for count in counts))
+def _print(record: ContaminationRecord, output_dir: Path) -> None:
     console = Console()
-    console.print(table)
-    found, total = summary.contaminated_documents, summary.documents
-    verb = "removed" if removed else "overlap"
-    path = output_dir / CONTAMINATION_FILE
-    console.print(f"{found:,} of {total:,} documents {verb}: {path}", soft_wrap=True)
+    console.print(_table(record))
+    if record.boilerplate and record.boilerplate.patterns:
+        console.print(
+            f"Ignored as boilerplate: {record.boilerplate.patterns:,} runs of words that stand in "
+            f"more than {record.boilerplate.documents} documents each",
+            soft_wrap=True,
+        )
+    found = f"{record.contaminated_documents:,} of {record.documents:,} documents"
+    console.print(f"{found} overlap: {output_dir / CONTAMINATED_ITEMS_FILE}", soft_wrap=True)
+    if record.removal:
+        gone = f"{record.removal.passages:,} passages" if record.removed == "passages" else found
+        console.print(
+            f"{gone}, {record.removal.share:.2%} of the text, removed: {output_dir / 'cleaned'}",
+            soft_wrap=True,
+        )
+
+
+def _table(record: ContaminationRecord) -> Table:
+    table = Table(title="Test items in the corpus")
+    table.add_column("task", no_wrap=True)
+    for heading in ("items", "short", "found", "in part", "docs"):
+        table.add_column(heading, justify="right")
+    for task, row in record.tasks.items():
+        counts = (
+            row.items,
+            row.too_short or 0,
+            row.contaminated_items,
+            row.partial_items,
+            row.documents,
+        )
+        table.add_row(task, *(f"{count:,}" for count in counts))
+    return table

@@ -17,7 +17,14 @@ from axolotl_cft.cli.llm_options import (
     show_answers,
 )
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import DATA_DIR, NGRAM, SPLIT, SUBSET, NameList
+from axolotl_cft.cli.shared_options import (
+    DATA_DIR,
+    MIN_WORDS,
+    NGRAM,
+    SPLIT,
+    SUBSET,
+    NameList,
+)
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 from axolotl_cft.generation.guard import OVERLAPS, ForbiddenItemsError, ForbiddenSplitError, Guard
@@ -97,6 +104,7 @@ GUARD_OPTIONS = (
     ),
     DATA_DIR,
     NGRAM,
+    MIN_WORDS,
     click.option(
         "--drop-overlapping", is_flag=True, help="Leave out the items that overlap, and go on."
     ),

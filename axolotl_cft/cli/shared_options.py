@@ -42,3 +42,10 @@ NGRAM = click.option(
     type=click.IntRange(min=1),
     help="Words in a row that count as overlap; an item of fewer words must occur whole.",
 )
+MIN_WORDS = click.option(
+    "--min-words",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help='Items of fewer words are not looked for: "osteoclasts" occurs everywhere.',
+)

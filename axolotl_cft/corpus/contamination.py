@@ -1,179 +1,168 @@
-"""Does a text overlap with an evaluation set? Exact, normalized n-gram matching.
+"""Test items in a training corpus: found, listed, and taken out.
 
-A text is lower-cased, NFKC-normalized and cut into words (runs of letters and digits). A text
-and a test item overlap if they share `n` consecutive words; an item of fewer than `n` words must
-occur whole. The match is exact: there are no hash collisions and no thresholds. Short items
-(headlines, one-line questions) can occur by chance, so every hit carries the words that matched.
-n = 13 follows Brown et al. 2020 (GPT-3, appendix C).
+    index = OverlapIndex(load_items(["cft_medical"], data_dir))
+    verdict, digest = search(parts, index, located=True)
+    removal = planned_removal(verdict, "passages")
+    refuse_large(removal, "corpus.jsonl")
+    write_cleaned(parts, cuts, verdict.documents, output_dir, digest)
 
-    index = OverlapIndex.build(load_items(["cft_medical"], data_dir), n=13)
-    for hit in index.find(text): print(hit.task, hit.item, hit.words)
-
-`axolotl-cft contamination` writes what a `Tally` sums up to `contamination.json`
-(records.py::ContaminationRecord).
+What counts is said in `overlap_index` (patterns and near copies) and `tally` (boilerplate); what
+goes with a match, in `passages`. It is written to `contamination.json`
+(records.py::ContaminationRecord) and `items.jsonl` (records.py::read_items).
 """
 
-import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from axolotl_cft.evaluation.tasks import load_items
-from axolotl_cft.records import ContaminationRecord, OverlapExample, TaskOverlap
+from axolotl_cft.corpus.cleaning import CLEANED, cuts_of, write_cleaned
+from axolotl_cft.corpus.overlap_index import Hit, OverlapIndex, Rules
+from axolotl_cft.corpus.readers import Part
+from axolotl_cft.corpus.scanning import checksum, scan
+from axolotl_cft.corpus.tally import Tally, Verdict
+from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.tasks import BenchmarkItem, load_items
+from axolotl_cft.records import (
+    CONTAMINATED_ITEMS_FILE,
+    CONTAMINATION_FILE,
+    REMOVED_FILE,
+    ContaminationRecord,
+    Removal,
+    write_items,
+)
 
-__all__ = ["Hit", "OverlapIndex", "Tally", "load_items", "words_of"]
+__all__ = [
+    "CLEANED",
+    "MOST_REMOVED",
+    "BenchmarkItem",
+    "Hit",
+    "OverlapIndex",
+    "Rules",
+    "TooMuchError",
+    "Verdict",
+    "clear_output",
+    "load_items",
+    "planned_removal",
+    "refuse_large",
+    "refuse_output",
+    "remove",
+    "search",
+    "write_results",
+]
+
+MOST_REMOVED = 0.05
+"""Share of a corpus's text that is removed without being asked for twice."""
 
 
-def words_of(text: str) -> list[str]:
-    """The normalized words of a text: NFKC, case-folded, runs of letters and digits.
+class TooMuchError(CFTError):
+    """More would be removed than is removed without being asked for twice."""
 
-    Example:
-        >>> words_of("Naïve B-cells: 5 µg/mL")
-        ['naïve', 'b', 'cells', '5', 'μg', 'ml']
+
+def refuse_output(corpus: str, output_dir: Path) -> None:
+    """Refuse a folder that cannot take the results.
+
+    Raises:
+        CFTError: they would lie among the corpus's own files, where they would be taken for part of
+            it, or a cleaned corpus is there already.
     """
-    text = unicodedata.normalize("NFKC", text).casefold()
-    # A text has few different separators: replacing each is cheaper than matching a pattern.
-    for character in set(text):
-        if not character.isalnum():
-            text = text.replace(character, " ")
-    return text.split()
+    source, target = Path(corpus).expanduser(), output_dir.resolve()
+    folder = source.resolve() if source.is_dir() else source.resolve().parent
+    if source.exists() and (
+        target == folder or (source.is_dir() and target.is_relative_to(folder))
+    ):
+        raise CFTError(f"--output-dir {output_dir} lies in the corpus's own folder: choose another")
+    if (output_dir / CLEANED).exists():
+        raise CFTError(
+            f"{output_dir / CLEANED} is there already, from an earlier run: delete it or choose "
+            "another --output-dir"
+        )
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One test item found in a text, and the (normalized) words in common."""
+def clear_output(output_dir: Path) -> None:
+    """Delete what an earlier run said: it must not be taken for this one's result.
 
-    task: str
-    item: int | str
-    words: str
-
-
-class OverlapIndex:
-    """The n-grams of a set of test items, ready to be looked for in texts.
-
-    Attributes:
-        n: words in an n-gram.
-        items: task -> number of its items with at least one word.
+    The record goes first: its absence tells an unfinished run from a finished one.
     """
+    for name in (CONTAMINATION_FILE, CONTAMINATED_ITEMS_FILE, REMOVED_FILE):
+        (output_dir / name).unlink(missing_ok=True)
 
-    def __init__(self, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        self.n = n
-        self.items: dict[str, int] = {}
-        self._owners: list[tuple[str, int | str]] = []
-        # Pattern (an n-gram, or a shorter item whole) -> the items that hold it.
-        self._patterns: dict[str, tuple[int, ...]] = {}
-        # Few positions of a text are looked up. n words in a row always hold a run of
-        # _seed words that starts at a multiple of _stride, so only those runs are tried. A
-        # shorter item is tried where its longest word stands: (place in the item, length).
-        self._seed = (n + 1) // 2
-        self._stride = n - self._seed + 1
-        self._seeds: set[str] = set()
-        self._anchors: dict[str, set[tuple[int, int]]] = {}
 
-    @classmethod
-    def build(cls, items: Iterable[tuple[str, int | str, str]], n: int = 13) -> "OverlapIndex":
-        """Index (task, item id, text) triples; items without a word are left out."""
-        index = cls(n)
-        for task, item, text in items:
-            words = words_of(text)
-            index.items[task] = index.items.get(task, 0) + bool(words)
-            if words:
-                index._add(task, item, words)
-        return index
+def search(
+    parts: Sequence[Part],
+    index: OverlapIndex,
+    *,
+    located: bool,
+    processes: int = 1,
+    count: Callable[[int, int], None] = lambda read, documents: None,
+) -> tuple[Verdict, int]:
+    """Look for test items in a corpus.
 
-    def _add(self, task: str, item: int | str, words: list[str]) -> None:
-        owner = len(self._owners)
-        self._owners.append((task, item))
-        length = min(self.n, len(words))
-        for pattern in set(_ngrams(words, length)):
-            self._patterns[pattern] = (*self._patterns.get(pattern, ()), owner)
-        if length == self.n:
-            self._seeds.update(_ngrams(words, self._seed))
-        else:
-            anchor = max(words, key=len)
-            self._anchors.setdefault(anchor, set()).add((words.index(anchor), length))
+    Args:
+        parts: from `readers.open_corpus`.
+        index: the items.
+        located: whether passages will be taken out.
+        processes: how many search.
+        count: hears how many bytes were read since the last time, and of how many documents in all.
 
-    def find(self, text: str) -> list[Hit]:
-        """The test items that overlap with `text`, each once, in the order they were indexed."""
-        words = words_of(text)
-        found: dict[int, str] = {}
-        for pattern in self._matches(words):
-            for owner in self._patterns[pattern]:
-                found.setdefault(owner, pattern)
-        return [Hit(*self._owners[owner], found[owner]) for owner in sorted(found)]
+    Returns:
+        What was found, and the texts' `scanning.checksum`.
 
-    def _matches(self, words: list[str]) -> Iterator[str]:
-        """The patterns in a text, perhaps more than once."""
-        for start, length in self._candidates(words):
-            pattern = " ".join(words[start : start + length])
-            if start >= 0 and pattern in self._patterns:
-                yield pattern
+    Raises:
+        CFTError: the corpus cannot be read, or holds no documents.
+    """
+    tally, digest = Tally(index), 0
+    for batch, found in scan(parts, index, located=located, processes=processes):
+        for name, text, matches in zip(batch.names, batch.texts, found, strict=True):
+            tally.add(name, len(text), matches)
+        digest = checksum(batch.texts, digest) if located else digest
+        count(batch.read, tally.documents)
+    if not tally.documents:
+        raise CFTError("the corpus holds no documents")
+    return tally.verdict(), digest
 
-    def _candidates(self, words: list[str]) -> Iterator[tuple[int, int]]:
-        """(first word, number of words) of all places where a pattern can stand."""
-        runs = map(
-            " ".join, zip(*(words[i :: self._stride] for i in range(self._seed)), strict=False)
+
+def planned_removal(verdict: Verdict, what: str) -> Removal:
+    """What taking out "passages" or "documents" would take."""
+    cuts = [cuts_of(document, what) for document in verdict.documents.values()]
+    return Removal(
+        what="documents" if what == "documents" else "passages",
+        share=verdict.share_of(cuts),
+        documents=len(cuts),
+        passages=sum(map(len, cuts)),
+    )
+
+
+def refuse_large(removal: Removal, corpus: str) -> None:
+    """Refuse to remove more than `MOST_REMOVED` of a corpus.
+
+    Raises:
+        TooMuchError: says how much it would be.
+    """
+    if removal.share > MOST_REMOVED:
+        raise TooMuchError(
+            f"{removal.share:.1%} of the text of {corpus} would be removed, more than "
+            f"{MOST_REMOVED:.0%}, so no cleaned corpus was written: look at "
+            f"{CONTAMINATED_ITEMS_FILE}, then use --force or other --tasks"
         )
-        for number, run in enumerate(runs):
-            if run in self._seeds:
-                last = number * self._stride
-                for start in range(last - (self.n - self._seed), last + 1):
-                    yield start, self.n
-        for position, word in enumerate(words):
-            if word in self._anchors:
-                for offset, length in self._anchors[word]:
-                    yield position - offset, length
 
 
-def _ngrams(words: list[str], n: int) -> Iterable[str]:
-    return map(" ".join, zip(*(words[i:] for i in range(n)), strict=False))
+def remove(
+    parts: Sequence[Part],
+    verdict: Verdict,
+    what: str,
+    output_dir: Path,
+    digest: int,
+    count: Callable[[int], None] = lambda read: None,
+) -> None:
+    """Write the corpus without what was found; see `cleaning.write_cleaned`."""
+    cuts = {number: cuts_of(document, what) for number, document in verdict.documents.items()}
+    write_cleaned(parts, cuts, verdict.documents, output_dir, digest, count)
 
 
-@dataclass
-class Tally:
-    """Counts over a corpus, document by document."""
-
-    index: OverlapIndex
-    documents: int = 0
-    contaminated_documents: int = 0
-    examples: list[OverlapExample] = field(default_factory=list)
-    _documents: dict[str, int] = field(default_factory=dict, init=False)
-    _items: dict[str, set[int | str]] = field(default_factory=dict, init=False)
-
-    MAX_EXAMPLES: ClassVar[int] = 100
-
-    def add(self, name: str, text: str) -> bool:
-        """Count one document; True if it overlaps with any item."""
-        hits = self.index.find(text)
-        self.documents += 1
-        self.contaminated_documents += bool(hits)
-        for task in {hit.task for hit in hits}:
-            self._documents[task] = self._documents.get(task, 0) + 1
-        for hit in hits:
-            self._items.setdefault(hit.task, set()).add(hit.item)
-            if len(self.examples) < self.MAX_EXAMPLES:
-                self.examples.append(
-                    OverlapExample(document=name, task=hit.task, item=hit.item, words=hit.words)
-                )
-        return bool(hits)
-
-    def summary(self, corpus: str, removed: bool) -> ContaminationRecord:
-        """The content of `contamination.json`."""
-        return ContaminationRecord(
-            corpus=corpus,
-            n=self.index.n,
-            removed=removed,
-            documents=self.documents,
-            contaminated_documents=self.contaminated_documents,
-            tasks={
-                task: TaskOverlap(
-                    items=items,
-                    contaminated_items=len(self._items.get(task, ())),
-                    documents=self._documents.get(task, 0),
-                )
-                for task, items in self.index.items.items()
-            },
-            examples=self.examples,
-        )
+def write_results(
+    verdict: Verdict, corpus: str, removed: Removal | None, output_dir: Path
+) -> ContaminationRecord:
+    """Write the items, then the record, which says that all is done."""
+    write_items(output_dir / CONTAMINATED_ITEMS_FILE, verdict.rows())
+    record = verdict.summary(corpus, removed)
+    record.write(output_dir / CONTAMINATION_FILE)
+    return record

@@ -1,4 +1,4 @@
-"""Training corpora read block by block, and written back without some of their documents.
+"""Training corpora read block by block, and written back without parts of their documents.
 
 A corpus is a file, a folder of files, or a dataset on the hub; a document is a line of
 `.jsonl`/`.jsonl.gz`, a row of `.parquet` or of the hub's dataset, or a whole `.txt` file.
@@ -10,7 +10,7 @@ import gzip
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,10 @@ from axolotl_cft.files import open_whole
 BLOCK_ROWS = 1000
 FORMATS = (".jsonl", ".jsonl.gz", ".parquet", ".txt")
 
-Write = Callable[["Block", list[bool]], None]
+Kept = Sequence[str] | None
+"""What is left of a document: its texts, each a document of its own; None for all, as it is."""
+
+Write = Callable[["Block", Sequence[Kept]], None]
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Part(Protocol):
         """The part's documents, in order."""
 
     def write(self, file: Path) -> contextlib.AbstractContextManager[Write]:
-        """A function that writes the documents of a block marked True to `file`."""
+        """A function that writes what is left of a block's documents to `file`."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +189,17 @@ class _JsonLines:
             if self.name.endswith(".gz"):
                 # No file name and no time in the header: same input, same bytes.
                 sink = stack.enter_context(gzip.GzipFile("", "wb", fileobj=sink, mtime=0))
-            yield lambda block, keep: sink.writelines(
-                line for line, kept in zip(block.content, keep, strict=True) if kept
+            yield lambda block, kept: sink.writelines(
+                line for pair in zip(block.content, kept, strict=True) for line in self._left(*pair)
             )
+
+    def _left(self, line: bytes, texts: Kept) -> Iterator[bytes]:
+        if texts is None:
+            yield line
+        for text in texts or ():
+            row = json.dumps(json.loads(line) | {self.field.name: text}, ensure_ascii=False)
+            # A lone surrogate has no UTF-8 form, but JSON's own escape has.
+            yield row.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class _Tabular:
@@ -207,22 +218,39 @@ class _Tabular:
 
     @contextlib.contextmanager
     def write(self, file: Path) -> Iterator[Write]:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         with open_whole(file) as target, contextlib.ExitStack() as stack:
             writers: list[Any] = []
 
-            def write(block: Block, keep: list[bool]) -> None:
+            def write(block: Block, kept: Sequence[Kept]) -> None:
                 if not writers:
                     sink = pq.ParquetWriter(target, block.content.schema)
                     writers.append(stack.enter_context(sink))
-                rows = block.content.filter(pa.array(keep, pa.bool_()))
-                writers[0].write(pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows)
+                writers[0].write(self._left(block.content, kept))
 
             yield write
             if not writers:
                 raise CFTError(f"{self.name} holds no documents")
+
+    def _left(self, content: Any, kept: Sequence[Kept]) -> Any:
+        """The rows that are left as a table, with a row for each text of a document."""
+        import pyarrow as pa
+
+        is_batch = isinstance(content, pa.RecordBatch)
+        table = pa.Table.from_batches([content]) if is_batch else content
+        if not any(isinstance(texts, Sequence) for texts in kept):
+            return table
+        rows = [row for row, texts in enumerate(kept) for _ in ([0] if texts is None else texts)]
+        left = table.take(pa.array(rows, pa.int64()))
+        place = table.schema.get_field_index(self.field.name)
+        column = table.column(place)
+        values = [
+            text
+            for value, texts in zip(column.to_pylist(), kept, strict=True)
+            for text in ([value] if texts is None else texts)
+        ]
+        return left.set_column(place, table.schema.field(place), pa.array(values, column.type))
 
 
 class _Parquet(_Tabular):
@@ -312,9 +340,21 @@ class _TextFile:
 
     @contextlib.contextmanager
     def write(self, file: Path) -> Iterator[Write]:
-        def write(block: Block, keep: list[bool]) -> None:
-            if keep[0]:
+        def write(block: Block, kept: Sequence[Kept]) -> None:
+            if kept[0] is None:
                 with self.path.open("rb") as source, open_whole(file, synced=False) as target:
                     shutil.copyfileobj(source, target)
+                return
+            for number, text in enumerate(kept[0], 1):
+                name = file if len(kept[0]) == 1 else self._numbered(file, number)
+                with open_whole(name, synced=False) as target:
+                    target.write(text.encode("utf-8"))
 
         yield write
+
+    def _numbered(self, file: Path, number: int) -> Path:
+        """A name for one of several texts that the corpus has not got."""
+        name = f"{file.stem}.part{number}.txt"
+        while self.path.with_name(name).exists():
+            name = f"{name.removesuffix('.txt')}_.txt"
+        return file.with_name(name)

@@ -444,16 +444,51 @@ def _contamination(record: ContaminationRecord | None) -> str:
     if items:
         documents = f"{record.contaminated_documents:,} of {record.documents:,} documents"
         found = f"{items:,} test items occur in it, in {documents}"
-    removed = " Those documents were removed before training." if record.removed else ""
+    if record.min_words is None:
+        how = f"{record.n} words in a row, shorter items as a whole, however short"
+    else:
+        how = (
+            f"{record.n} words in a row, shorter items as a whole; items of fewer than "
+            f"{record.min_words} words are too short to tell and were not looked for"
+        )
+    if record.partial:
+        how += (
+            f". Items of {record.partial.min_words} words or more were also found in part, from "
+            f"{100 * record.partial.share:.0f} % of their words on, in runs of "
+            f"{record.partial.run} or more"
+        )
+    if record.boilerplate:
+        how += (
+            f". Words in a row that more than {record.boilerplate.items} items share do not count"
+        )
+    said = [f"Searched in `{record.corpus}`: {found}.", f"What counts: {how}."]
+    if record.boilerplate and record.boilerplate.patterns:
+        said.append(
+            f"Ignored as boilerplate: {record.boilerplate.patterns:,} runs of words that stand in "
+            f"more than {record.boilerplate.documents} documents each."
+        )
+    if record.removal:
+        removal = record.removal
+        what = f"{removal.passages:,} passages in {removal.documents:,} documents"
+        if removal.what == "documents":
+            what = f"{removal.documents:,} documents"
+        said.append(f"A copy was written without {what}, {100 * removal.share:.2f} % of the text.")
+    elif record.removed:
+        said.append("A copy was written without those documents.")
     body = [
-        [task, *(f"{count:,}" for count in (row.items, row.contaminated_items, row.documents))]
+        [
+            task,
+            f"{row.items:,}",
+            "–" if row.too_short is None else f"{row.too_short:,}",
+            f"{row.contaminated_items:,}",
+            f"{row.partial_items:,}",
+            f"{row.boilerplate_items:,}",
+            f"{row.documents:,}",
+        ]
         for task, row in record.tasks.items()
     ]
-    return (
-        start + f"Checked by exact overlap of {record.n} words with "
-        f"`{record.corpus}`: {found}.{removed}\n\n"
-        + _table(["Task", "Items", "Found in the corpus", "Documents"], body)
-    )
+    header = ["Task", "Items", "Too short", "Found", "In part", "Boilerplate only", "Documents"]
+    return start + " ".join(said) + "\n\n" + _table(header, body)
 
 
 def _clean(report: Report, clean: Report | None) -> str:

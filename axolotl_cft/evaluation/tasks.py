@@ -136,14 +136,28 @@ def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
     return result
 
 
-def load_items(
-    tasks: Iterable[str], data_dir: Path | None = None
-) -> Iterator[tuple[str, int, str]]:
-    """The test items of tasks or groups as (task, row in the test split, text).
+@dataclass(frozen=True)
+class BenchmarkItem:
+    """What tells a test item.
 
-    The row is lm-eval's `doc_id`. The text is the question (MMLU, MedQA) or the headline or
-    sentence to classify, without options and without the instruction around it. Read from
-    `data_dir` or the environment's CFT_DATA_DIR, else from the hub, as the tasks do.
+    Attributes:
+        task: whose item it is.
+        number: the row in the test split, lm-eval's `doc_id`.
+        question: the question (MMLU, MedQA), or the headline or sentence to classify, without the
+            instruction around it.
+        options: the texts to choose from; none where all items have the same, which are classes.
+    """
+
+    task: str
+    number: int
+    question: str
+    options: tuple[str, ...] = ()
+
+
+def load_items(tasks: Iterable[str], data_dir: Path | None = None) -> Iterator[BenchmarkItem]:
+    """The test items of tasks or groups, task by task.
+
+    Read from `data_dir` or the environment's CFT_DATA_DIR, else from the hub, as the tasks do.
 
     Raises:
         CFTError: an unknown task, or items that cannot be read.
@@ -154,8 +168,20 @@ def load_items(
             rows = module.load(benchmark, cft_data_dir=str(data_dir) if data_dir else None)["test"]
         except module.BenchmarkDataError as exc:
             raise CFTError(str(exc)) from exc
-        for number, text in enumerate(rows[module.BENCHMARKS[benchmark].question]):
-            yield task, number, str(text)
+        spec = module.BENCHMARKS[benchmark]
+        options = _options(rows, spec.columns)
+        for number, question in enumerate(rows[spec.question]):
+            yield BenchmarkItem(task, number, str(question), options[number])
+
+
+def _options(rows: Any, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """The options of every row, in order."""
+    if "choices" in columns:
+        options = [tuple(map(str, choices)) for choices in rows["choices"]]
+    else:
+        endings = [rows[name] for name in columns if name.startswith("ending")]
+        options = [tuple(map(str, row)) for row in zip(*endings, strict=True)]
+    return [()] * len(rows) if len(rows) > 1 and len(set(options)) == 1 else options
 
 
 def fetch(

@@ -31,6 +31,7 @@ class Guard:
         tasks: evaluation tasks or groups whose test items must not be among the items.
         data_dir: folder with the benchmarks; None for CFT_DATA_DIR, else the hub.
         ngram: words in a row that count as overlap.
+        min_words: words below which a test item is not looked for.
         drop_overlapping: leave out what overlaps, and go on.
         allow_test_split: check neither names nor overlap.
     """
@@ -38,6 +39,7 @@ class Guard:
     tasks: Sequence[str] = ("cft_medical",)
     data_dir: Path | None = None
     ngram: int = 13
+    min_words: int = 8
     drop_overlapping: bool = False
     allow_test_split: bool = False
 
@@ -85,8 +87,9 @@ class Guard:
 
     def _overlaps(self, items: "dict[str, Item]") -> list[dict[str, Any]]:
         """The first hit of every item that overlaps."""
-        from axolotl_cft.corpus.contamination import OverlapIndex, load_items
+        from axolotl_cft.corpus.contamination import OverlapIndex, Rules, load_items
 
-        index = OverlapIndex.build(load_items(list(self.tasks), self.data_dir), self.ngram)
+        rules = Rules(self.ngram, self.min_words)
+        index = OverlapIndex(load_items(list(self.tasks), self.data_dir), rules)
         found = ((place, index.find(item.question)) for place, item in items.items())
         return [{"place": place, **dataclasses.asdict(hits[0])} for place, hits in found if hits]
