@@ -684,7 +684,7 @@ class ReportRecord(Record):
     warnings: list[str]
 
 
-def write_items(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+def write_contaminated(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write `CONTAMINATED_ITEMS_FILE`: a line for each contaminated item, whole or not at all.
 
     Args:
@@ -699,8 +699,8 @@ def write_items(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
 
 
-def read_items(path: Path) -> dict[str, set[int]]:
-    """The contaminated items in a file of `write_items`: task -> lm-eval's `doc_id`s.
+def read_contaminated(path: Path) -> dict[str, set[int]]:
+    """The contaminated items in a file of `write_contaminated`: task -> lm-eval's `doc_id`s.
 
     A task without contaminated items is not in it.
 

@@ -29,7 +29,7 @@ from axolotl_cft.corpus.readers import Field, HubDataset, open_corpus
 from axolotl_cft.corpus.words import words_of
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
-from axolotl_cft.records import ContaminationRecord, read_items
+from axolotl_cft.records import ContaminationRecord, read_contaminated
 
 FIXTURES = Path(__file__).parents[1] / "axolotl_cft" / "demo" / "data" / "benchmarks"
 KINDS = ["jsonl", "jsonl.gz", "parquet", "txt"]
@@ -204,7 +204,7 @@ def test_planted_items_are_found_and_their_passages_removed(tmp_path: Path, kind
         assert row.contaminated_items == row.documents == expected
     found = {(example.task, example.item) for example in record.examples}
     assert found == set(planted.values())
-    listed = read_items(out / "items.jsonl")
+    listed = read_contaminated(out / "items.jsonl")
     assert {(task, item) for task in listed for item in listed[task]} == found
     line = json.loads((out / "items.jsonl").read_text().splitlines()[0])
     assert line["score"] == 1.0 and line["words"] and line["matched"] == "question"
@@ -291,7 +291,7 @@ def test_without_remove_only_the_findings_are_written(tmp_path: Path) -> None:
     record = json.loads((out / "contamination.json").read_text())
     assert list(record["tasks"]) == ["cft_fiqa"] and record["removed"] is False
     expected = {item for task, item in planted.values() if task == "cft_fiqa"}
-    assert read_items(out / "items.jsonl") == {"cft_fiqa": expected}
+    assert read_contaminated(out / "items.jsonl") == {"cft_fiqa": expected}
 
 
 # --- what must not happen --------------------------------------------------------------------
@@ -346,7 +346,7 @@ def test_removing_much_is_refused_unless_forced(tmp_path: Path) -> None:
     # What was found can be looked at.
     assert sorted(contents(out)) == ["contamination.json", "items.jsonl"]
     assert json.loads((out / "contamination.json").read_text())["removed"] is False
-    assert sum(map(len, read_items(out / "items.jsonl").values())) == len(planted)
+    assert sum(map(len, read_contaminated(out / "items.jsonl").values())) == len(planted)
     forced = run(corpus, "--remove", "--force", "--output-dir", out)
     assert forced.exit_code == 0, forced.output
     assert len(read_corpus(out / "cleaned" / "corpus.jsonl", "jsonl")) == 80
@@ -603,10 +603,10 @@ def test_items_that_cannot_be_read_are_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text('{"task": "t", "doc_id": 4}\n' + line + "\n")
     with pytest.raises(CFTError, match=r"items\.jsonl:2 is no contaminated item") as caught:
-        read_items(path)
+        read_contaminated(path)
     assert "\n" not in str(caught.value)
     path.write_text('{"task": "t", "doc_id": 4}\n\n{"task": "t", "doc_id": 5}\n')
-    assert read_items(path) == {"t": {4, 5}}
+    assert read_contaminated(path) == {"t": {4, 5}}
     path.unlink()
     with pytest.raises(CFTError, match="cannot read"):
-        read_items(path)
+        read_contaminated(path)

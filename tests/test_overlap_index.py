@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from axolotl_cft.corpus import words as words_module
@@ -217,6 +217,7 @@ few_words = st.lists(st.sampled_from("abcd"), min_size=RUN, max_size=24)
     ),
     near=st.sampled_from([0.3, 0.5, 0.6, 1.0]),
 )
+@example(items=[["a"] * 9], documents=[["a"] * 4], near=0.5)
 def test_copies_in_part_are_the_definition(
     items: list[list[str]], documents: list[list[str]], near: float
 ) -> None:

@@ -8,7 +8,7 @@
 
 What counts is said in `overlap_index` (patterns and near copies) and `tally` (boilerplate); what
 goes with a match, in `passages`. It is written to `contamination.json`
-(records.py::ContaminationRecord) and `items.jsonl` (records.py::read_items).
+(records.py::ContaminationRecord) and `items.jsonl` (records.py::read_contaminated).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,8 @@ from axolotl_cft.records import (
     REMOVED_FILE,
     ContaminationRecord,
     Removal,
-    write_items,
+    read_contaminated,
+    write_contaminated,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "clear_output",
     "load_items",
     "planned_removal",
+    "read_contaminated",
     "refuse_large",
     "refuse_output",
     "remove",
@@ -162,7 +164,7 @@ def write_results(
     verdict: Verdict, corpus: str, removed: Removal | None, output_dir: Path
 ) -> ContaminationRecord:
     """Write the items, then the record, which says that all is done."""
-    write_items(output_dir / CONTAMINATED_ITEMS_FILE, verdict.rows())
+    write_contaminated(output_dir / CONTAMINATED_ITEMS_FILE, verdict.rows())
     record = verdict.summary(corpus, removed)
     record.write(output_dir / CONTAMINATION_FILE)
     return record

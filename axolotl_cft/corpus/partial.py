@@ -158,9 +158,9 @@ class Aligner:
         self, text: int, places: Places, numbers: Places
     ) -> "Iterator[tuple[int, int, float, tuple[tuple[int, int], ...]]]":
         own = self._runs_of[self._order[text]]
-        mine = np.isin(numbers, own)
-        if RUN * int(mine.sum()) < self._need[text]:
+        if RUN * int(np.isin(own, numbers).sum()) < self._need[text]:
             return
+        mine = np.isin(numbers, own)
         places, numbers = places[mine], numbers[mine]
         offsets: dict[int, list[int]] = {}
         for offset, number in enumerate(own.tolist()):
