@@ -281,6 +281,20 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_search_in_a_sentence(tmp_path: Path) -> None:
+    rows = [{"text": filler(random.Random(0), 9000)} for _ in range(60)]
+    parts = open_corpus(str(write_corpus(tmp_path / "corpus", "jsonl", rows)), Field())
+    index = OverlapIndex(load_items(["cft_fiqa"], FIXTURES))
+
+    def kill(read: int, documents: int) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    with pytest.raises(CFTError, match="was killed, perhaps for want of memory: use fewer"):
+        contamination.search(parts, index, located=False, processes=2, count=kill)
+
+
 def test_without_remove_only_the_findings_are_written(tmp_path: Path) -> None:
     rows, planted = planted_corpus()
     corpus = write_corpus(tmp_path / "corpus", "jsonl", rows)

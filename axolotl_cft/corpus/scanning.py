@@ -6,13 +6,16 @@ that the outcome is the same whatever the number of processes, and only a few ar
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -126,24 +129,34 @@ def scan(
         scanner = Scanner(index, located)
         yield from ((batch, scanner.scan(batch.texts)) for batch in batches(parts))
         return
-    # A fresh interpreter each: threads (that of the progress display) do not survive a fork.
+    # A fresh interpreter each: threads (that of the progress display) do not survive a fork. The
+    # index goes through a file: a process that dies before it has read a full pipe blocks it.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _start, (index, located))
-    try:
-        under_way: deque[tuple[Batch, Future[list[list[Found]]]]] = deque()
-        for batch in batches(parts):
-            under_way.append((batch, pool.submit(_scan, batch.texts)))
-            if len(under_way) > _AHEAD * processes:
-                yield _next(under_way)
-        while under_way:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        path.write_bytes(pickle.dumps(index))
+        pool = ProcessPoolExecutor(processes, context, _start, (path, located))
+        try:
+            yield from _in_order(pool, parts, _AHEAD * processes)
+        except BrokenProcessPool as exc:
+            raise CFTError(
+                "a process that searched the corpus was killed, perhaps for want of memory: use "
+                "fewer with --num-proc"
+            ) from exc
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, parts: Sequence[Part], ahead: int
+) -> Iterator[tuple[Batch, list[list[Found]]]]:
+    under_way: deque[tuple[Batch, Future[list[list[Found]]]]] = deque()
+    for batch in batches(parts):
+        under_way.append((batch, pool.submit(_scan, batch.texts)))
+        if len(under_way) > ahead:
             yield _next(under_way)
-    except BrokenProcessPool as exc:
-        raise CFTError(
-            "a process that searched the corpus was killed, perhaps for want of memory: use fewer "
-            "with --num-proc"
-        ) from exc
-    finally:
-        pool.shutdown(cancel_futures=True)
+    while under_way:
+        yield _next(under_way)
 
 
 def _next(
@@ -156,10 +169,10 @@ def _next(
 _scanner: Scanner
 
 
-def _start(index: OverlapIndex, located: bool) -> None:
+def _start(path: Path, located: bool) -> None:
     """Set a process up; it ends with its parent, however that ends."""
     global _scanner
-    _scanner = Scanner(index, located)
+    _scanner = Scanner(pickle.loads(path.read_bytes()), located)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the pool
     Thread(target=_end_with_parent, daemon=True).start()
 
