@@ -26,6 +26,7 @@ from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.evaluation.comparison import Comparison, Verdict, is_percent
 from axolotl_cft.evaluation.statistics import Scores, difference
 from axolotl_cft.evaluation.tasks import task_groups
+from axolotl_cft.records import CONTAMINATED_ITEMS_FILE
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
 TOPICS = "Finance;Technology;Tax & Accounting;Business & Management;Government & Controls;Industry"
@@ -450,6 +451,55 @@ def test_the_loss_on_held_out_text_comes_first(root: Path, tmp_path: Path) -> No
         if c["task"] == "cft_heldout"
     ]
     assert compared["difference"] == pytest.approx(-0.5 / math.log(2))
+
+
+def contaminated(folder: Path, items: dict[str, range]) -> Path:
+    """What `axolotl-cft contamination` leaves: its record, and the items that it found."""
+    folder.mkdir()
+    counts = {
+        t: {"items": 120, "contaminated_items": len(i), "documents": 2} for t, i in items.items()
+    }
+    record = {"schema": 1, "corpus": "corpus.jsonl", "n": 13, "documents": 70, "removed": False}
+    record |= {"contaminated_documents": 2, "tasks": counts}
+    (folder / "contamination.json").write_text(json.dumps(record))
+    rows = [
+        {"task": task, "doc_id": number, "score": 1.0, "document": "1", "words": "w"}
+        for task, numbers in items.items()
+        for number in numbers
+    ]
+    write_rows(folder / CONTAMINATED_ITEMS_FILE, rows)
+    return folder / "contamination.json"
+
+
+def test_contaminated_items_are_left_out_beside_the_full_score(root: Path, tmp_path: Path) -> None:
+    record = contaminated(tmp_path / "found", {"cft_fiqa": range(0, 60), "cft_medqa": range(150)})
+    arms = [f"{name}={root / name}" for name in ("cpt", "cft")]
+    text = run_report(*arms, "--contamination", record, "--clean", tmp_path / "out")
+    f1 = {}
+    for name in ("cpt", "cft"):
+        pairs = [sample["f1"] for sample in samples(root / name, "cft_fiqa")[60:]]
+        gold, predicted = zip(*pairs, strict=True)
+        f1[name] = f1_score(gold, predicted, average="weighted", labels=sorted(set(gold)))
+    row = table_row(text, "## Without contaminated items", "cft against cpt: cft_financial, FiQA")
+    assert (row[1], row[4]) == ("120", "60")
+    assert number(row[5]) == pytest.approx(100 * (f1["cft"] - f1["cpt"]), abs=0.0051)
+    assert table_row(text, "## Without contaminated items", "cft against cpt: cft_medical, MedQA")[-1] == (
+        "nothing is left"
+    )
+    assert "every item of cft_medqa is contaminated" in text
+    content = json.loads((tmp_path / "out/report.json").read_text())
+    of_task = {c["task"]: c for c in content["clean"] if c["group"] == "cft_financial_mc"}
+    assert of_task["cft_fiqa_mc"]["items"] == 60  # another reading of the same items
+    assert {c["items"] for c in content["comparisons"] if c["task"] == "cft_fiqa"} == {120}
+
+
+def test_a_clean_report_needs_the_items(root: Path, tmp_path: Path) -> None:
+    arms = [f"{name}={root / f'{name}1'}" for name in ("cpt", "cft")]
+    assert "--clean needs the items that" in refusal(tmp_path / "out", *arms, "--clean")
+    record = contaminated(tmp_path / "found", {"cft_fiqa": range(5)})
+    (tmp_path / "found" / CONTAMINATED_ITEMS_FILE).unlink()
+    message = refusal(tmp_path / "out", *arms, "--clean", "--contamination", record)
+    assert "cannot read" in message and CONTAMINATED_ITEMS_FILE in message
 
 
 def test_unequal_numbers_of_seeds_are_compared_and_said(root: Path, tmp_path: Path) -> None:

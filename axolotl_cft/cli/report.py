@@ -110,9 +110,10 @@ def report(
         runs, costs = study.read_runs(plan), study.read_costs(plan)
     with progress("Comparing"):
         result = compare(plan, runs, costs, margin / 100)
-        rest = _cleaned(plan, runs, contamination, margin / 100) if clean else None
+        rest, left = _cleaned(plan, runs, contamination, margin / 100) if clean else (None, [])
         figures = draw_figures(result)
         curves = draw_curves(read_curves(plan), list(result.rows))
+        result = replace(result, warnings=(*result.warnings, *left))
         text = render(result, figures, overlap, paper, rest, CURVES if curves else None)
     output_dir = output_dir or (folder / "report" if is_study else Path("report"))
     for images in figures.values():
@@ -129,8 +130,8 @@ def report(
 
 def _cleaned(
     plan: "ReportPlan", runs: "list[Evaluation]", record: Path | None, margin: float
-) -> "Report":
-    """The comparison without the items that the corpus holds."""
+) -> "tuple[Report, list[str]]":
+    """The comparison without the items that the corpus holds, and what could not be left out."""
     from axolotl_cft.corpus.contamination import read_contaminated
     from axolotl_cft.evaluation.cleaning import without_items
     from axolotl_cft.evaluation.comparison import compare
@@ -142,4 +143,4 @@ def _cleaned(
             "record with --contamination"
         )
     kept, notes = without_items(runs, read_contaminated(record.parent / CONTAMINATED_ITEMS_FILE))
-    return compare(replace(plan, notes=(*plan.notes, *notes)), kept, (), margin)
+    return compare(plan, kept, (), margin), notes

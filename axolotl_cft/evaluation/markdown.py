@@ -502,7 +502,8 @@ def _clean(report: Report, clean: Report | None) -> str:
     for group in report.groups:
         for c in (c for c in report.comparisons if c.group == group.name and c.logged):
             rest = kept.get((c.group, c.task, c.row))
-            cells = [f"{c.row} against {c.against}, {_where(group, c)}", *_difference_cells(c)]
+            where = f"{group.name}, {group.tasks[c.task]}" if c.task else group.name
+            cells = [f"{c.row} against {c.against}: {where}", *_difference_cells(c)]
             cells += _difference_cells(rest) if rest else ["0", "–", "–"]
             body.append([*cells, str(rest.verdict(report.margin)) if rest else "nothing is left"])
     return "## Without contaminated items\n\n" + _table(header, body)
