@@ -23,7 +23,9 @@ from sklearn.metrics import f1_score
 from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.core.ledger import Ledger
-from axolotl_cft.evaluation.comparison import Comparison, Verdict, is_percent
+from axolotl_cft.evaluation import markdown
+from axolotl_cft.evaluation.comparison import Comparison, Verdict
+from axolotl_cft.evaluation.results import is_percent
 from axolotl_cft.evaluation.statistics import Scores, difference
 from axolotl_cft.evaluation.tasks import task_groups
 from axolotl_cft.records import CONTAMINATED_ITEMS_FILE
@@ -347,9 +349,12 @@ def test_the_answer_comes_first_and_claims_no_more_than_it_may(three: str) -> No
     said = three[: three.index("## Before you believe it")]
     assert "**cft against cpt on cft_medical** (average accuracy of 7 tasks, 510 items): +" in said
     # A single training on each side: two models are compared, not two methods.
-    assert "this model of cft is better than this one of cpt (one training each: the luck" in said
+    assert (
+        "this model of cft is better than this one of cpt (one training each: the luck of its"
+        in said
+    )
     assert "an improvement" not in said
-    assert "; the smallest true difference that it finds four times in five is " in said
+    assert "; it finds a true difference of about " in said
     row = table_row(
         three[three.index("## cft_financial:") :], "### base against cpt", "**Average**"
     )
@@ -483,14 +488,60 @@ def test_contaminated_items_are_left_out_beside_the_full_score(root: Path, tmp_p
     row = table_row(text, "## Without contaminated items", "cft against cpt: cft_financial, FiQA")
     assert (row[1], row[4]) == ("120", "60")
     assert number(row[5]) == pytest.approx(100 * (f1["cft"] - f1["cpt"]), abs=0.0051)
-    assert table_row(text, "## Without contaminated items", "cft against cpt: cft_medical, MedQA")[-1] == (
-        "nothing is left"
+    assert table_row(text, "## Without contaminated items", "cft against cpt: cft_medical, MedQA")[
+        -1
+    ] == ("nothing is left")
+    assert "of cft_medqa no two items are left without the contaminated ones" in text
+    average = table_row(
+        text, "## Without", "cft against cpt: cft_medical, average (clean: of 6 tasks)"
     )
-    assert "every item of cft_medqa is contaminated" in text
+    assert average[4] == "360"
     content = json.loads((tmp_path / "out/report.json").read_text())
     of_task = {c["task"]: c for c in content["clean"] if c["group"] == "cft_financial_mc"}
     assert of_task["cft_fiqa_mc"]["items"] == 60  # another reading of the same items
     assert {c["items"] for c in content["comparisons"] if c["task"] == "cft_fiqa"} == {120}
+
+
+def test_a_harness_group_keeps_its_average_without_contaminated_items(
+    root: Path, tmp_path: Path
+) -> None:
+    record = contaminated(tmp_path / "found", {"left": range(10)})
+    arms = [f"{name}={root / f'{name} others'}" for name in ("cpt", "cft")]
+    text = run_report(*arms, "--contamination", record, "--clean", tmp_path / "out")
+    row = table_row(text, "## Without contaminated items", "cft against cpt: pair, average")
+    assert (row[1], row[4]) == ("120", "110")
+
+
+def test_rows_may_be_called_like_columns(root: Path, tmp_path: Path) -> None:
+    text = run_report(f"p={root / 'cpt1'}", f"Detectable={root / 'cft1'}", tmp_path)
+    header = table_row(text, "### Detectable against p", "Task")
+    assert header[2:4] == ["p", "Detectable"] and header[-3:] == ["p", "p (Holm)", "Detectable"]
+    plain = run_report(f"cpt={root / 'cpt1'}", f"cft={root / 'cft1'}", tmp_path)
+    row = table_row(text, "### Detectable against p", "FiQA")
+    assert row == table_row(plain, "### cft against cpt", "FiQA")
+
+
+def test_the_order_of_numbered_seeds_means_nothing(root: Path, tmp_path: Path) -> None:
+    arguments = seeded(root, {"cpt": range(1, 6), "cft": range(1, 6)})
+    shuffled = [*arguments[4::-1], *arguments[5:]]
+    assert run_report(*shuffled, tmp_path) == run_report(*arguments, tmp_path)
+    assert "write NAME=DIR" in refusal(tmp_path / "x", f"cft@²={root / 'cft1'}")
+    assert "write NAME=DIR" in refusal(tmp_path / "x", "cft=")
+    assert "--margin" in CliRunner().invoke(report, [*arguments, "--margin", "nan"]).output
+
+
+def test_an_untrained_row_is_no_single_training(root: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    runs = [run_record("base", None, None, "base")]
+    runs += [run_record(arm, seed, "cft", arm, train=True) for arm in ("cpt",) for seed in (1, 2)]
+    for run in runs:
+        shutil.copytree(root / run["arm"], study / run["eval_dir"])
+        if run["train_dir"]:
+            write_training(study / run["train_dir"], with_ledger=True)
+    (study / "study.json").write_text(json.dumps({"schema": 1, "baseline": "cpt", "runs": runs}))
+    text = run_report(study, tmp_path / "out")
+    (line,) = [x for x in text.splitlines() if "**base against cpt on cft_medical**" in x]
+    assert "one training" not in line and "over items and seeds" in line
 
 
 def test_a_clean_report_needs_the_items(root: Path, tmp_path: Path) -> None:
@@ -530,7 +581,7 @@ def test_one_training_on_a_side_never_says_that_a_method_is_better(
     many = seeded(root, {"cft": range(1, 6)})
     text = run_report(f"cpt={root / 'cpt1'}", *many, "--baseline", "cpt", tmp_path / "out")
     said = text[: text.index("## Before")] if "## Before" in text else text
-    assert "one training on a side: the luck of the seed is not in this interval" in said
+    assert "cft is better than this model of cpt (one training of cpt: the luck of its seed" in said
     assert "an improvement" not in said
 
 
@@ -551,7 +602,12 @@ def comparison(value: float, error: float, **facts: Any) -> Comparison:
     found = difference(scores, 1)
     defaults: dict[str, Any] = {"group": "", "task": "", "row": "", "against": "", "metric": "acc"}
     defaults |= {"tasks": (), "items": 9, "units": None, "arm": value, "baseline": 0.0}
-    defaults |= {"runs": (3, 3), "untrained": False, "logged": True, "higher_is_better": True}
+    defaults |= {
+        "runs": (3, 3),
+        "untrained": (False, False),
+        "logged": True,
+        "higher_is_better": True,
+    }
     defaults |= {"difference": found, "p": found.p_value(), "holm": found.p_value()}
     return Comparison(**(defaults | facts))
 
@@ -575,19 +631,44 @@ def test_verdicts(value: float, error: float, facts: dict[str, Any], verdict: Ve
     assert comparison(value, error, **facts).verdict(margin=0.01) == verdict
 
 
+def test_an_exact_test_that_disagrees_with_the_interval_is_named() -> None:
+    by_itself = comparison(0.05, 0.022, p=0.0625, holm=0.0625)
+    assert "the exact test does not (p 0.062)" in markdown._verdict(by_itself, 0.01)
+    corrected = comparison(0.05, 0.022, p=0.02, holm=0.2, family=9)
+    assert "not after correction" in markdown._verdict(corrected, 0.01)
+    assert (corrected.smallest_detectable or 0) > (by_itself.smallest_detectable or 0)
+
+
+def test_tasks_without_logs_are_not_counted_as_tested(root: Path, tmp_path: Path) -> None:
+    for name in ("cpt", "cft"):
+        for path in copy(root, f"{name} others", tmp_path / name).glob("samples_*"):
+            path.unlink()
+    for name in ("cpt", "cft"):  # four tasks without an average, so that they are counted up
+        edit(results_file(next((tmp_path / name).iterdir())), four_tasks)
+    text = run_report(*[f"{name}={tmp_path / name}" for name in ("cpt", "cft")], tmp_path / "out")
+    assert "no common average): not tested (sample logs are missing)." in text
+
+
+def four_tasks(content: dict[str, Any]) -> None:
+    content["groups"], content["group_subtasks"] = {}, {}
+    for part in ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples"):
+        content[part].pop("pair", None)
+
+
 @pytest.mark.parametrize(
     ("runs", "untrained", "models"),
     [
-        ((1, 1), False, True),
-        ((5, 1), False, True),
-        ((1, 5), False, True),
-        ((5, 1), True, False),
-        ((1, 1), True, True),
-        ((2, 2), False, False),
+        ((1, 1), (False, False), True),
+        ((5, 1), (False, False), True),
+        ((1, 5), (False, False), True),
+        ((5, 1), (False, True), False),
+        ((1, 5), (True, False), False),
+        ((1, 1), (False, True), True),
+        ((2, 2), (False, False), False),
     ],
 )
 def test_one_training_speaks_of_models(
-    runs: tuple[int, int], untrained: bool, models: bool
+    runs: tuple[int, int], untrained: tuple[bool, bool], models: bool
 ) -> None:
     assert comparison(0.1, 0.1, runs=runs, untrained=untrained).of_models == models
 
@@ -633,6 +714,8 @@ def test_the_papers_rows_have_a_score_for_each_task_and_an_average() -> None:
 def test_only_shares_of_one_are_shown_in_percent() -> None:
     assert all(map(is_percent, ["acc", "acc_norm", "f1", "macro_f1", "f1_first_line"]))
     # The harness logs rouge times a hundred in truthfulqa_gen, and as a share elsewhere.
+    assert is_percent("exact_match [strict-match]") and is_percent("pass@1")
+    assert not is_percent("f1 (as logged)") and not is_percent("emd") and not is_percent("accrual")
     assert not any(map(is_percent, ["rouge1_max", "rougeL", "bleu_max", "word_perplexity", "mcc"]))
 
 

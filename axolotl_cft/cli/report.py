@@ -1,5 +1,6 @@
 """`axolotl-cft report`: compare evaluated runs, with intervals, tests and figures."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ CURVES = "learning_curves.png"
 if TYPE_CHECKING:
     from axolotl_cft.evaluation.comparison import Report
     from axolotl_cft.evaluation.results import Evaluation
-    from axolotl_cft.evaluation.sources import ReportPlan
 
 
 @click.command(
@@ -52,7 +52,7 @@ but no intervals and no tests.
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=100),
     default=1.0,
     show_default=True,
     metavar="POINTS",
@@ -94,6 +94,8 @@ def report(
         ContaminationRecord,
     )
 
+    if math.isnan(margin):
+        raise click.BadParameter("a number of points", param_hint="--margin")
     console = Console()
     folder = Path(sources[0])
     is_study = len(sources) == 1 and (folder / STUDY_FILE).is_file()
@@ -110,7 +112,7 @@ def report(
         runs, costs = study.read_runs(plan), study.read_costs(plan)
     with progress("Comparing"):
         result = compare(plan, runs, costs, margin / 100)
-        rest, left = _cleaned(plan, runs, contamination, margin / 100) if clean else (None, [])
+        rest, left = _cleaned(result, runs, contamination) if clean else (None, [])
         figures = draw_figures(result)
         curves = draw_curves(read_curves(plan), list(result.rows))
         result = replace(result, warnings=(*result.warnings, *left))
@@ -129,7 +131,7 @@ def report(
 
 
 def _cleaned(
-    plan: "ReportPlan", runs: "list[Evaluation]", record: Path | None, margin: float
+    report: "Report", runs: "list[Evaluation]", record: Path | None
 ) -> "tuple[Report, list[str]]":
     """The comparison without the items that the corpus holds, and what could not be left out."""
     from axolotl_cft.corpus.contamination import read_contaminated
@@ -143,4 +145,4 @@ def _cleaned(
             "record with --contamination"
         )
     kept, notes = without_items(runs, read_contaminated(record.parent / CONTAMINATED_ITEMS_FILE))
-    return compare(plan, kept, (), margin), notes
+    return compare(report.plan, kept, (), report.margin, report.groups), notes

@@ -84,8 +84,11 @@ def what_can_be_found(spec: "Study") -> list[str]:
     folder = options.metadata.get("cft_data_dir") or os.environ.get("CFT_DATA_DIR")
     sizes = task_sizes(Path(folder) if folder else None, options.limit)
     seeds = len(spec.seeds)
-    found, unknown = foresee(spec.tasks, seeds, sizes)
-    lines = [f"The smallest true difference that {seeds} against {seeds} seeds find in 80 %:"]
+    found, unknown = foresee(spec.tasks, seeds, max(1, len(spec.arms) - 1), sizes)
+    lines = [
+        f"The smallest true difference that {seeds} against {seeds} seeds find in 80 %, about "
+        "(all arms corrected for):"
+    ]
     for each in found:
         over = f"average of {each.tasks} tasks, " if each.tasks > 1 else ""
         lines.append(f"  {each.name} ({over}{each.items:,} items): {each.points:.1f} points")

@@ -22,7 +22,7 @@ def without_items(
 
     Returns:
         The runs, and a sentence for each task that could not be scored without them. A task of
-        which nothing is left, and one without a sample log, is left out.
+        which fewer than two items are left, and one without a sample log, is left out.
     """
     found, notes = [], dict[str, None]()
     for run in runs:
@@ -36,7 +36,7 @@ def without_items(
             elif rest := _rest(result, result.items, out):
                 tasks[task] = rest
             else:
-                notes[f"every item of {task} is contaminated"] = None
+                notes[f"of {task} no two items are left without the contaminated ones"] = None
         found.append(replace(run, tasks=tasks, groups={}))
     return found, list(notes)
 
@@ -51,7 +51,7 @@ def _base(task: str, contaminated: Mapping[str, AbstractSet[int]]) -> str:
 
 def _rest(result: TaskResult, items: Items, out: AbstractSet[int]) -> TaskResult | None:
     keep = np.array([number not in out for number in items.keys], bool)
-    if not keep.any():
+    if keep.sum() < 2:  # one item tells nothing, and would make an average tell nothing
         return None
 
     def kept(values: Any) -> Any:

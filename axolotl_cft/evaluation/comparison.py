@@ -1,5 +1,6 @@
 """From runs to comparisons: which tasks belong together, and how the rows differ on them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,7 +12,7 @@ from axolotl_cft.evaluation.agreement import agreeing, same_answers, seed_warnin
 from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import Group, average_of, make_groups
-from axolotl_cft.evaluation.results import Evaluation
+from axolotl_cft.evaluation.results import Evaluation, is_percent
 from axolotl_cft.evaluation.sources import ReportPlan, Training
 from axolotl_cft.evaluation.statistics import Difference, Outcomes, Scores
 
@@ -30,8 +31,8 @@ class Comparison:
         units: what the items share, as (how many, of what); None if they stand for themselves.
         arm, baseline: scores, each the mean over the row's runs.
         runs: how many runs of each row are behind them.
-        untrained: whether the baseline is a model that was not trained here, so that one run of it
-            is all there is.
+        untrained: whether the row, and the baseline, is a model that was not trained here, so that
+            one run of it is all there is.
         difference: with its variance over items and seeds; None without sample logs (`logged` is
             false), and for metrics that cannot be recomputed from single items.
         by_seed: the difference for each seed, where the seeds are paired.
@@ -40,6 +41,7 @@ class Comparison:
         p: p of the difference; McNemar's for an accuracy of single runs, else its t test's.
         holm: `p` after Holm's correction: of a task over the group's tasks, of an average over all
             averages; both over all rows of the report.
+        family: how many comparisons `holm` corrects for.
     """
 
     group: str
@@ -53,7 +55,7 @@ class Comparison:
     arm: float
     baseline: float
     runs: tuple[int, int]
-    untrained: bool
+    untrained: tuple[bool, bool]
     difference: Difference | None
     logged: bool
     higher_is_better: bool
@@ -62,6 +64,7 @@ class Comparison:
     mcnemar: float | None = None
     p: float | None = None
     holm: float | None = None
+    family: int = 1
 
     @property
     def value(self) -> float:
@@ -69,9 +72,21 @@ class Comparison:
         return self.difference.value if self.difference else self.arm - self.baseline
 
     @property
+    def single(self) -> tuple[bool, bool]:
+        """Whether the row, and the baseline, is a single training of several there could be."""
+        return tuple(n == 1 and not u for n, u in zip(self.runs, self.untrained, strict=True))  # type: ignore[return-value]
+
+    @property
     def of_models(self) -> bool:
         """Whether it can only speak of two models, not of the methods that trained them."""
-        return self.runs[0] == 1 or (self.runs[1] == 1 and not self.untrained)
+        return any(self.single)
+
+    @property
+    def smallest_detectable(self) -> float | None:
+        """About the true difference found in 80 % of such comparisons, correction included."""
+        if self.difference is None or np.isnan(self.difference.standard_error):
+            return None
+        return self.difference.detectable(self.family)
 
     def verdict(self, margin: float = MARGIN) -> "Verdict":
         """What may be said. An effect needs the interval and the corrected test to agree.
@@ -141,6 +156,7 @@ def compare(
     runs: Sequence[Evaluation],
     costs: Sequence[tuple[Training, TrainingCost]] = (),
     margin: float = MARGIN,
+    groups: tuple[Group, ...] | None = None,
 ) -> Report:
     """Pair the runs item by item and compare every row with the plan's baseline.
 
@@ -149,6 +165,7 @@ def compare(
         runs: the evaluations of all rows.
         costs: of the trainings behind them.
         margin: a difference that would not matter, for scores that are shares of one.
+        groups: which tasks belong together; None to find out.
 
     Raises:
         CFTError: runs of different harnesses, or a task of ours that is not the same test in all.
@@ -158,15 +175,23 @@ def compare(
     rows: dict[str, tuple[Evaluation, ...]] = {}
     for run in runs:
         rows[run.name] = (*rows.get(run.name, ()), run)
-    groups = make_groups(runs, tasks)
+    rows = {name: tuple(sorted(of, key=_order)) for name, of in rows.items()}
+    groups = make_groups(runs, tasks) if groups is None else groups
     pairs = [
-        _Pair(row, against, rows[row], rows[against], against in plan.untrained)
+        _Pair(
+            row,
+            against,
+            rows[row],
+            rows[against],
+            (row in plan.untrained, against in plan.untrained),
+        )
         for row in rows
         if (against := plan.baseline_of(row))
     ]
     comparisons: list[Comparison] = []
+    measure = functools.cache(_measure)
     for group in groups:
-        done = [comparison for pair in pairs for comparison in _compare_group(group, pair)]
+        done = [c for pair in pairs for c in _compare_group(group, pair, measure)]
         comparisons += _corrected(done, lambda comparison: bool(comparison.task))
     constants = [c for task in tasks for row in rows if (c := best_constant(task, row, rows[row]))]
     return Report(
@@ -188,6 +213,11 @@ def compare(
     )
 
 
+def _order(run: Evaluation) -> int:
+    """Runs whose seed is known stand in its order, so that arguments' order means nothing."""
+    return int(run.seed) if run.numbered else 0
+
+
 def _tasks(runs: Sequence[Evaluation], group: Group) -> list[str]:
     """The group's tasks that a row has in some run."""
     return [task for task in group.tasks if any(task in run.tasks for run in runs)]
@@ -197,20 +227,29 @@ def _complete(runs: Sequence[Evaluation], tasks: Sequence[str]) -> list[Evaluati
     return [run for run in runs if all(task in run.tasks for task in tasks)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Pair:
-    """A row and the one it is compared with."""
+    """A row and the one it is compared with; two are the same if they have the same runs."""
 
     row: str
     against: str
     arm: Sequence[Evaluation]
     baseline: Sequence[Evaluation]
-    untrained: bool
+    untrained: tuple[bool, bool]
 
     def on(self, tasks: Sequence[str]) -> "_Pair":
         """The same with the runs that have all of the tasks."""
         arm, baseline = _complete(self.arm, tasks), _complete(self.baseline, tasks)
         return replace(self, arm=arm, baseline=baseline)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Pair) and self._labels() == other._labels()
+
+    def __hash__(self) -> int:
+        return hash(self._labels())
+
+    def _labels(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(run.label for run in runs) for runs in (self.arm, self.baseline))
 
     @property
     def paired(self) -> bool:
@@ -223,14 +262,17 @@ class _Pair:
         return len(self.arm), len(self.baseline)
 
 
-def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
+_Measure = Callable[[str, _Pair], Scores | None]
+
+
+def _compare_group(group: Group, pair: _Pair, measure: _Measure) -> list[Comparison]:
     """A row's tasks and average against the baseline's."""
     common = [
         task
         for task in group.tasks
         if task in _tasks(pair.arm, group) and task in _tasks(pair.baseline, group)
     ]
-    done = [_compare_task(group, task, pair.on([task])) for task in common]
+    done = [_compare_task(group, task, pair.on([task]), measure) for task in common]
     if group.weights is None or len(common) < 2:
         return done
     whole = pair.on(common)
@@ -239,7 +281,7 @@ def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
     arm, baseline = (
         [average_of(r, group, common) for r in rs] for rs in (whole.arm, whole.baseline)
     )
-    measured = [_measure(task, whole) for task in common]
+    measured = [measure(task, whole) for task in common]
     scores = [found for found in measured if found]
     difference = None
     if len(scores) == len(measured):
@@ -268,10 +310,10 @@ def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
     return [*done, average]
 
 
-def _compare_task(group: Group, task: str, pair: _Pair) -> Comparison:
+def _compare_task(group: Group, task: str, pair: _Pair, measure: _Measure) -> Comparison:
     ours, theirs = ([run.tasks[task] for run in runs] for runs in (pair.arm, pair.baseline))
     arm, baseline = [r.score for r in ours], [r.score for r in theirs]
-    scores = _measure(task, pair)
+    scores = measure(task, pair)
     difference = statistics.difference(scores, len(ours), pair.paired) if scores else None
     items = ours[0].items
     shared = items is not None and items.units is not None
@@ -322,9 +364,11 @@ def _measure(task: str, pair: _Pair) -> Scores | None:
 
 def _by_seed(pair: _Pair, arm: Sequence[float], baseline: Sequence[float]) -> tuple[float, ...]:
     """Differences by seed: the same seeds paired, or every seed against an untrained model."""
+    if len(arm) == 1 and pair.untrained[0]:
+        return tuple(arm[0] - score for score in baseline) if len(baseline) > 1 else ()
     if len(arm) < 2:
         return ()
-    if len(baseline) == 1 and pair.untrained:
+    if len(baseline) == 1 and pair.untrained[1]:
         return tuple(score - baseline[0] for score in arm)
     return tuple(np.subtract(arm, baseline).tolist()) if pair.paired else ()
 
@@ -337,11 +381,5 @@ def _corrected(
     adjusted = statistics.holm([comparisons[i].p or 0.0 for i in chosen])
     done = list(comparisons)
     for i, p in zip(chosen, adjusted, strict=True):
-        done[i] = replace(done[i], holm=p)
+        done[i] = replace(done[i], holm=p, family=len(chosen))
     return done
-
-
-def is_percent(metric: str) -> bool:
-    """Whether a metric is a share of one that the report shows in percent."""
-    # Not rouge and bleu: some of the harness's tasks log them as shares, others times a hundred.
-    return metric.startswith(("acc", "f1", "macro_f1", "exact_match", "em", "pass@"))

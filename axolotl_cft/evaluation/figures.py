@@ -5,13 +5,15 @@ marker, and keeps color and marker in all figures.
 """
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from axolotl_cft.evaluation.comparison import Report, is_percent
+from axolotl_cft.evaluation.comparison import Report
 from axolotl_cft.evaluation.groups import Group
+from axolotl_cft.evaluation.results import is_percent
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vPX<>*"
@@ -32,7 +34,7 @@ def draw_figures(report: Report) -> dict[str, dict[str, bytes]]:
     found: dict[str, dict[str, bytes]] = {}
     with style.context("default"):
         for group in report.groups:
-            stem = group.name.replace(" ", "_")
+            stem = re.sub(r"[^\w.-]", "_", group.name)
             drawn = {
                 f"differences_{stem}.png": differences_figure(report, group),
                 f"scores_{stem}.png": scores_figure(report, group),
@@ -49,7 +51,10 @@ def differences_figure(report: Report, group: Group) -> bytes | None:
     chosen = [
         c
         for c in report.comparisons
-        if c.group == group.name and c.difference and is_percent(c.metric)
+        if c.group == group.name
+        and c.difference
+        and is_percent(c.metric)
+        and not np.isnan(c.difference.standard_error)
     ]
     lines = _lines(group, [c.task for c in chosen])
     rows = [row for row in report.rows if any(c.row == row for c in chosen)]

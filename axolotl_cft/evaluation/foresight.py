@@ -1,5 +1,6 @@
 """What a study will be able to find, before anything is trained."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Foreseen:
 
 
 def foresee(
-    tasks: Sequence[str], seeds: int, size_of: Callable[[str], int | None]
+    tasks: Sequence[str], seeds: int, rivals: int, size_of: Callable[[str], int | None]
 ) -> tuple[list[Foreseen], list[str]]:
     """The smallest differences that a comparison of two trained arms will find.
 
@@ -40,7 +41,8 @@ def foresee(
 
     Args:
         tasks: tasks and groups, as a study names them.
-        seeds: trainings of each arm.
+        seeds: trainings of each arm, of the same numbers.
+        rivals: arms that are compared with the baseline; all averages are corrected for together.
         size_of: a task's number of items, None where it is not known.
 
     Returns:
@@ -48,27 +50,32 @@ def foresee(
     """
     groups = {group.name: list(group.tasks) for group in task_groups()}
     found, unknown = [], []
+    comparisons = rivals * len(set(tasks))
     for name in dict.fromkeys(tasks):
         sizes = [size_of(task) for task in groups.get(name, [name])]
         known = [size for size in sizes if size]
         if len(known) < len(sizes):
             unknown.append(name)
         else:
-            points = _detectable(known, seeds)
+            points = _detectable(known, seeds, comparisons)
             found.append(Foreseen(name, len(known), sum(known), seeds, points))
     return found, unknown
 
 
-def _detectable(sizes: Sequence[int], seeds: int) -> float:
+def _detectable(sizes: Sequence[int], seeds: int, comparisons: int) -> float:
     """In points, for the average of tasks of these sizes."""
-    luck = CHANGED / 2 * sum(1 / size for size in sizes) / len(sizes) ** 2  # of one run's score
-    items = Part(2 * luck / seeds, 2 * luck / seeds, min(sizes) - 1)
+    lucks = [CHANGED / 2 / size / len(sizes) ** 2 for size in sizes]  # of one run's score, by task
+    items = tuple(
+        Part(2 * luck / seeds, 2 * luck / seeds, max(1, size - 1))
+        for luck, size in zip(lucks, sizes, strict=True)
+    )
+    between, noise = (SEED_POINTS / 100) ** 2, sum(lucks)
     sides: tuple[Part, ...] = ()
-    if seeds > 1:
-        between = (SEED_POINTS / 100) ** 2
-        freedom = seeds - 1 + (2 if seeds >= SEEDS_FOR_PAIRING else 0)
-        sides = (Part(between / seeds, (between + luck) / seeds, freedom),) * 2
-    return 100 * Difference(0.0, items, sides).smallest_detectable
+    if seeds >= SEEDS_FOR_PAIRING:
+        sides = (Part(2 * between / seeds, 2 * (between + noise) / seeds, seeds - 1, True),)
+    elif seeds > 1:
+        sides = (Part(between / seeds, (between + noise) / seeds, seeds - 1),) * 2
+    return 100 * Difference(0.0, sum(sizes), items, sides).detectable(comparisons)
 
 
 def task_sizes(data_dir: Path | None, limit: float | None) -> Callable[[str], int | None]:
@@ -90,6 +97,6 @@ def task_sizes(data_dir: Path | None, limit: float | None) -> Callable[[str], in
             found = len(module.load_local(benchmark, "test", data_dir))
         if found is None or limit is None:
             return found
-        return max(1, int(found * limit)) if limit < 1 else min(found, int(limit))
+        return max(1, math.ceil(found * limit)) if limit < 1 else min(found, int(limit))
 
     return size

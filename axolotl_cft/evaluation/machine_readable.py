@@ -48,7 +48,7 @@ def _one(c: Comparison, margin: float) -> ComparedRows:
         difference=c.value,
         interval=known.interval() if known else None,
         degrees_of_freedom=known.freedom if known else None,
-        smallest_detectable_difference=known.smallest_detectable if known else None,
+        smallest_detectable_difference=c.smallest_detectable,
         by_seed=list(c.by_seed),
         p=c.p,
         p_holm=c.holm,

@@ -13,10 +13,10 @@ from axolotl_cft.evaluation.comparison import (
     Comparison,
     Report,
     Verdict,
-    is_percent,
 )
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import HELD_OUT, Group
+from axolotl_cft.evaluation.results import OURS, is_percent
 from axolotl_cft.records import ContaminationRecord
 
 _WIDE = 8  # groups with more tasks than this get one line per task, not one column
@@ -73,15 +73,18 @@ def _headline(report: Report, group: Group, c: Comparison) -> str:
     if c.difference is None:
         why = "this metric is not a mean over items" if c.logged else "sample logs are missing"
         return f"{start}; no interval, because {why}."
-    over = "items" if c.of_models else "items and seeds"
+    over = "items and seeds" if c.difference.seeds else "items"
     text = f"{start} (95 % interval over {over} {_interval(c)}); {_verdict(c, report.margin)}"
-    smallest = c.difference.smallest_detectable
-    if np.isfinite(smallest) and smallest > 0:
-        text += (
-            "; the smallest true difference that it finds four times in five is "
-            f"{_amount(smallest, c.metric).lstrip('+')}"
-        )
+    if c.smallest_detectable:
+        size = _amount(c.smallest_detectable, c.metric).lstrip("+")
+        text += f"; it finds a true difference of about {size} four times in five"
     return text + "." + _seed_sentence(c)
+
+
+def _metric(name: str, group: Group) -> str:
+    """In words; only of our own tasks is it known that their F1 is weighted."""
+    ours = all(task.startswith(OURS) for task in group.tasks)
+    return _METRICS.get(name, name) if ours or name != "f1" else name
 
 
 def _where(group: Group, c: Comparison) -> str:
@@ -90,7 +93,7 @@ def _where(group: Group, c: Comparison) -> str:
 
 def _what(group: Group, c: Comparison) -> str:
     """The metric, what it is averaged over, and how much of it there is."""
-    metric = _METRICS.get(c.metric, c.metric)
+    metric = _metric(c.metric, group)
     if not c.task:
         every = len(c.tasks) == len(group.tasks)
         metric = f"average {metric} of {'' if every else 'only '}{len(c.tasks)} tasks"
@@ -108,31 +111,46 @@ def _amount(value: float, metric: str) -> str:
 def _verdict(c: Comparison, margin: float) -> str:
     """The verdict in words: of methods, or of two models only."""
     found = c.verdict(margin)
+    points = f"{100 * margin:g} points" if margin != 0.01 else "1 point"
     words = {
         Verdict.BETTER: "an improvement",
         Verdict.WORSE: "a loss",
-        Verdict.EQUIVALENT: f"no difference larger than {_amount(margin, c.metric).lstrip('+')}",
+        Verdict.EQUIVALENT: f"no difference larger than {points}",
         Verdict.UNDECIDED: "not distinguishable from zero",
-        Verdict.UNCORRECTED: "the interval excludes zero, but not after correction for the other "
-        "comparisons",
+        Verdict.UNCORRECTED: _uncorrected(c),
         Verdict.ALIKE: "the two score alike on every item",
         Verdict.UNTESTED: "a single item or unit tells nothing",
     }
     if not c.of_models:
         return words[found]
-    words[Verdict.BETTER] = f"this model of {c.row} is better than this one of {c.against}"
-    words[Verdict.WORSE] = f"this model of {c.row} is worse than this one of {c.against}"
-    side = "on a side" if max(c.runs) > 1 else "each"
-    return f"{words[found]} (one training {side}: the luck of the seed is not in this interval)"
+    words[Verdict.BETTER] = f"this model of {c.row} is better than {_rival(c)}"
+    words[Verdict.WORSE] = f"this model of {c.row} is worse than {_rival(c)}"
+    if not c.single[0]:
+        words[Verdict.BETTER] = f"{c.row} is better than this model of {c.against}"
+        words[Verdict.WORSE] = f"{c.row} is worse than this model of {c.against}"
+    which = "each" if all(c.single) else f"of {c.row if c.single[0] else c.against}"
+    return f"{words[found]} (one training {which}: the luck of its seed is not in this interval)"
+
+
+def _rival(c: Comparison) -> str:
+    return f"this one of {c.against}" if c.single[1] else c.against
+
+
+def _uncorrected(c: Comparison) -> str:
+    if c.p is not None and c.p >= 1 - statistics.LEVEL:
+        return f"the interval excludes zero, but the exact test does not (p {_p(c.p)})"
+    return "the interval excludes zero, but not after correction for the other comparisons"
 
 
 def _seed_sentence(c: Comparison) -> str:
     said = ""
     if len(c.by_seed) > 1:
         said = f" By seed: {_range(c.by_seed, c.metric)} ({len(c.by_seed)} seeds)."
-    if not c.of_models and 2 in c.runs:
-        said += " Two seeds: indicative."
-    return said
+    return said + (" Two seeds: indicative." if _indicative(c) else "")
+
+
+def _indicative(c: Comparison) -> bool:
+    return not c.of_models and 2 in c.runs
 
 
 def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
@@ -140,14 +158,21 @@ def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
     said = []
     for row in dict.fromkeys(c.row for c in comparisons):
         tested = [c for c in comparisons if c.row == row]
-        found = [c.verdict() for c in tested]
+        start = f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
+        start += "common average): "
+        found = [c.verdict() for c in tested if c.difference]
+        if not found:
+            why = "sample logs are missing" if not all(c.logged for c in tested) else "no means"
+            said.append(f"{start}not tested ({why}).")
+            continue
         up, down = found.count(Verdict.BETTER), found.count(Verdict.WORSE)
-        models = any(c.of_models for c in tested)
-        said.append(
-            f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
-            f"common average): after Holm's correction better on {up}, worse on {down}"
-            + (" (one training: these are two models, not two methods)." if models else ".")
-        )
+        text = f"{start}after Holm's correction better on {up}, worse on {down}"
+        if len(found) < len(tested):
+            text += f" of {len(found)} that could be tested"
+        if any(c.of_models for c in tested):
+            text += " (a single training: a model is compared, not a method)"
+        text += "." + (" Two seeds: indicative." if any(map(_indicative, tested)) else "")
+        said.append(text)
     return said
 
 
@@ -186,7 +211,7 @@ def _warnings(report: Report) -> str:
 
 
 def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
-    metric = f": {_METRICS.get(group.metric, group.metric)}" if group.metric else ""
+    metric = f": {_metric(group.metric, group)}" if group.metric else ""
     table = _loss_table(report) if HELD_OUT in group.tasks else _score_table(report, group)
     parts = [f"## {group.name}{metric}", table]
     parts += [f"![{_caption(name)}, {group.name}]({name})" for name in figures]
@@ -281,35 +306,43 @@ def _scores(values: Sequence[float], metric: str) -> str:
 
 def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
     row, against = comparisons[0].row, comparisons[0].against
-    columns: dict[str, Callable[[Comparison], str]] = {
-        "Task": lambda c: group.tasks[c.task] if c.task else _average_of(group, c.tasks),
-        "Items": lambda c: f"{c.items:,}{f' of {c.units[0]:,} {c.units[1]}' if c.units else ''}",
-        against: lambda c: _number(c.baseline, c.metric),
-        row: lambda c: _number(c.arm, c.metric),
-        "Difference": lambda c: _signed(c.value, c.metric),
-        "95 % interval": lambda c: (
-            f"{_interval(c)}{' ‡' if _few(c) else ''}" if c.difference else "–"
-        ),
-    }
+    # Pairs, not a mapping: a row may be called like another column.
+    columns: list[tuple[str, Callable[[Comparison], str]]] = [
+        ("Task", lambda c: group.tasks[c.task] if c.task else _average_of(group, c.tasks)),
+        ("Items", _items),
+        (against, lambda c: _number(c.baseline, c.metric)),
+        (row, lambda c: _number(c.arm, c.metric)),
+        ("Difference", lambda c: _signed(c.value, c.metric)),
+        ("95 % interval", lambda c: f"{_interval(c)}{' ‡' if _few(c) else ''}"),
+    ]
     if any(c.discordant for c in comparisons):
-        columns[f"Right only in {row} / {against}"] = lambda c: (
-            f"{c.discordant[0]} / {c.discordant[1]}" if c.discordant else "–"
+        title = f"Right only in {row} / {against}"
+        columns.append(
+            (title, lambda c: f"{c.discordant[0]} / {c.discordant[1]}" if c.discordant else "–")
         )
     if any(c.mcnemar is not None and c.mcnemar != c.p for c in comparisons):
-        columns["McNemar p (accuracy)"] = lambda c: _p(c.mcnemar)
-    columns |= {"p": lambda c: _p(c.p), "p (Holm)": lambda c: _p(c.holm)}
-    columns["Detectable"] = lambda c: (
-        _number(c.difference.smallest_detectable, c.metric) if c.difference else "–"
-    )
+        columns.append(("McNemar p (accuracy)", lambda c: _p(c.mcnemar)))
+    columns += [("p", lambda c: _p(c.p)), ("p (Holm)", lambda c: _p(c.holm))]
+    columns.append(("Detectable", _detectable))
     if any(c.by_seed for c in comparisons):
-        columns["By seed"] = lambda c: _range(c.by_seed, c.metric)
-    text = _table(list(columns), [[show(c) for show in columns.values()] for c in comparisons])
+        columns.append(("By seed", lambda c: _range(c.by_seed, c.metric)))
+    cells = [[show(c) for _, show in columns] for c in comparisons]
+    text = _table([title for title, _ in columns], cells)
     if any(_few(c) for c in comparisons):
         text += (
             f"\n\n‡ fewer than {FEW_DISCORDANT} items change between the two: the interval is "
             "rough, rely on the exact test."
         )
     return text
+
+
+def _items(c: Comparison) -> str:
+    return f"{c.items:,}" + (f" of {c.units[0]:,} {c.units[1]}" if c.units else "")
+
+
+def _detectable(c: Comparison) -> str:
+    known = c.smallest_detectable is not None
+    return _number(c.smallest_detectable or 0.0, c.metric) if known else "–"
 
 
 def _average_of(group: Group, tasks: Sequence[str]) -> str:
@@ -502,15 +535,17 @@ def _clean(report: Report, clean: Report | None) -> str:
     for group in report.groups:
         for c in (c for c in report.comparisons if c.group == group.name and c.logged):
             rest = kept.get((c.group, c.task, c.row))
-            where = f"{group.name}, {group.tasks[c.task]}" if c.task else group.name
+            where = f"{group.name}, {group.tasks[c.task] if c.task else 'average'}"
             cells = [f"{c.row} against {c.against}: {where}", *_difference_cells(c)]
+            if rest and not rest.task and len(rest.tasks) < len(c.tasks):
+                cells[0] += f" (clean: of {len(rest.tasks)} tasks)"
             cells += _difference_cells(rest) if rest else ["0", "–", "–"]
             body.append([*cells, str(rest.verdict(report.margin)) if rest else "nothing is left"])
     return "## Without contaminated items\n\n" + _table(header, body)
 
 
 def _difference_cells(c: Comparison) -> list[str]:
-    return [f"{c.items:,}", _signed(c.value, c.metric), _interval(c) if c.difference else "–"]
+    return [f"{c.items:,}", _signed(c.value, c.metric), _interval(c)]
 
 
 def _method(report: Report) -> str:
@@ -518,22 +553,24 @@ def _method(report: Report) -> str:
         return ""
     return f"""## How to read the numbers
 
-- **Interval**: over items and seeds together. The variance over items is that of paired answers
-  (for weighted F1 from {statistics.DRAWS:,} paired bootstrap resamples); where items share a
-  document, documents are resampled. To it is added what the score varies between the seeds of each
-  row, the luck of single items taken off, with Welch's and Satterthwaite's degrees of freedom.
-  Seeds are paired where both rows have the same {statistics.SEEDS_FOR_PAIRING} or more seed
-  numbers. It describes these tasks' kind of items, not other tasks.
-- **One run on a side** says nothing about the luck of the seed: the sentence is then about two
-  models, not about the methods that made them.
+- **Interval**: over items and, where a row has several runs, seeds together. The variance over
+  items is that of paired answers (for weighted F1 from {statistics.DRAWS:,} paired bootstrap
+  resamples); where items share a document, documents are what is counted. To it is added what the
+  score varies between the seeds of each row, the luck of single items taken off, with Welch's and
+  Satterthwaite's degrees of freedom. Seeds are paired where both rows have the same
+  {statistics.SEEDS_FOR_PAIRING} or more seed numbers. It describes these tasks' kind of items, not
+  other tasks.
+- **One training on a side** says nothing about the luck of its seed: the sentence is then about a
+  model, not about the method that made it.
 - **p**: for accuracies of single runs the exact McNemar test, on the items that only one of the two
   has right (near the limit it is stricter than the interval); else from the interval's t.
 - **Holm**: a task's p is corrected over the tasks of its table, an average's over all averages;
   both over all rows of this report. *An improvement* or *a loss* is claimed only for an interval
   without zero and a corrected p below {1 - statistics.LEVEL:.2f}. *No difference larger than*
   the margin: two one-sided tests at 5 %.
-- **Detectable**: the true difference that a comparison of this size and spread finds in
-  {100 * statistics.POWER:.0f} % of cases."""
+- **Detectable**: about the true difference that a comparison of this size and spread finds in
+  {100 * statistics.POWER:.0f} % of cases, correction included (with two or three seeds in 60 to
+  70 %: their spread is hardly known)."""
 
 
 def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -566,7 +603,8 @@ def _pair(low: float, high: float, metric: str) -> str:
 
 
 def _interval(c: Comparison) -> str:
-    assert c.difference is not None
+    if c.difference is None or np.isnan(c.difference.standard_error):
+        return "–"
     return _pair(*c.difference.interval(), c.metric)
 
 

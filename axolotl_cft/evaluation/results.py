@@ -213,9 +213,12 @@ def _read_task(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResu
                 raise
             note = f"has no interval ({_named(exc, samples)})"
     higher = content.get("higher_is_better", {}).get(task, {}).get(headline.metric)
+    called = _called(headline.metric, headline.filter)
+    if not headline.ours and headline.score > 1 and is_percent(called):
+        called += " (as logged)"  # SQuAD's F1 is one of a hundred: not to be shown in percent
     result = TaskResult(
         task=task,
-        metric=_called(headline.metric, headline.filter),
+        metric=called,
         score=headline.score,
         metrics={_called(*key): value for key, value in scored.items() if math.isfinite(value)},
         count=headline.count or (len(items.keys) if items else 0),
@@ -378,3 +381,11 @@ def _model_arguments(given: Any) -> dict[str, str]:
 def _limit(limit: float) -> str:
     """The harness's `--limit`: a share of the items below 1, a number of items from there on."""
     return f"{100 * limit:g} % of each task's items" if limit < 1 else f"{limit:g} items per task"
+
+
+def is_percent(metric: str) -> bool:
+    """Whether a metric is a share of one that the report shows in percent."""
+    # Not rouge and bleu: some of the harness's tasks log them as shares, others times a hundred.
+    name = metric.partition(" [")[0]  # without the filter of the answers
+    known = ("acc", "f1", "macro_f1", "exact_match", "em")
+    return name in known or name.startswith((*(f"{k}_" for k in known), "pass@"))

@@ -1,5 +1,6 @@
 """What there is to report on: lm-eval folders named on the command line, or a study's folder."""
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,6 +91,10 @@ def plan_folders(arguments: list[str], baseline: str | None) -> ReportPlan:
                 f"two folders are called {name!r}: name them (cpt={folder}), or give the same "
                 "NAME= to both if they are two trainings of one arm"
             )
+        if (Path(folder) / STUDY_FILE).is_file():
+            raise CFTError(
+                f"{folder} is a study, which is reported alone; name the folders of its evaluations"
+            )
         mine = [source for source in sources if source.name == name]
         if any(source.folder.resolve() == Path(folder).resolve() for source in mine):
             raise CFTError(f"{folder} is given twice as {name!r}; name every run once")
@@ -108,12 +113,12 @@ def _named(argument: str) -> tuple[str, str, str]:
     name, equals, folder = argument.partition("=")
     if not equals or Path(argument).exists():
         return Path(argument).resolve().name, "", argument
-    name, _, seed = name.partition("@")
-    if not name or (seed and not seed.lstrip("-").isdigit()):
+    name, at, seed = name.partition("@")
+    if not name or not folder or (at and not re.fullmatch("-?[0-9]+", seed)):
         raise CFTError(
             f"{argument!r}: write NAME=DIR or NAME@SEED=DIR, with a name and a whole number"
         )
-    return name, seed, folder
+    return name, str(int(seed)) if seed else "", folder
 
 
 def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
@@ -166,8 +171,13 @@ def _read(source: Source) -> Evaluation:
     run = read_run(source.folder, source.name, source.seed)
     if source.heldout is None:
         return run
+    if not source.heldout.is_dir():
+        gone = f"the evaluation of {run.label} on held-out text is gone ({source.heldout})"
+        return replace(run, notes=(*run.notes, gone))
+    heldout = read_run(source.heldout, source.name, source.seed)
     # How the questions were asked is told of the run; bare text is scored in one way only.
-    return replace(run, tasks=run.tasks | read_run(source.heldout, source.name).tasks)
+    notes = (*run.notes, *heldout.notes)
+    return replace(run, tasks=run.tasks | heldout.tasks, notes=notes)
 
 
 def read_costs(plan: ReportPlan) -> list[tuple[Training, TrainingCost]]:

@@ -57,35 +57,47 @@ class Outcomes:
     def measure(self, key: str, draws: int = DRAWS) -> "Scores":
         """The runs' scores and how they vary together with the items.
 
-        For means the covariance is that of the sample (of a ratio's residuals, where items weigh
-        differently), which is what a bootstrap converges to; for weighted F1 a bootstrap. Both
-        have the n/(n-1) correction, n being the number of units.
+        For means the covariance is that of the sample, which is what a bootstrap converges to; for
+        weighted F1 a bootstrap with the n/(n-1) correction, n being the number of units.
 
         Args:
             key: the task's name; it selects the stream of random numbers.
             draws: resamples, for weighted F1.
         """
+        shares, codes = self._shares()
+        units, freedom = len(shares), 1 / float((shares**2).sum()) - 1
+        if units < 2:
+            unknown = np.full((len(self.answers),) * 2, np.nan)
+            return Scores(self.scores(), unknown, units)
         if self.gold is None:
-            return self._mean()
-        resampled = self.resampled_scores(key, draws)
-        units = len(self._table()[0])
-        spread = np.atleast_2d(np.cov(resampled.T, ddof=0))
-        covariance = spread * units / (units - 1) if units > 1 else np.full_like(spread, np.nan)
-        return Scores(self.scores(), covariance, units)
+            covariance = self._covariance(shares, codes)
+        else:
+            resampled = self.resampled_scores(key, draws)
+            covariance = np.atleast_2d(np.cov(resampled.T, ddof=0)) * units / (units - 1)
+        return Scores(self.scores(), covariance, units, ((covariance, freedom),))
 
-    def _mean(self) -> "Scores":
-        values = self.scores()
-        residuals = np.asarray(self.answers, float) - values[:, None]
-        if self.weights is not None:
-            residuals = residuals * (self.weights / np.mean(self.weights))
-        items = residuals.shape[1]
+    def _shares(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Each unit's share in the score, and the unit of each item."""
+        items = np.asarray(self.answers).shape[1]
+        weights = np.ones(items) if self.weights is None else self.weights
+        codes = np.arange(items)
         if self.units is not None:
-            codes = np.unique(self.units, return_inverse=True)[1]
-            residuals = np.stack([np.bincount(codes, weights=row) for row in residuals])
-        units = residuals.shape[1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            covariance = residuals @ residuals.T / items**2 * np.float64(units) / (units - 1)
-        return Scores(values, covariance, units)
+            codes = np.unique(self.units, return_inverse=True)[1].reshape(-1)
+        return np.bincount(codes, weights=weights) / weights.sum(), codes
+
+    def _covariance(self, shares: Floats, codes: NDArray[np.int64]) -> Floats:
+        """Of weighted means over units.
+
+        A unit's residual is small for the share it has in the mean itself; each is scaled up for
+        that (the leverage correction of weighted means, MacKinnon and White 1985, HC2), which for
+        equal shares is the n/(n-1) of a sample variance.
+        """
+        weights = np.ones(len(codes)) if self.weights is None else self.weights
+        gaps = np.asarray(self.answers, float) - self.scores()[:, None]
+        gaps = gaps * (weights / weights.sum())
+        residuals = np.stack([np.bincount(codes, weights=row) for row in gaps])
+        residuals = residuals / np.sqrt(1 - 2 * shares + (shares**2).sum())
+        return residuals @ residuals.T
 
     def resampled_scores(self, key: str, draws: int = DRAWS) -> Floats:
         """Weighted F1 of each run on `draws` paired resamples of the units, `(draws, runs)`.
@@ -155,12 +167,20 @@ class Scores:
     Attributes:
         values: `(runs,)` the scores on the items as they are.
         covariance: `(runs, runs)` of those scores, over items.
-        units: the number of independent units behind them (the smallest task's, for an average).
+        units: the number of independent units behind them.
+        strata: for each task behind them, its part of the covariance and the degrees of freedom of
+            that: the units less one, or fewer where some weigh more than others (Kish's effective
+            number). Empty: the covariance is of one task with equal units.
     """
 
     values: Floats
     covariance: Floats
     units: int
+    strata: tuple[tuple[Floats, float], ...] = ()
+
+    def parts(self) -> tuple[tuple[Floats, float], ...]:
+        """`strata`, or the one there is."""
+        return self.strata or ((self.covariance, self.units - 1),)
 
 
 def average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
@@ -168,7 +188,13 @@ def average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     share = np.asarray(weights, float) / np.sum(weights)
     values = sum(w * s.values for w, s in zip(share, scores, strict=True))
     covariance = sum(w * w * s.covariance for w, s in zip(share, scores, strict=True))
-    return Scores(np.asarray(values), np.asarray(covariance), min(s.units for s in scores))
+    strata = tuple(
+        (w * w * part, freedom)
+        for w, s in zip(share, scores, strict=True)
+        for part, freedom in s.parts()
+    )
+    units = sum(s.units for s in scores)
+    return Scores(np.asarray(values), np.asarray(covariance), units, strata)
 
 
 @dataclass(frozen=True)
@@ -179,11 +205,13 @@ class Part:
         variance: what it adds.
         square: the mean square it was estimated from, in the same unit; it says how well.
         freedom: degrees of freedom of that mean square.
+        many: whether they are enough for Welch's correction.
     """
 
     variance: float
     square: float
     freedom: float
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,36 +220,45 @@ class Difference:
 
     Attributes:
         value: the difference on the items as they are.
-        items: the part of its variance that the choice of items explains.
+        units: the number of independent units of items.
+        items: the parts of its variance that the choice of items explains, one for each task.
         seeds: the parts that the seeds add; empty where no side has two runs.
         paired: whether seeds were compared number by number.
     """
 
     value: float
-    items: Part
+    units: int
+    items: tuple[Part, ...]
     seeds: tuple[Part, ...] = ()
     paired: bool = False
 
     @property
     def variance(self) -> float:
         """Of items and seeds together."""
-        return self.items.variance + sum(part.variance for part in self.seeds)
+        return sum(part.variance for part in (*self.items, *self.seeds))
 
     @property
     def standard_error(self) -> float:
-        """The root of `variance`; NaN where one item alone is known."""
+        """The root of `variance`; NaN where one unit alone is known."""
         return float(np.sqrt(self.variance))
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom after Welch and Satterthwaite.
+        """Degrees of freedom after Welch (1947) and Satterthwaite (1946).
 
         Each part counts with the mean square behind it, not with what is left of it once the noise
         of items is taken off: a difference of two mean squares is known no better than they are.
+        The square of a mean square with f degrees of freedom is too large by (f + 2) / f on
+        average, hence Welch's f + 2 and his 2 to subtract. With fewer than five seeds that is not
+        safe: simulated false verdicts rise above 8 %.
         """
-        parts = [self.items, *self.seeds]
-        spread = sum(part.square**2 / part.freedom for part in parts if part.freedom > 0)
-        return max(1.0, self.variance**2 / spread) if spread > 0 else 1.0
+        parts = [part for part in (*self.items, *self.seeds) if part.square > 0]
+        if not parts:
+            return 1.0
+        many = any(part.many for part in parts)
+        spread = sum(p.square**2 / (p.freedom + 2 * p.many) for p in parts)
+        least = min(part.freedom for part in parts)
+        return max(1.0, least, self.variance**2 / spread - 2 * many)
 
     @property
     def never_varies(self) -> bool:
@@ -233,10 +270,15 @@ class Difference:
         half = self.standard_error * float(student_t.ppf((1 + level) / 2, self.freedom))
         return self.value - half, self.value + half
 
-    def p_value(self) -> float:
-        """Two-sided p of no difference, by inverting `interval`; 1 where nothing ever differs."""
-        if np.isnan(self.standard_error) or self.never_varies:
-            return 1.0
+    def p_value(self) -> float | None:
+        """Two-sided p of no difference, by inverting `interval`; None where nothing is known.
+
+        Where every unit differs by the same, no t can be formed: the sign test then.
+        """
+        if np.isnan(self.standard_error):
+            return None
+        if self.never_varies:
+            return min(1.0, 2 * 0.5**self.units) if self.value else 1.0
         return float(2 * student_t.sf(abs(self.value) / self.standard_error, self.freedom))
 
     def within(self, margin: float) -> bool:
@@ -244,16 +286,15 @@ class Difference:
         low, high = self.interval(2 * LEVEL - 1)
         return -margin < low and high < margin
 
-    @property
-    def smallest_detectable(self) -> float:
-        """The true difference that a comparison like this one finds in 80 % of cases."""
-        return detectable(self.standard_error, self.freedom)
+    def detectable(self, comparisons: int = 1) -> float:
+        """About the true difference that a comparison like this finds in 80 % of cases.
 
-
-def detectable(standard_error: float, freedom: float) -> float:
-    """The true difference at which a two-sided t test at 5 % has 80 % power, nearly."""
-    quantiles = student_t.ppf([(1 + LEVEL) / 2, POWER], freedom)
-    return float(standard_error * quantiles.sum())
+        It is where a two-sided t test at 5 %, divided by the number of `comparisons` that are
+        corrected for, has that power. With two or three seeds their spread is known so badly that
+        60 and 70 % come nearer (docs/report.md).
+        """
+        quantiles = student_t.ppf([1 - (1 - LEVEL) / 2 / comparisons, POWER], self.freedom)
+        return float(self.standard_error * quantiles.sum())
 
 
 def difference(scores: Scores, arm_runs: int, paired: bool = False) -> Difference:
@@ -270,10 +311,7 @@ def difference(scores: Scores, arm_runs: int, paired: bool = False) -> Differenc
     sides = np.arange(runs) < arm_runs
     weights = np.where(sides, 1 / arm_runs, -1 / (runs - arm_runs))
     value = float(weights @ scores.values)
-    noise = max(0.0, float(weights @ scores.covariance @ weights))
-    if np.isnan(scores.covariance).any():
-        noise = float("nan")
-    items = Part(noise, noise, scores.units - 1)
+    items = tuple(_of_items(weights, part, freedom) for part, freedom in scores.parts())
     paired = paired and 2 * arm_runs == runs and arm_runs >= SEEDS_FOR_PAIRING
     if paired:
         contrast = np.hstack([np.eye(arm_runs), -np.eye(arm_runs)])
@@ -284,23 +322,29 @@ def difference(scores: Scores, arm_runs: int, paired: bool = False) -> Differenc
             for side in (sides, ~sides)
             if side.sum() > 1
         ]
-    return Difference(0.0 if abs(value) < _ROUNDING else value, items, tuple(seeds), paired)
+    value = 0.0 if abs(value) < _ROUNDING else value
+    return Difference(value, scores.units, items, tuple(seeds), paired)
+
+
+def _of_items(weights: Floats, covariance: Floats, freedom: float) -> Part:
+    """What one task's items add to the variance of a weighted sum of the runs' scores."""
+    if not np.isfinite(covariance).all():
+        return Part(float("nan"), float("nan"), 1)
+    variance = max(0.0, float(weights @ covariance @ weights))
+    return Part(variance, variance, max(1.0, freedom))
 
 
 def _between(values: Floats, covariance: Floats) -> Part:
     """What the seed adds to the variance of the mean of `values`, one for each seed.
 
     The mean square between seeds also holds the luck of each seed with single items, which the
-    variance over items holds already: it is taken off. The degrees of freedom are those of the
-    mean square; from five seeds on two more, because the square of a mean square with f of them is
-    too large by (f + 2) / f on average. With fewer seeds that correction is not safe: simulated
-    false verdicts rise above 8 % (docs/report.md has the table).
+    variance over items holds already: it is taken off.
     """
     count = len(values)
     square = float(np.var(values, ddof=1))
     noise = float(np.trace(covariance) - covariance.sum() / count) / (count - 1)
-    freedom = count - 1 + (2 if count >= SEEDS_FOR_PAIRING else 0)
-    return Part(max(0.0, square - noise) / count, square / count, freedom)
+    many = count >= SEEDS_FOR_PAIRING
+    return Part(max(0.0, square - noise) / count, square / count, count - 1, many)
 
 
 def discordant(arm: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> tuple[int, int]:
