@@ -17,6 +17,7 @@ from axolotl_cft.core.encoding import Context, Ids, Row, encode_document
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
+from axolotl_cft.core.pieces import Cutter, find_cutter
 from axolotl_cft.core.sampling import letters_of, text_key
 
 Values = Sequence[Mapping[str, Any]]
@@ -99,16 +100,16 @@ class DocumentEncoder:
     def _add_rows(
         self,
         chosen: Sequence[tuple[int, int, bytes]],
-        tokenized: Future[list[list[int]]],
+        tokenized: Future[list[Ids]],
         values: Values,
         rows: list[Row],
     ) -> None:
         for (index, number, key), ids in zip(chosen, tokenized.result(), strict=True):
-            if len(ids) == 0:
+            if ids.size == 0:
                 self.ledger.empty += 1
                 continue
             document = Document(self.plan.path, number, key, values[index])
-            rows += self._encode_one(document, np.asarray(ids, dtype=np.int32))
+            rows += self._encode_one(document, ids)
 
     def _encode_one(self, document: Document, ids: Ids) -> list[Row]:
         def contexts(chunk: int) -> list[Context | None]:
@@ -166,18 +167,22 @@ def _special_table(tokenizer: Any) -> npt.NDArray[np.bool_]:
     return table
 
 
-def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[list[int]]]:
+def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[Ids]]:
     """`tokenizer(texts, add_special_tokens=False)`, straight from the Rust core where it agrees.
 
-    `encode_batch_fast` leaves out offsets, which nothing here needs.
+    `encode_batch_fast` leaves out offsets, which nothing here needs. Long texts are cut where the
+    tokenizer allows it (pieces.py), and their pieces shared among its threads.
     """
 
     def slow(texts: list[Any]) -> list[list[int]]:
         return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
+    def as_arrays(texts: list[Any]) -> list[Ids]:
+        return [np.asarray(ids, dtype=np.int32) for ids in slow(texts)]
+
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or not hasattr(backend, "encode_batch_fast"):
-        return slow
+        return as_arrays
 
     def fast(texts: list[Any]) -> list[list[int]]:
         # A call elsewhere may have left truncation or padding switched on in the shared core.
@@ -187,7 +192,17 @@ def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[list[int]]]:
 
     specials = " ".join(map(str, tokenizer.all_special_tokens))
     probe = [f"Probe: héllo  wörld\n\n\t1,234 {specials} end", " leading", ""]
-    return fast if fast(probe) == slow(probe) else slow
+    if fast(probe) != slow(probe):
+        return as_arrays
+    cutter = find_cutter(tokenizer, fast)
+    whole = Cutter.nowhere() if cutter is None else cutter
+
+    def cut(texts: list[Any]) -> list[Ids]:
+        pieces = [whole.cut(text) for text in texts]
+        ids = iter(fast([piece for parts in pieces for piece in parts]))
+        return [whole.join([next(ids) for _ in parts]) for parts in pieces]
+
+    return cut
 
 
 @contextmanager
