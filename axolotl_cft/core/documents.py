@@ -20,6 +20,9 @@ from axolotl_cft.core.options import Plan
 from axolotl_cft.core.pieces import Cutter, find_cutter
 from axolotl_cft.core.sampling import letters_of, text_key
 
+WINDOW = 1 << 20
+"""Characters tokenized at a time."""
+
 Values = Sequence[Mapping[str, Any]]
 """Of each document, columns by name."""
 
@@ -46,6 +49,7 @@ class DocumentEncoder:
         self.ledger = Ledger()
         self.near_duplicates: NearDuplicates | None = None  # where they are to be looked for
         self.threads = True  # whether the tokenizer may use several
+        self.before = 0  # documents of the dataset that stand before the ledger's first
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len)
         self.contexts = ContextEncoder(
             tokenizer, self.frame, options.format, options.separator, template
@@ -63,6 +67,10 @@ class DocumentEncoder:
             values: of each document, what its prompts and `Plan.holdout_by` need.
         """
         return self.encode_parts([(texts, values)])
+
+    def start(self, before: int = 0) -> None:
+        """Count anew, from the dataset's document after the first `before`."""
+        self.ledger, self.before = Ledger(), before
 
     def encode_parts(self, parts: Iterable[tuple[Sequence[str | None], Values]]) -> list[Row]:
         """`encode` for a series of slices: one is tokenized while the one before becomes rows."""
@@ -92,7 +100,7 @@ class DocumentEncoder:
             seen.append((letters, held_out))
             self.ledger.held_out += held_out
             if self.plan.takes(held_out):
-                chosen.append((index, self.ledger.documents, text_key(text)))
+                chosen.append((index, self.before + self.ledger.documents, text_key(text)))
         if self.near_duplicates is not None:
             self.near_duplicates.add(seen)
         return chosen
@@ -184,25 +192,46 @@ def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[Ids]]:
     if backend is None or not hasattr(backend, "encode_batch_fast"):
         return as_arrays
 
-    def fast(texts: list[Any]) -> list[list[int]]:
+    def fast(texts: list[str]) -> list[Ids]:
         # A call elsewhere may have left truncation or padding switched on in the shared core.
         backend.no_truncation()
         backend.no_padding()
-        return [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        found = backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in found]
 
     specials = " ".join(map(str, tokenizer.all_special_tokens))
     probe = [f"Probe: héllo  wörld\n\n\t1,234 {specials} end", " leading", ""]
-    if fast(probe) != slow(probe):
+    if [ids.tolist() for ids in fast(probe)] != slow(probe):
         return as_arrays
-    cutter = find_cutter(tokenizer, fast)
-    whole = Cutter.nowhere() if cutter is None else cutter
+    cutter = find_cutter(tokenizer, lambda texts: [ids.tolist() for ids in fast(texts)])
+    return functools.partial(_encode_in_pieces, cutter or Cutter.nowhere(), fast)
 
-    def cut(texts: list[Any]) -> list[Ids]:
-        pieces = [whole.cut(text) for text in texts]
-        ids = iter(fast([piece for parts in pieces for piece in parts]))
-        return [whole.join([next(ids) for _ in parts]) for parts in pieces]
 
-    return cut
+def _encode_in_pieces(
+    cutter: Cutter, encode: Callable[[list[str]], list[Ids]], texts: Sequence[str]
+) -> list[Ids]:
+    """The ids of every text, whose pieces are tokenized some WINDOW of characters at a time.
+
+    A tokenizer takes a hundred bytes and more for each token until its ids are read.
+    """
+    found: list[list[Ids]] = [[] for _ in texts]
+    waiting: list[tuple[int, str]] = []
+    size = 0
+
+    def flush() -> None:
+        for (index, _), ids in zip(waiting, encode([piece for _, piece in waiting]), strict=True):
+            found[index].append(ids)
+        waiting.clear()
+
+    for index, text in enumerate(texts):
+        for piece in cutter.cut(text):
+            waiting.append((index, piece))
+            size += len(piece)
+            if size >= WINDOW:
+                flush()
+                size = 0
+    flush()
+    return [cutter.join(pieces) for pieces in found]
 
 
 @contextmanager

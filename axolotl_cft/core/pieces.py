@@ -18,7 +18,7 @@ tried on awkward text first.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,21 +57,23 @@ class Cutter:
         """Leaves every text whole."""
         return cls(re.compile(r"(?!)"))
 
-    def cut(self, text: str, least: int = PIECE) -> list[str]:
+    def cut(self, text: str, least: int = PIECE) -> Iterator[str]:
         """The pieces of a text, none but the last shorter than `least` characters."""
-        pieces, begin = [], 0
+        begin = 0
         while len(text) - begin > least:
             match = self.place.search(text, begin + least)
             if match is None:
                 break
-            pieces.append(text[begin : match.start()])
+            yield text[begin : match.start()]
             begin = match.start()
-        return [*pieces, text[begin:]] if pieces else [text]
+        yield text[begin:]
 
-    def join(self, pieces: Sequence[Sequence[int]]) -> Ids:
+    def join(self, pieces: Sequence[Sequence[int] | Ids]) -> Ids:
         """The tokens of a text from those of its pieces."""
-        first, *others = (np.asarray(ids, dtype=np.int32) for ids in pieces)
-        return np.concatenate([first, *(ids[self.artefact :] for ids in others)])
+        arrays = [np.asarray(ids, dtype=np.int32) for ids in pieces]
+        if len(arrays) == 1:
+            return arrays[0]
+        return np.concatenate([arrays[0], *(ids[self.artefact :] for ids in arrays[1:])])
 
 
 def find_cutter(tokenizer: Any, encode: Encode) -> Cutter | None:
@@ -151,6 +153,6 @@ def _holds(cutter: Cutter, encode: Encode, added: Sequence[str]) -> bool:
     breaks = ["\n", "\n\n", "\r\n", " \n\t\n\n", "\n\n\r\r\n"]
     starts = ["Word", " two", "3", "‘q’", "\u0301x", "漢字", "#", *added[:8]]
     text = "".join(end + gap + start for end in ends for gap in breaks for start in starts)
-    pieces = cutter.cut(text, least=1)
+    pieces = list(cutter.cut(text, least=1))
     (whole,) = encode([text])
     return len(pieces) > 1 and np.array_equal(cutter.join(encode(pieces)), whole)

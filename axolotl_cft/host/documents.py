@@ -4,8 +4,12 @@ The edge to the host. Axolotl finds `load` through axolotl/prompt_strategies/__i
 calls `CFTStrategy.wrap_dataset`; texts come from an Arrow table and rows go back as one.
 """
 
+import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +44,10 @@ BATCH_SIZES = (1000, 500, 200, 100, 50, 20, 10, 5, 2, 1)
 
 SLICE_BYTES = 1 << 20
 """Text bytes tokenized at a time, while the slice before becomes rows."""
+
+
+BYTES_PER_PROCESS = 16 << 20
+"""Text bytes that make a process worth its start."""
 
 
 def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
@@ -94,8 +102,8 @@ class CFTStrategy(PreparingStrategy):
     ) -> Dataset | IterableDataset:
         """Encode `dataset` (axolotl/utils/data/wrappers.py::_handle_loaded_strategy).
 
-        One process writes; the tokenizer's own threads do the work (`process_count` is not
-        needed, and its forks would switch those threads off).
+        A small dataset is encoded in one process, by the tokenizer's own threads; a large one in
+        up to `process_count` processes of one thread each.
 
         Raises:
             CFTError: the text column or a prompt column is missing, or nothing is left to train.
@@ -107,26 +115,70 @@ class CFTStrategy(PreparingStrategy):
                 self._encode_lists, batched=True, remove_columns=columns, features=FEATURES
             )
         self._check_text(dataset.data.schema.field(self.field).type)
-        self.encoder.ledger = Ledger()
+        lengths = _byte_lengths(dataset.data.table.column(self.field))
+        self.encoder.start()
         self.encoder.near_duplicates = self.search_for_near_duplicates()
-        encoded = dataset.with_format("arrow").map(
-            self._encode_table,
-            batched=True,
-            batch_size=self._batch_size(dataset),
-            remove_columns=columns,
-            features=FEATURES,
-            keep_in_memory=bool(keep_in_memory),
+        processes = self._processes(lengths, process_count)
+        how: dict[str, Any] = {
+            "batched": True,
+            "batch_size": self._batch_size(lengths),
+            "remove_columns": columns,
+            "features": FEATURES,
+            "keep_in_memory": bool(keep_in_memory),
             # The prepared folder is the cache. A map cache beside it would not see code changes,
             # and a hit would leave the ledger empty.
-            load_from_cache_file=False,
-            desc=f"Contextual fine-tuning ({self.plan.source.name})",
-        )
+            "load_from_cache_file": False,
+            "desc": f"Contextual fine-tuning ({self.plan.source.name})",
+        }
+        documents = dataset.with_format("arrow")
+        if processes == 1:
+            encoded = documents.map(self._encode_table, **how)
+            ledger = self.encoder.ledger
+        else:
+            encoded, ledger = self._encode_in_processes(documents, processes, how)
         encoded = encoded.with_format(None) if len(encoded) else no_rows()
-        return self.finish(encoded, self.encoder.ledger, self.encoder.near_duplicates)
+        return self.finish(encoded, ledger, self.encoder.near_duplicates)
 
-    def _batch_size(self, dataset: Dataset) -> int:
+    def _processes(self, lengths: npt.NDArray[np.int64], allowed: int | None) -> int:
+        """How many processes are worth their start, which the log says."""
+        if self.encoder.near_duplicates is not None:  # one place sees all documents
+            return 1
+        most = min(allowed or 1, lengths.size, int(lengths.sum()) // BYTES_PER_PROCESS)
+        if most < 2:
+            return 1
+        LOG.info(f"cft: {self.label}: {lengths.sum() / 1e6:,.0f} MB in {most} processes")
+        return most
+
+    def _encode_in_processes(
+        self, documents: Dataset, processes: int, how: Mapping[str, Any]
+    ) -> tuple[Dataset, Ledger]:
+        """The rows in the documents' order, and what the processes counted."""
+        with tempfile.TemporaryDirectory(prefix="cft-counts-") as folder:
+            encoded = documents.map(
+                self._encode_and_count,
+                with_indices=True,
+                fn_kwargs={"folder": folder},
+                num_proc=processes,
+                **how,
+            )
+            lines = [line for file in Path(folder).iterdir() for line in file.open()]
+        return encoded, sum((Ledger.from_dict(json.loads(line)) for line in lines), Ledger())
+
+    def _encode_and_count(self, table: pa.Table, indices: Sequence[int], folder: str) -> pa.Table:
+        """`_encode_table` in a process of its own, which leaves its counts in a file.
+
+        A column of the rows cannot carry them: a batch may have none.
+        """
+        # A fork of a process whose tokenizer has used threads must not wait for them.
+        self.encoder.threads = False
+        self.encoder.start(before=indices[0])
+        rows = self._encode_table(table)
+        with (Path(folder) / str(os.getpid())).open("a") as file:
+            file.write(json.dumps(self.encoder.ledger.to_dict()) + "\n")
+        return rows
+
+    def _batch_size(self, lengths: npt.NDArray[np.int64]) -> int:
         """The documents of a batch; a single document may be larger than a batch should be."""
-        lengths = _byte_lengths(dataset.data.table.column(self.field))
         if not lengths.size:
             return 1
         limit = max(BATCH_BYTES // self.plan.options.views, 2 * int(lengths.max()))
