@@ -1,24 +1,28 @@
 """How fast documents become rows: ours, Axolotl's `completion`, a TRL-style map, and the limit.
 
-    python benchmarks/encode.py [--runs 3] [--megabytes 24] [--factor 10]
+    python benchmarks/encode.py [--runs 3] [--megabytes 48] [--factor 10]
 
-All contenders read the same Parquet file with the same 32k SentencePiece-style BPE tokenizer, each
+All contenders read the same Parquet files with the same 32k SentencePiece-style BPE tokenizer, each
 in a process of its own, one after the other in every round. The text is the documentation strings
-of the installed scipy, torch, transformers and numpy, one module per document. Printed per
-contender, as medians over the rounds:
+of the installed scipy, torch, transformers and numpy, laid out twice: as `short` documents of about
+2 kB, and as `long` ones of 4 MB. Printed per layout and contender, as medians over the rounds:
 
     encode     tokens of text per second of the encoding stage alone (no imports, no loading)
-    ratio      the same against the limit: `Tokenizer.encode_batch_fast` on all texts, all threads,
-               the ids read into Python
+    ratio      the same against the limit: `Tokenizer.encode_batch_fast` on the short documents, all
+               threads, the ids read into Python
+    CPU        tokens per second of processor time, workers included
+    parent     share of that processor time that the parent process took: with several processes
+               it is the part that more cores do not shorten (Amdahl)
     wall       the whole process; for ours and completion it is a real `axolotl preprocess`, which
                also filters and saves
     MiB        peak during the encoding stage, imports and workers included (Pss_Anon: a page that
                processes share counts once; memory-mapped Arrow files do not count)
     growth     that peak over what the process held when the stage began
 
-Ours and completion run inside the host, which switches the tokenizer's threads off and uses
-`dataset_num_proc` workers instead (all cores here). The last line gives the memory of our stage
-at --factor times the documents.
+`ours, 1` encodes in one process whose tokenizer uses threads; `ours, N` and completion run in
+`dataset_num_proc` processes, all cores here. The lines below the table say what the measured share
+means for more cores (arithmetic), how long documents compare with short ones, and how the memory of
+our stage grows at --factor times the documents.
 """
 
 import argparse
@@ -36,7 +40,8 @@ from pathlib import Path
 from typing import Any
 
 CORES = len(os.sched_getaffinity(0))
-CONTENDERS = ("limit", "ours", "completion", "trl")
+CONTENDERS = ("limit", "ours-1", "ours", "completion", "trl")
+LAYOUTS = {"short": 2_000, "long": 4_000_000}  # characters in a document
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "AXOLOTL_DO_NOT_TRACK": "1",
@@ -70,25 +75,38 @@ def write_inputs(folder: Path, megabytes: float, factor: int) -> None:
     texts = docstrings(megabytes)
     tokenizer = build_tokenizer(texts[::8], vocab_size=32_000)
     build_model(folder / "model", tokenizer)
-    pq.write_table(pa.table({"text": texts}), folder / "once.parquet")
+    for layout, size in LAYOUTS.items():
+        table = pa.table({"text": laid_out("\n\n".join(texts), size)})
+        pq.write_table(table, folder / f"{layout}.parquet")
     # The copies differ, as documents do: equal texts would be answered from caches.
     with pq.ParquetWriter(folder / "many.parquet", pa.schema({"text": pa.string()})) as writer:
         for copy in range(factor):
             writer.write_table(pa.table({"text": [f"Copy {copy}. {text}" for text in texts]}))
-    for kind in ("ours", "completion"):
-        for size in ("once", "many"):
+    for kind in ("ours-1", "ours", "completion"):
+        for size in (*LAYOUTS, "many"):
             path = folder / f"{kind}-{size}.json"
             path.write_text(json.dumps(host_config(folder, kind, size)))
+
+
+def laid_out(text: str, size: int) -> list[str]:
+    """The text in documents of at least `size` characters that end with a paragraph."""
+    documents, begin = [], 0
+    while begin < len(text):
+        end = text.find("\n\n", begin + size)
+        end = len(text) if end < 0 else end
+        documents.append(text[begin:end])
+        begin = end
+    return documents
 
 
 def host_config(folder: Path, kind: str, size: str) -> dict[str, Any]:
     dataset = {"path": str(folder / f"{size}.parquet"), "field": "text"}
     config = {
         "base_model": str(folder / "model"),
-        "datasets": [{**dataset, "type": "cft" if kind == "ours" else "completion"}],
+        "datasets": [{**dataset, "type": "completion" if kind == "completion" else "cft"}],
         "sequence_len": 4096,
         "seed": 42,
-        "dataset_num_proc": CORES,
+        "dataset_num_proc": 1 if kind == "ours-1" else CORES,
         "micro_batch_size": 1,
         "gradient_accumulation_steps": 1,
         "num_epochs": 1,
@@ -102,17 +120,26 @@ def host_config(folder: Path, kind: str, size: str) -> dict[str, Any]:
         "output_dir": str(folder / "out"),
         "dataset_prepared_path": str(folder / f"prepared-{kind}-{size}-{time.time_ns()}"),
     }
-    if kind == "ours":
+    if kind != "completion":
         config |= {"plugins": ["axolotl_cft.CFTPlugin"], "cft": {"prompts": "paper"}}
     return config
 
 
-def encode_stage(contender: str, folder: Path, size: str) -> tuple[float, float]:
-    """Encode in this process; when the stage began and ended (time.time)."""
+Mark = tuple[float, float, float]
+"""Wall clock, and processor seconds of this process and of its children that have ended."""
+
+
+def mark() -> Mark:
+    used = os.times()
+    return time.time(), used.user + used.system, used.children_user + used.children_system
+
+
+def encode_stage(contender: str, folder: Path, size: str) -> tuple[Mark, Mark]:
+    """Encode in this process; when the stage began and ended."""
     import datasets
     from transformers import AutoTokenizer
 
-    if contender in ("ours", "completion"):
+    if contender in ("ours-1", "ours", "completion"):
         return host_stage(folder / f"{contender}-{size}.json")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     dataset = datasets.load_dataset(
@@ -121,16 +148,17 @@ def encode_stage(contender: str, folder: Path, size: str) -> tuple[float, float]
     if contender == "limit":
         os.environ["TOKENIZERS_PARALLELISM"] = "true"
         texts = dataset["text"][:]
-        start = time.time()
-        for begin in range(0, len(texts), 256):
-            batch = texts[begin : begin + 256]
+        start = mark()
+        step = 256 if len(texts) > CORES * 256 else CORES
+        for begin in range(0, len(texts), step):
+            batch = texts[begin : begin + step]
             encodings = tokenizer.backend_tokenizer.encode_batch_fast(
                 batch, add_special_tokens=False
             )
             _ = [encoding.ids for encoding in encodings]
-        return start, time.time()
+        return start, mark()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    start = time.time()
+    start = mark()
     dataset.map(
         trl_style,
         fn_kwargs={"tokenizer": tokenizer, "prompt": "Think about what follows.\n\n"},
@@ -138,7 +166,7 @@ def encode_stage(contender: str, folder: Path, size: str) -> tuple[float, float]
         num_proc=CORES,
         load_from_cache_file=False,
     )
-    return start, time.time()
+    return start, mark()
 
 
 def trl_style(row: dict[str, Any], tokenizer: Any, prompt: str) -> dict[str, Any]:
@@ -149,7 +177,7 @@ def trl_style(row: dict[str, Any], tokenizer: Any, prompt: str) -> dict[str, Any
     return {"input_ids": ids, "completion_mask": mask}
 
 
-def host_stage(config: Path) -> tuple[float, float]:
+def host_stage(config: Path) -> tuple[Mark, Mark]:
     import datasets
     from axolotl.cli.config import load_cfg
     from axolotl.loaders import load_tokenizer
@@ -160,9 +188,9 @@ def host_stage(config: Path) -> tuple[float, float]:
     cfg = load_cfg(str(config))
     tokenizer = load_tokenizer(cfg)
     dataset = load_dataset_with_config(cfg.datasets[0], False)
-    start = time.time()
+    start = mark()
     get_dataset_wrapper(cfg.datasets[0], tokenizer, cfg, cfg.datasets[0].type, dataset)
-    return start, time.time()
+    return start, mark()
 
 
 def private_memory(pid: int) -> int:
@@ -186,8 +214,9 @@ def measure(command: list[str], folder: Path) -> dict[str, float]:
     """Run a command to its end.
 
     Returns:
-        wall: seconds of the whole process; for a worker also `seconds` of its stage, `memory`, the
-        peak in it, and `growth`, that peak over what the process held when the stage began (MiB).
+        wall: seconds of the whole process; for a worker also `seconds` of its stage, `cpu`, its
+        processor seconds, the `parent`'s share of them, `memory`, the peak in it, and `growth`,
+        that peak over what the process held when the stage began (MiB).
     """
     environment = {**os.environ, **QUIET, "HF_HOME": str(folder / "hf")}
     start = time.time()
@@ -209,52 +238,55 @@ def measure(command: list[str], folder: Path) -> dict[str, float]:
     watcher.join()
     if process.returncode:
         raise SystemExit(stderr.decode()[-3000:])
-    if stage := re.search(r"^stage (\S+) (\S+)$", stdout.decode(), re.MULTILINE):
-        begin, end = float(stage[1]), float(stage[2])
+    if stage := re.search(r"^stage (.+)$", stdout.decode(), re.MULTILINE):
+        begin, parent, children, end, parent_after, children_after = map(float, stage[1].split())
+        parent, children = parent_after - parent, children_after - children
+        result |= {"cpu": parent + children, "parent": parent / (parent + children)}
         held = [mib for when, mib in samples if begin <= when <= end]
         result |= {"seconds": end - begin, "memory": max(held), "growth": max(held) - held[0]}
     return result
 
 
-def run_stage(contender: str, folder: Path, size: str = "once") -> dict[str, float]:
+def run_stage(contender: str, folder: Path, size: str) -> dict[str, float]:
     """The encoding stage in a process of its own."""
     options = ["--worker", contender, "--folder", str(folder), "--size", size]
     return measure([sys.executable, __file__, *options], folder)
 
 
-def run_contender(contender: str, folder: Path) -> dict[str, float]:
+def run_contender(contender: str, folder: Path, layout: str) -> dict[str, float]:
     """The stage, and for the host's strategies a whole `axolotl preprocess`."""
-    result = run_stage(contender, folder)
-    if contender in ("ours", "completion"):
-        config = folder / f"{contender}-once.json"
+    result = run_stage(contender, folder, layout)
+    if contender in ("ours-1", "ours", "completion"):
+        config = folder / f"{contender}-{layout}.json"
         # A prepared path of its own each time, or the host would reuse the last one.
-        config.write_text(json.dumps(host_config(folder, contender, "once")))
+        config.write_text(json.dumps(host_config(folder, contender, layout)))
         command = [sys.executable, "-m", "axolotl.cli.preprocess", str(config)]
         result["wall"] = measure(command, folder)["wall"]
     return result
 
 
-def count_tokens(folder: Path) -> tuple[int, int]:
+def count_tokens(folder: Path, layout: str) -> tuple[int, int]:
     import pyarrow.parquet as pq
     from transformers import AutoTokenizer
 
     backend = AutoTokenizer.from_pretrained(folder / "model").backend_tokenizer
-    texts = pq.read_table(folder / "once.parquet").column("text").to_pylist()
-    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    texts = pq.read_table(folder / f"{layout}.parquet").column("text").to_pylist()
+    encodings = (backend.encode_batch_fast([t], add_special_tokens=False)[0] for t in texts)
     return len(texts), sum(len(encoding.ids) for encoding in encodings)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
-    parser.add_argument("--megabytes", type=float, default=24, help="text to use (default 24)")
+    parser.add_argument("--megabytes", type=float, default=48, help="text to use (default 48)")
     parser.add_argument("--factor", type=int, default=10, help="for the memory line (default 10)")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--size", choices=("once", "many"), help=argparse.SUPPRESS)
+    parser.add_argument("--size", choices=(*LAYOUTS, "many"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print("stage", *encode_stage(arguments.worker, arguments.folder, arguments.size))
+        begin, end = encode_stage(arguments.worker, arguments.folder, arguments.size)
+        print("stage", *begin, *end)
         return
     with tempfile.TemporaryDirectory() as name:
         compare(Path(name), arguments)
@@ -262,31 +294,63 @@ def main() -> None:
 
 def compare(folder: Path, arguments: argparse.Namespace) -> None:
     write_inputs(folder, arguments.megabytes, arguments.factor)
-    documents, tokens = count_tokens(folder)
-    print(f"{documents:,} documents, {tokens:,} tokens, {CORES} cores, {arguments.runs} rounds")
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
-    for _ in range(arguments.runs):
-        for contender in CONTENDERS:
-            results[contender].append(run_contender(contender, folder))
-    print(f"{'':12}{'Mtok/s':>8}{'of limit':>10}{'wall s':>8}{'MiB':>8}{'growth':>8}")
-    for name, runs in results.items():
-        seconds = statistics.median(run["seconds"] for run in runs)
-        pairs = zip(results["limit"], runs, strict=True)
-        ratio = statistics.median(limit["seconds"] / run["seconds"] for limit, run in pairs)
-        wall = statistics.median(run["wall"] for run in runs)
-        memory, growth = (
-            statistics.median(run[key] for run in runs) for key in ("memory", "growth")
-        )
-        speed = tokens / seconds / 1e6
-        print(f"{name:12}{speed:8.2f}{ratio:10.2f}{wall:8.1f}{memory:8.0f}{growth:8.0f}")
-    pairs = zip(results["completion"], results["ours"], strict=True)
-    against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
-    print(f"ours against completion, encoding stage: {against:.2f}x")
-    many = run_stage("ours", folder, "many")
+    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    limit: list[dict[str, float]] = []
+    for layout in LAYOUTS:
+        documents, tokens = count_tokens(folder, layout)
+        print(f"{layout}: {documents:,} documents, {tokens:,} tokens, {CORES} cores")
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+        for _ in range(arguments.runs):
+            for contender in CONTENDERS:
+                runs[contender].append(run_contender(contender, folder, layout))
+        limit = limit or runs["limit"]
+        print_table(runs, limit, tokens)
+        results[layout] = runs
+    print_meaning(results)
+    many = run_stage("ours-1", folder, "many")
     print(
-        f"ours at {arguments.factor}x the documents: {many['memory']:.0f} MiB, "
+        f"ours, 1 at {arguments.factor}x the documents: {many['memory']:.0f} MiB, "
         f"of which the stage added {many['growth']:.0f}"
     )
+
+
+def median(runs: list[dict[str, float]], key: str) -> float:
+    return statistics.median(run[key] for run in runs)
+
+
+def print_table(
+    results: dict[str, list[dict[str, float]]], limit: list[dict[str, float]], tokens: int
+) -> None:
+    heads = ("Mtok/s", "of limit", "per CPU-s", "parent", "wall s", "MiB", "growth")
+    print(f"{'':12}" + "".join(f"{head:>10}" for head in heads))
+    for name, runs in results.items():
+        pairs = zip(limit, runs, strict=True)
+        ratio = statistics.median(best["seconds"] / run["seconds"] for best, run in pairs)
+        shown = [
+            f"{tokens / median(runs, 'seconds') / 1e6:.2f}",
+            f"{ratio:.2f}",
+            f"{tokens / median(runs, 'cpu') / 1e6:.2f}",
+            f"{100 * median(runs, 'parent'):.1f} %",
+            f"{median(runs, 'wall'):.1f}",
+            f"{median(runs, 'memory'):.0f}",
+            f"{median(runs, 'growth'):.0f}",
+        ]
+        print(f"{name:12}" + "".join(f"{cell:>10}" for cell in shown))
+
+
+def print_meaning(results: dict[str, dict[str, list[dict[str, float]]]]) -> None:
+    for layout, runs in results.items():
+        pairs = zip(runs["completion"], runs["ours"], strict=True)
+        against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
+        print(f"ours against completion, {layout} documents: {against:.2f} x as fast")
+    serial = median(results["short"]["ours"], "parent")
+    gains = ", ".join(f"{1 / (serial + (1 - serial) / n):.0f} x on {n}" for n in (8, 32, 64))
+    print(f"serial share {100 * serial:.1f} %: by Amdahl's law {gains} cores (arithmetic)")
+    for name in ("limit", "ours-1", "ours"):
+        long, short = (median(results[layout][name], "cpu") for layout in ("long", "short"))
+        print(f"{name}: processor time of long documents by that of short ones {long / short:.2f}")
+    ours, raw = median(results["long"]["ours"], "cpu"), median(results["long"]["limit"], "cpu")
+    print(f"long documents: ours takes {ours / raw:.2f} of the raw tokenizer's processor time")
 
 
 if __name__ == "__main__":
