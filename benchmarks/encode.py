@@ -75,8 +75,8 @@ def write_inputs(folder: Path, megabytes: float, factor: int) -> None:
     texts = docstrings(megabytes)
     tokenizer = build_tokenizer(texts[::8], vocab_size=32_000)
     build_model(folder / "model", tokenizer)
-    for layout, size in LAYOUTS.items():
-        table = pa.table({"text": laid_out("\n\n".join(texts), size)})
+    for layout, characters in LAYOUTS.items():
+        table = pa.table({"text": laid_out("\n\n".join(texts), characters)})
         pq.write_table(table, folder / f"{layout}.parquet")
     # The copies differ, as documents do: equal texts would be answered from caches.
     with pq.ParquetWriter(folder / "many.parquet", pa.schema({"text": pa.string()})) as writer:
