@@ -82,3 +82,15 @@ def test_held_out_documents_are_compared_in_one_process(sentencepiece_tokenizer)
     table = Dataset.from_dict({"text": [TOPICS["heart"] * 4 + str(n) for n in range(30)]})
     rows = strategy.wrap_dataset(table, process_count=8)
     assert descriptions(rows)[0].ledger.near_duplicates is not None
+
+
+def test_a_long_document_is_told_of_while_it_lasts(sentencepiece_tokenizer, monkeypatch):
+    monkeypatch.setattr(documents, "TOLD", 200_000)
+    monkeypatch.setattr("axolotl_cft.core.documents.WINDOW", 50_000)
+    text = "\n".join(document["text"] for document in make_documents(60))
+    long = text * (1_000_000 // len(text))
+    lines: list[str] = []
+    monkeypatch.setattr(documents.LOG, "info", lines.append)
+    strategy_for(sentencepiece_tokenizer).wrap_dataset(Dataset.from_dict({"text": ["short", long]}))
+    told = [line for line in lines if "million characters of a long document" in line]
+    assert 3 <= len(told) <= 5

@@ -23,6 +23,9 @@ from axolotl_cft.core.sampling import letters_of, text_key
 WINDOW = 1 << 20
 """Characters tokenized at a time."""
 
+Tell = Callable[[int, int], None]
+"""Is told how many characters of the texts at hand are tokenized, of how many."""
+
 Values = Sequence[Mapping[str, Any]]
 """Of each document, columns by name."""
 
@@ -49,13 +52,14 @@ class DocumentEncoder:
         self.ledger = Ledger()
         self.near_duplicates: NearDuplicates | None = None  # where they are to be looked for
         self.threads = True  # whether the tokenizer may use several
+        self.tell: Tell = lambda done, of: None
         self.before = 0  # documents of the dataset that stand before the ledger's first
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len)
         self.contexts = ContextEncoder(
             tokenizer, self.frame, options.format, options.separator, template
         )
         self._is_special = _special_table(tokenizer)
-        self._text_ids = text_encoder(tokenizer)
+        self._text_ids = text_encoder(tokenizer, lambda done, of: self.tell(done, of))
         if plan.source.gives_prompts:
             self.contexts.check(plan.source.known, plan.source.label)
 
@@ -175,7 +179,9 @@ def _special_table(tokenizer: Any) -> npt.NDArray[np.bool_]:
     return table
 
 
-def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[Ids]]:
+def text_encoder(
+    tokenizer: Any, tell: Tell = lambda done, of: None
+) -> Callable[[list[Any]], list[Ids]]:
     """`tokenizer(texts, add_special_tokens=False)`, straight from the Rust core where it agrees.
 
     `encode_batch_fast` leaves out offsets, which nothing here needs. Long texts are cut where the
@@ -204,11 +210,11 @@ def text_encoder(tokenizer: Any) -> Callable[[list[Any]], list[Ids]]:
     if [ids.tolist() for ids in fast(probe)] != slow(probe):
         return as_arrays
     cutter = find_cutter(tokenizer, lambda texts: [ids.tolist() for ids in fast(texts)])
-    return functools.partial(_encode_in_pieces, cutter or Cutter.nowhere(), fast)
+    return functools.partial(_encode_in_pieces, cutter or Cutter.nowhere(), fast, tell)
 
 
 def _encode_in_pieces(
-    cutter: Cutter, encode: Callable[[list[str]], list[Ids]], texts: Sequence[str]
+    cutter: Cutter, encode: Callable[[list[str]], list[Ids]], tell: Tell, texts: Sequence[str]
 ) -> list[Ids]:
     """The ids of every text, whose pieces are tokenized some WINDOW of characters at a time.
 
@@ -216,7 +222,8 @@ def _encode_in_pieces(
     """
     found: list[list[Ids]] = [[] for _ in texts]
     waiting: list[tuple[int, str]] = []
-    size = 0
+    size = done = 0
+    total = sum(map(len, texts))
 
     def flush() -> None:
         for (index, _), ids in zip(waiting, encode([piece for _, piece in waiting]), strict=True):
@@ -229,7 +236,9 @@ def _encode_in_pieces(
             size += len(piece)
             if size >= WINDOW:
                 flush()
+                done += size
                 size = 0
+                tell(done, total)
     flush()
     return [cutter.join(pieces) for pieces in found]
 

@@ -46,6 +46,9 @@ SLICE_BYTES = 1 << 20
 """Text bytes tokenized at a time, while the slice before becomes rows."""
 
 
+TOLD = 16 << 20
+"""Characters of a long document between two lines of the log."""
+
 BYTES_PER_PROCESS = 16 << 20
 """Text bytes that make a process worth its start."""
 
@@ -92,6 +95,8 @@ class CFTStrategy(PreparingStrategy):
         # Streams are encoded in forked workers of the data loader, where threads that the parent
         # process started no longer exist and waiting for them would never end.
         self.encoder.threads = not task.streamed
+        self.encoder.tell = self._tell
+        self._told = 0
 
     def wrap_dataset(
         self,
@@ -138,6 +143,17 @@ class CFTStrategy(PreparingStrategy):
             encoded, ledger = self._encode_in_processes(documents, processes, how)
         encoded = encoded.with_format(None) if len(encoded) else no_rows()
         return self.finish(encoded, ledger, self.encoder.near_duplicates)
+
+    def _tell(self, done: int, of: int) -> None:
+        """A line now and then during a long document, for which the bar stands still."""
+        if done < self._told:  # of another document
+            self._told = 0
+        if done - self._told >= TOLD:
+            self._told = done
+            LOG.info(
+                f"cft: {self.label}: {done / 1e6:,.0f} of {of / 1e6:,.0f} million characters of a "
+                "long document"
+            )
 
     def _processes(self, lengths: npt.NDArray[np.int64], allowed: int | None) -> int:
         """How many processes are worth their start, which the log says."""
