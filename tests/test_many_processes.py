@@ -3,8 +3,11 @@
 import pytest
 from conftest import TOPICS, make_documents
 from datasets import Dataset
-from encoder import strategy_for
+from encoder import expected_targets, strategy_for, trained_tokens
+from test_pieces import MADE
+from test_pieces import corpus as prose
 
+from axolotl_cft.core.pieces import PIECE
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host import documents
 from axolotl_cft.host.preparing import descriptions
@@ -94,3 +97,19 @@ def test_a_long_document_is_told_of_while_it_lasts(sentencepiece_tokenizer, monk
     strategy_for(sentencepiece_tokenizer).wrap_dataset(Dataset.from_dict({"text": ["short", long]}))
     told = [line for line in lines if "million characters of a long document" in line]
     assert 3 <= len(told) <= 5
+
+
+@pytest.mark.parametrize("kind", ["Llama-2", "Llama-3", "GPT-2"])
+def test_every_document_is_trained_token_for_token_in_every_arm(kind, monkeypatch):
+    monkeypatch.setattr(documents, "BATCH_BYTES", 100_000)
+    tokenizer = MADE[kind]()
+    texts = [*corpus()["text"], "\r\n".join(prose()) * 3, "\n".join(prose()) * 3, "</s>\n" * 9_000]
+    assert max(map(len, texts)) > 2 * PIECE
+    table = Dataset.from_dict({"text": texts})
+    digests = set()
+    for prompts in ("paper", "negative", "none"):
+        for processes in (1, 2):
+            rows, ledger = wrapped(tokenizer, table, processes, prompts=prompts, prompt_budget=160)
+            assert trained_tokens(rows) == expected_targets(tokenizer, texts)
+            digests.add(ledger.targets_digest)
+    assert len(digests) == 1
