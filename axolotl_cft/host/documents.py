@@ -177,7 +177,8 @@ class CFTStrategy(PreparingStrategy):
                 num_proc=processes,
                 **how,
             )
-            lines = [line for file in Path(folder).iterdir() for line in file.open()]
+            files = sorted(Path(folder).iterdir())
+            lines = [line for file in files for line in file.read_text().splitlines()]
         return encoded, sum((Ledger.from_dict(json.loads(line)) for line in lines), Ledger())
 
     def _encode_and_count(self, table: pa.Table, indices: Sequence[int], folder: str) -> pa.Table:
