@@ -4,14 +4,12 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
@@ -72,15 +70,16 @@ def collect(
 
         from axolotl_cft.host import chat
         from axolotl_cft.host import documents as strategy
+        from axolotl_cft.host.config import attempt, load_config
         from axolotl_cft.host.plan import is_cft_type, is_chat_type
 
     disable_progress_bars()  # a process that previews shows its own
-    cfg = _load_config(config)
+    cfg = load_config(config)
     key = "datasets" if part == "train" else "test_datasets"
     chosen = [item for item in cfg[key] or [] if is_cft_type(item.type)]
     if not chosen:
         raise CFTError(f"{config}: no dataset under `{key}` has `type: cft`, so nothing to show")
-    tokenizer = _attempt(f"{config}: base_model {cfg.base_model}", load_tokenizer, cfg)
+    tokenizer = attempt(f"{config}: base_model {cfg.base_model}", load_tokenizer, cfg)
     previews = []
     for item in datasets_with_name_generator(chosen):
         load = chat.load if is_chat_type(item.type) else strategy.load
@@ -108,52 +107,18 @@ def quiet_imports() -> Iterator[None]:
             del os.environ["AXOLOTL_LOG_LEVEL"]
 
 
-def _load_config(path: Path) -> Any:
-    """The config as the host sees it after validation; its own `load_cfg` would open a log file."""
-    import yaml
-    from axolotl.cli.config import prepare_plugins
-    from axolotl.utils.config import normalize_cfg_datasets, normalize_config, validate_config
-    from axolotl.utils.dict import DictDefault
-
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise CFTError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
-    if not isinstance(raw, dict):
-        raise CFTError(f"{path}: an Axolotl config is a mapping of options")
-    cfg = DictDefault(raw)
-    prepare_plugins(cfg)
-    cfg = _attempt(f"{path}", validate_config, cfg)
-    _attempt(f"{path}: base_model {cfg.base_model}", normalize_config, cfg)
-    normalize_cfg_datasets(cfg)
-    return cfg
-
-
-def _attempt(what: str, step: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of one of the host's functions, its complaint as one sentence."""
-    try:
-        return step(*arguments)
-    except (OSError, ValueError) as exc:
-        reason = str(exc).strip().splitlines()[0]
-        if isinstance(exc, ValidationError):
-            error = exc.errors()[0]
-            reason = f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
-        raise CFTError(f"{what} cannot be used: {reason}") from exc
-
-
 def _first_documents(item: Any, cfg: Any, part: "Part", count: int) -> Any:
     """The first documents of a dataset, streamed if possible."""
     from datasets import Dataset
 
+    from axolotl_cft.host.config import attempt
     from axolotl_cft.host.raw_documents import load_documents
 
     def load() -> Any:
         rows = load_documents(item, part, cfg.hf_use_auth_token, cfg.seed)
         return Dataset.from_list(list(islice(rows, count)))
 
-    return _attempt(f"dataset {item.path}", load)
+    return attempt(f"dataset {item.path}", load)
 
 
 def _preview(

@@ -1,0 +1,52 @@
+"""A config as the host has it, for commands of ours that are not the host's."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from axolotl.cli.config import plugin_set_cfg, prepare_plugins
+from axolotl.utils.config import normalize_cfg_datasets, normalize_config, validate_config
+from axolotl.utils.dict import DictDefault
+from pydantic import ValidationError
+
+from axolotl_cft.errors import CFTError
+
+
+def load_config(path: Path) -> Any:
+    """The config as the host sees it after validation; its own `load_cfg` would open a log file.
+
+    Raises:
+        CFTError: it cannot be read, or is not valid; or what the plugin refuses.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise CFTError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
+    if not isinstance(raw, dict):
+        raise CFTError(f"{path}: an Axolotl config is a mapping of options")
+    cfg = DictDefault(raw)
+    prepare_plugins(cfg)
+    cfg = attempt(f"{path}", validate_config, cfg)
+    attempt(f"{path}: base_model {cfg.base_model}", normalize_config, cfg)
+    normalize_cfg_datasets(cfg)
+    plugin_set_cfg(cfg)
+    return cfg
+
+
+def attempt(what: str, step: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of one of the host's functions, its complaint as one sentence.
+
+    Raises:
+        CFTError: `what` cannot be used, and why.
+    """
+    try:
+        return step(*arguments)
+    except (OSError, ValueError) as exc:
+        reason = str(exc).strip().splitlines()[0]
+        if isinstance(exc, ValidationError):
+            error = exc.errors()[0]
+            reason = f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
+        raise CFTError(f"{what} cannot be used: {reason}") from exc
