@@ -26,6 +26,7 @@ from axolotl_cft.host.plan import (
     cft_datasets,
     is_cft_type,
 )
+from axolotl_cft.host.streaming import check_streaming, streaming_warnings
 
 LOG = get_logger(__name__)
 
@@ -81,12 +82,7 @@ def check_config(cfg: Mapping[str, Any]) -> None:
             "diffusion: masks the labels anew, so the prompt would be trained; remove the plugin "
             "and its options for cft"
         )
-    if cfg.get("streaming") and cfg.get("sample_packing") and len(cfg.get("datasets") or []) > 1:
-        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
-        raise CFTError(
-            "streaming: with sample_packing the host reads the first of `datasets` and leaves the "
-            "others out; list one dataset, or set one of the two to false"
-        )
+    check_streaming(cfg, _ranks())
 
 
 def check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> None:
@@ -133,6 +129,8 @@ def warn(cfg: Mapping[str, Any], options: CFTConfig) -> None:
     if not any(cft_datasets(cfg)):
         return
     _warn_about_evaluation(cfg, options)
+    for remark in streaming_warnings(cfg, _ranks()):
+        LOG.warning(f"cft: {remark}")
     if cfg.get("seed") is None:
         unset = options.seed is None
         detail = f"prompts are drawn with seed {DEFAULT_SEED}, but " if unset else ""
@@ -186,14 +184,13 @@ def _warn_about_evaluation(cfg: Mapping[str, Any], options: CFTConfig) -> None:
             "sides; use cft.holdout with test_datasets instead"
         )
     warn_about_holdout(cfg, options)
-    if cfg.get("test_datasets") and cfg.get("streaming") and not cfg.get("sample_packing"):
-        # axolotl/utils/data/sft.py::_prepare_streaming_dataset
-        LOG.warning(
-            "cft: streaming without sample_packing makes the host leave test_datasets out, so "
-            "nothing is evaluated; evaluate the saved model afterwards"
-        )
     evaluates = any("lm_eval" in str(name) for name in cfg.get("plugins") or [])
-    if evaluates and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if evaluates and _ranks() > 1:
         LOG.warning(
             "cft: LMEvalPlugin evaluates once on every rank; run lm_eval after training instead"
         )
+
+
+def _ranks() -> int:
+    """Processes that train, as their launcher says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
