@@ -29,6 +29,7 @@ GENERATION_FILE = "generation.json"
 REPORT_FILE = "report.json"
 SOURCES_FILE = "cft_sources.json"
 HELDOUT_FILE = "export.json"
+SHARD_FILE = "cft_shard.json"
 
 _Some = TypeVar("_Some", bound="Record")
 
@@ -176,6 +177,43 @@ class PreparedLedger(Record):
     advice = "delete it and prepare again"
 
     datasets: list[PreparedDataset]
+
+
+class ShardedDataset(_Part):
+    """What a shard holds of one dataset.
+
+    Attributes:
+        stamp: the identity of options, prompts and source.
+        path: the source, with whatever tells its pieces apart.
+        documents: in the whole dataset, other shards' among them.
+        bytes: of the file of rows.
+        ledger: what was read and made here.
+    """
+
+    stamp: str
+    path: str
+    documents: int
+    bytes: int
+    ledger: LedgerRecord
+
+
+class ShardRecord(Record):
+    """`cft_shard.json` in a shard of a preparation (`axolotl-cft prepare --shard`).
+
+    Attributes:
+        number: which shard, from 1.
+        count: of how many.
+        version: of this package.
+        datasets: in the order of the files beside it, `0.arrow` and so on.
+    """
+
+    kind = "the record of a shard"
+    advice = "delete its folder and run the shard again"
+
+    number: int
+    count: int
+    version: str
+    datasets: list[ShardedDataset]
 
 
 class SourceFile(_Part):

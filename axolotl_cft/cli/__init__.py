@@ -18,6 +18,7 @@ QUIET = "axolotl_cft.quiet"
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "demo", "See CFT and CPT train on a tiny model, on this machine, in minutes."),
     "preview": ("preview", "preview", "Show the rows a config will train, prompt and loss marked."),
+    "prepare": ("prepare", "prepare", "Prepare a large corpus in shards, on many machines."),
     "prompts": ("prompts", "prompts", "List, show and check pools of contextual prompts."),
     "probe": ("probe", "probe", "Measure how each prompt changes a model's likelihood of a text."),
     "generate": ("generate", "generate", "Write a contextual prompt for every text with an LLM."),

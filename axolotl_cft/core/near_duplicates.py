@@ -14,6 +14,7 @@ One pass, in any order; memory is bounded, since the bound is lowered when the s
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,36 @@ class NearDuplicates:
         if max(_total(self._added), _total(self._held)) > MOST:
             self._tidy()
 
+    def add_all(self, other: "NearDuplicates") -> None:
+        """Enter what another saw, as if it had been entered here."""
+        self._added += [other._training, *other._added]
+        self._held += other._held
+        self._owners += [owners + self._documents for owners in other._owners]
+        self._documents += other._documents
+        self._bound = min(self._bound, other._bound)
+        self._tidy()
+
+    def save(self, path: Path) -> None:
+        """Write what was seen to an `.npz` file; `load` reads it."""
+        self._tidy()
+        facts = np.array([self._bound, self._documents], dtype=np.uint64)
+        held, owners = _joined(self._held), _joined(self._owners)
+        np.savez(path, facts=facts, training=self._training, held=held, owners=owners)
+
+    @classmethod
+    def load(cls, path: Path) -> "NearDuplicates":
+        """What `save` wrote.
+
+        Raises:
+            OSError, KeyError, ValueError: it is no such file.
+        """
+        found = cls()
+        with np.load(path) as arrays:
+            found._bound, found._documents = map(int, arrays["facts"])
+            found._training = arrays["training"]
+            found._held, found._owners = [arrays["held"]], [arrays["owners"]]
+        return found
+
     def count(self) -> tuple[int, int]:
         """(held-out documents with a near duplicate in training, those that were compared)."""
         self._tidy()
@@ -81,7 +112,7 @@ class NearDuplicates:
         return int(near.sum()), int(compared.sum())
 
     def _tidy(self) -> None:
-        """Merge what was added, and lower the bound until both parts keep to MOST.
+        """Merge what was added below the bound, and lower that until both parts keep to MOST.
 
         The bound in the end is the same in whatever order documents came: it falls only for
         hashes that would be there in the end too.
@@ -89,11 +120,10 @@ class NearDuplicates:
         self._training = _distinct(np.concatenate([self._training, *self._added]))
         self._added = []
         held, owners = _joined(self._held), _joined(self._owners)
+        self._training, held, owners = _below(self._bound, self._training, held, owners)
         while max(self._training.size, held.size) > MOST:
             self._bound //= 2
-            self._training = self._training[self._training < self._bound]
-            kept = held < self._bound
-            held, owners = held[kept], owners[kept]
+            self._training, held, owners = _below(self._bound, self._training, held, owners)
         self._held, self._owners = [held], [owners]
 
 
@@ -117,6 +147,13 @@ def _hashes(letters: npt.NDArray[np.uint8]) -> Hashes:
         hashes = hashes[:-width] * factor + hashes[width:]
         width *= 2
     return hashes
+
+
+def _below(
+    bound: int, training: Hashes, held: Hashes, owners: npt.NDArray[np.int64]
+) -> tuple[Hashes, Hashes, npt.NDArray[np.int64]]:
+    kept = held < bound
+    return training[training < bound], held[kept], owners[kept]
 
 
 def _distinct(hashes: Hashes) -> Hashes:

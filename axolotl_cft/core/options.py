@@ -1,7 +1,7 @@
 """The `cft:` block as data, and what it resolves to for one dataset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -158,6 +158,7 @@ class Plan:
         source: where its prompts come from.
         stamp: identity of the result: equal stamps mean equal rows.
         holdout_by: column that decides which; None for the text itself.
+        before: documents of the dataset that stand before those to be encoded, for messages.
     """
 
     path: str
@@ -167,6 +168,7 @@ class Plan:
     source: PromptSource
     stamp: str
     holdout_by: str | None = None
+    before: int = 0
 
     @property
     def columns(self) -> frozenset[str] | None:
@@ -195,6 +197,8 @@ class Plan:
             CFTError: the document lacks what a prompt needs, or a package's function fails.
         """
         options, seed = self.options, self.options.seed or 0
+        if self.before:
+            document = replace(document, number=self.before + document.number)
         offered = self.source.offer(document, chunk, seed, options.views)
         return [
             None if is_dropped(seed, document.key, chunk, view, options.dropout) else choice

@@ -170,7 +170,8 @@ class ChatEncoder:
             encoded = self.host.tokenize_prompt({name: [value] for name, value in row.items()})
         except Exception as exc:
             raise CFTError(
-                f"dataset {self.plan.path}: conversation {number} cannot be tokenized "
+                f"dataset {self.plan.path}: conversation {self.plan.before + number} cannot be "
+                f"tokenized "
                 f"({type(exc).__name__}: {exc}); fix or drop it"
             ) from exc
         ids, labels = encoded["input_ids"][0], np.asarray(encoded["labels"][0], dtype=np.int64)
@@ -341,7 +342,8 @@ class ChatStrategy(PreparingStrategy):
         )
         counted = filter(None, encoded.data.column("ledger").to_pylist())
         ledger = sum((Ledger.from_dict(json.loads(part)) for part in counted), ledger)
-        self._check_prompted(ledger)
+        if not (self.is_piece or self.streamed or self.is_slice):
+            check_prompted(self.plan, ledger)
         return self.finish(encoded.remove_columns("ledger"), ledger, near_duplicates)
 
     def _choose(
@@ -382,8 +384,9 @@ class ChatStrategy(PreparingStrategy):
             conversation = self.encoder.read(row)
         except json.JSONDecodeError as exc:
             raise CFTError(
-                f"dataset {self.plan.path}: conversation {ledger.documents} is a text, but not "
-                f"JSON ({exc}); fix it, or name the column of messages in `field_messages`"
+                f"dataset {self.plan.path}: conversation {self.plan.before + ledger.documents} is "
+                f"a text, but not JSON ({exc}); fix it, or name the column of messages in "
+                "`field_messages`"
             ) from exc
         if conversation is None:
             ledger.empty += 1
@@ -419,27 +422,26 @@ class ChatStrategy(PreparingStrategy):
                 rows += self.encoder.encode(row, ledger.documents, key, ledger)
         return _columns(rows)
 
-    def _check_prompted(self, ledger: Ledger) -> None:
-        """Refuse a run that asks for prompts and would train without a single one."""
-        options = self.plan.options
-        without = ledger.fits_only_without_prompt + ledger.longer_than_row
-        lost = without + ledger.prompts_not_placed / options.views
-        if (
-            not self.plan.source.gives_prompts
-            or lost < ledger.used
-            or self.is_piece
-            or self.streamed
-        ):
-            return
-        if without:
-            advice = "raise sequence_len or lower cft.prompt_budget"
-        else:
-            advice = f"set cft.place to something other than {options.place}"
-        raise CFTError(
-            f"dataset {self.plan.path}: none of its {ledger.used} conversations can take a prompt "
-            f"({without} are too long for it, in {ledger.prompts_not_placed} rows the template has "
-            f"no place for it); {advice}"
-        )
+
+def check_prompted(plan: Plan, ledger: Ledger) -> None:
+    """Refuse a run that asks for prompts and would train without a single one.
+
+    Raises:
+        CFTError: none of the conversations can take one; says why.
+    """
+    without = ledger.fits_only_without_prompt + ledger.longer_than_row
+    lost = without + ledger.prompts_not_placed / plan.options.views
+    if not plan.source.gives_prompts or lost < ledger.used:
+        return
+    if without:
+        advice = "raise sequence_len or lower cft.prompt_budget"
+    else:
+        advice = f"set cft.place to something other than {plan.options.place}"
+    raise CFTError(
+        f"dataset {plan.path}: none of its {ledger.used} conversations can take a prompt "
+        f"({without} are too long for it, in {ledger.prompts_not_placed} rows the template has "
+        f"no place for it); {advice}"
+    )
 
 
 def _as_text(content: Any) -> str:

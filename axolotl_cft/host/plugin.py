@@ -45,7 +45,7 @@ from axolotl_cft.host.plan import (
     parse_options,
     plan_stamp,
 )
-from axolotl_cft.host.preparing import PLANS
+from axolotl_cft.host.preparing import PLANS, check_merged, prepared_path
 from axolotl_cft.host.sources import record_sources
 from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
@@ -112,13 +112,18 @@ class CFTPlugin(BasePlugin):
         Loading itself is left to the host.
 
         Raises:
-            CFTError: packing would mix documents, or the record of sources cannot be written.
+            CFTError: packing would mix documents, shards were not merged, or the record of sources
+                cannot be written.
         """
         if not any(cft_datasets(cfg)):
             return
         if cfg.sample_packing or cfg.eval_sample_packing:
             check_isolation(cfg, load_model_config(cfg), preprocess)
-        complete_stamps(cfg, load_tokenizer(cfg))
+        tokenizer = load_tokenizer(cfg)
+        complete_stamps(cfg, tokenizer)
+        if not preprocess and not cfg.streaming:
+            for part in sorted({part for _, part, _ in cft_datasets(cfg)}):
+                check_merged(prepared_path(cfg, part, tokenizer))
         if is_local_main_process():
             listed = [*(cfg.datasets or []), *(cfg.test_datasets or [])]
             record_sources(listed, prepared_folder(cfg))

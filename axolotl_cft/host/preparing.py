@@ -14,7 +14,7 @@ from datasets import List as ListFeature
 
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
-from axolotl_cft.core.options import Plan
+from axolotl_cft.core.options import Part, Plan
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.identity import RunIdentity
 from axolotl_cft.host.output_dir import LEDGER_FILE
@@ -82,7 +82,7 @@ def find_preparation(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Preparation:
         sequence_len = cfg.eval_sequence_len
     # The host streams the training part only.
     streamed = bool(cfg.streaming) and plan.part == "train"
-    ledger_file = None if streamed else _prepared_ledger(cfg, plan.part, tokenizer.name_or_path)
+    ledger_file = None if streamed else prepared_ledger(prepared_path(cfg, plan.part, tokenizer))
     label, is_piece = dataset_label(plan.path, ds_cfg), bool(ds_cfg.get("preprocess_shards"))
     return Preparation(plan, sequence_len, label, ledger_file, streamed, is_piece)
 
@@ -96,6 +96,9 @@ class PreparingStrategy(DatasetWrappingStrategy):
         task: the dataset.
     """
 
+    encoder: Any
+    """What makes the rows; it has a `plan`."""
+
     def __init__(self, field: str, field_option: str, task: Preparation):
         self.plan = task.plan
         self.field = field
@@ -104,6 +107,29 @@ class PreparingStrategy(DatasetWrappingStrategy):
         self.ledger_file = task.ledger_file
         self.streamed = task.streamed
         self.is_piece = task.is_piece
+        self.is_slice = False
+        self.counted: tuple[Ledger, NearDuplicates | None] = (Ledger(), None)
+
+    def encode_slice(
+        self, documents: Dataset, before: int, process_count: int | None = None
+    ) -> tuple[Dataset, Ledger, NearDuplicates | None]:
+        """The rows of some of the dataset's documents, and what was counted; nothing is published.
+
+        Args:
+            documents: consecutive ones.
+            before: how many documents of the dataset stand before them.
+            process_count: as the host hands it to `wrap_dataset`.
+
+        Returns:
+            Rows in memory, counts, and what saw every document if near duplicates are looked for.
+
+        Raises:
+            CFTError: as `wrap_dataset`, but for no rows.
+        """
+        self.plan = self.encoder.plan = replace(self.plan, before=before)
+        self.is_slice = True
+        rows = self.wrap_dataset(documents, process_count, keep_in_memory=True)
+        return rows, *self.counted
 
     def search_for_near_duplicates(self) -> NearDuplicates | None:
         """What collects documents while the test part is made, which reads the training part too.
@@ -128,6 +154,9 @@ class PreparingStrategy(DatasetWrappingStrategy):
         Raises:
             CFTError: there are no rows.
         """
+        self.counted = (ledger, near_duplicates)
+        if self.is_slice:
+            return encoded
         self._check_result(len(encoded), ledger)
         if near_duplicates is not None:
             ledger.near_duplicates, ledger.compared = near_duplicates.count()
@@ -227,11 +256,34 @@ def descriptions(dataset: Dataset) -> list[PreparedDataset]:
     ]
 
 
-def _prepared_ledger(cfg: Any, part: str, tokenizer_name: str) -> Path:
-    """`<prepared>/<hash>.cft_ledger.json`, beside the folder that the host will write."""
+def prepared_path(cfg: Any, part: Part, tokenizer: Any) -> Path:
+    """The folder that the host will write: `<prepared>/<hash>`."""
     configs = cfg.datasets if part == "train" else cfg.test_datasets
-    hash_ = generate_dataset_hash_from_config(cfg, configs, tokenizer_name)
-    folder = get_prepared_dataset_path(cfg, hash_)
+    hash_ = generate_dataset_hash_from_config(cfg, configs, tokenizer.name_or_path)
+    return Path(get_prepared_dataset_path(cfg, hash_))
+
+
+def shards_folder(prepared: Path) -> Path:
+    """`<hash>.shards`, beside the folder: where `axolotl-cft prepare` keeps them (host/shards)."""
+    return prepared.with_name(f"{prepared.name}.shards")
+
+
+def check_merged(prepared: Path) -> None:
+    """Refuse to encode in a training run what is encoded in shards.
+
+    Raises:
+        CFTError: there are shards of what the host would prepare anew; names their folder.
+    """
+    shards = shards_folder(prepared)
+    if shards.is_dir() and not any(prepared.glob("*")):
+        raise CFTError(
+            f"{shards} holds shards of this config that were not merged; run `axolotl-cft prepare "
+            "CONFIG --merge`, or delete them"
+        )
+
+
+def prepared_ledger(folder: Path) -> Path:
+    """`<hash>.cft_ledger.json`, beside the folder."""
     return folder.with_name(f"{folder.name}.{LEDGER_FILE}")
 
 
