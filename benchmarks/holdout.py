@@ -29,12 +29,12 @@ def strategy(tokenizer: Any, field: str, part: Any, holdout: float, searched: bo
     from axolotl_cft.core.options import CFTConfig
     from axolotl_cft.host.documents import CFTStrategy
     from axolotl_cft.host.plan import make_plan
-    from axolotl_cft.host.preparing import Task
+    from axolotl_cft.host.preparing import Preparation
 
     top = CFTConfig(holdout=holdout, seed=42)
     plan = make_plan("datasets[0]", part, {"path": "corpus", "type": "cft"}, top, 42)
     encoder = DocumentEncoder(tokenizer, plan, sequence_len=4096)
-    made = CFTStrategy(encoder, field, Task(plan, 4096, plan.path))
+    made = CFTStrategy(encoder, field, Preparation(plan, 4096, plan.path))
     if not searched:
         made.search_for_near_duplicates = lambda: None
     return made
