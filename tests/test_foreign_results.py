@@ -349,14 +349,23 @@ def test_without_sample_logs_the_same_metrics_are_listed(
     assert not any(result.items for result in run.tasks.values())
 
 
-def test_items_that_share_a_document_are_told(runs: dict[str, Evaluation]) -> None:
+def test_items_that_share_a_document_are_told(
+    root: Path, runs: dict[str, Evaluation], tmp_path: Path
+) -> None:
     by_column, by_place = (runs["cft"].tasks[task].items for task in ("stories", "blocks"))
     assert by_column is not None and by_place is not None
     assert by_column.units is not None and by_place.units is not None
     assert [len(set(by_column.units[i : i + 4])) for i in range(0, ITEMS, 4)] == [1] * 10
     assert len(set(by_column.units)) == 10
-    assert list(by_place.units) == [0] * 15 + [1] * 15 + [2] * 10
-    assert (by_column.unit_name, by_place.unit_name) == ("values of story", "blocks of 15 items")
+    # Blocks of 15 would leave three: too few to tell anything.
+    assert list(by_place.units) == [place // 4 for place in range(ITEMS)]
+    assert (by_column.unit_name, by_place.unit_name) == ("values of story", "blocks of 4 items")
+
+    def change(changed: dict[str, Any]) -> None:
+        changed["configs"]["blocks"]["metadata"]["items_in_blocks_of"] = 3
+
+    shorter = read_run(copy_with(root, tmp_path / "cft", change), "cft").tasks["blocks"].items
+    assert shorter is not None and shorter.unit_name == "blocks of 3 items"
     plain = runs["cft"].tasks["hellaswag"].items
     assert plain is not None and plain.units is None and plain.unit_name == ""
 

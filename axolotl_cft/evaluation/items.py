@@ -47,6 +47,7 @@ _USUAL = {
 # A score from the log against the harness's own: numpy's float32 means differ by more than 1e-6,
 # and a wrong answer among ten thousand by 1e-4.
 _TOLERANCE = 1e-5
+FEWEST_BLOCKS = 10
 _LABELS = 200  # more different answers than this are texts, of which no F1 of labels is made
 
 
@@ -215,7 +216,11 @@ def read_items(path: Path, headline: Headline) -> Items | None:
     if headline.metric == "acc" and answers.values is not None:
         gold, predicted = _choices(samples, answers.values)
     sharing, units = headline.sharing, None
-    if sharing is not None:
+    if isinstance(sharing, int):
+        # Fewer than ten blocks would tell next to nothing; of a small set they are shorter.
+        sharing = max(1, min(sharing, len(keys) // FEWEST_BLOCKS))
+        units = np.array(list(keys), dtype=np.int64) // sharing
+    elif sharing is not None:
         units = np.unique([s["shared"] for s in samples], return_inverse=True)[1].astype(np.int64)
     return Items(
         keys=keys,
@@ -242,7 +247,7 @@ def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, 1):
             try:
                 sample = json.loads(line)
-                place = int(sample["doc_id"])
+                int(sample["doc_id"])
             except (ValueError, KeyError, TypeError) as exc:
                 raise CFTError(
                     f"{path}, line {number}: not a logged sample (cut short?); evaluate again"
@@ -250,9 +255,7 @@ def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:
             for long in ("arguments", "resps"):
                 sample.pop(long, None)
             document = sample.pop("doc", None)
-            if isinstance(sharing, int):
-                sample["shared"] = place // sharing
-            elif sharing is not None:
+            if isinstance(sharing, str):
                 sample["shared"] = _column(document, sharing, headline.task, path)
             yield sample
 
