@@ -23,11 +23,11 @@ from sklearn.metrics import f1_score
 from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.core.ledger import Ledger
-from axolotl_cft.evaluation import markdown
 from axolotl_cft.evaluation.comparison import Comparison, Verdict
 from axolotl_cft.evaluation.results import is_percent
 from axolotl_cft.evaluation.statistics import Scores, difference
 from axolotl_cft.evaluation.tasks import task_groups
+from axolotl_cft.evaluation.wording import verdict_in_words
 from axolotl_cft.records import CONTAMINATED_ITEMS_FILE
 
 TASKS = Path(__file__).parent.parent / "eval_tasks"
@@ -633,9 +633,9 @@ def test_verdicts(value: float, error: float, facts: dict[str, Any], verdict: Ve
 
 def test_an_exact_test_that_disagrees_with_the_interval_is_named() -> None:
     by_itself = comparison(0.05, 0.022, p=0.0625, holm=0.0625)
-    assert "the exact test does not (p 0.062)" in markdown._verdict(by_itself, 0.01)
+    assert "the exact test does not (p 0.062)" in verdict_in_words(by_itself, 0.01)
     corrected = comparison(0.05, 0.022, p=0.02, holm=0.2, family=9)
-    assert "not after correction" in markdown._verdict(corrected, 0.01)
+    assert "not after correction" in verdict_in_words(corrected, 0.01)
     assert (corrected.smallest_detectable or 0) > (by_itself.smallest_detectable or 0)
 
 

@@ -85,7 +85,8 @@ def report(
     from axolotl_cft.evaluation.curves import draw_curves, read_curves
     from axolotl_cft.evaluation.figures import draw_figures
     from axolotl_cft.evaluation.machine_readable import to_record
-    from axolotl_cft.evaluation.markdown import headlines, render
+    from axolotl_cft.evaluation.markdown import render
+    from axolotl_cft.evaluation.wording import headlines
     from axolotl_cft.files import write_atomic
     from axolotl_cft.records import (
         CONTAMINATION_FILE,

@@ -12,15 +12,23 @@ from axolotl_cft.evaluation.comparison import (
     FEW_DISCORDANT,
     Comparison,
     Report,
-    Verdict,
 )
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import HELD_OUT, Group
-from axolotl_cft.evaluation.results import OURS, is_percent
+from axolotl_cft.evaluation.layout import (
+    as_number,
+    as_table,
+    folded,
+    interval,
+    p_shown,
+    percent,
+    signed,
+    spread,
+)
+from axolotl_cft.evaluation.wording import headlines, metric_in_words
 from axolotl_cft.records import ContaminationRecord
 
 _WIDE = 8  # groups with more tasks than this get one line per task, not one column
-_METRICS = {"acc": "accuracy", "f1": "weighted F1", "bits_per_byte": "bits per byte"}
 _LOSSES = {"bits_per_byte": "Per byte", "bits_per_word": "Per word", "bits_per_token": "Per token"}
 
 
@@ -52,128 +60,6 @@ def render(
     parts += [_clean(report, clean), _protocol(report), _costs(report)]
     parts += [_contamination(contamination), _method(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def headlines(report: Report) -> list[str]:
-    """One or two sentences for each comparison: did it help?"""
-    said = []
-    for group in report.groups:
-        chosen = [c for c in report.comparisons if c.group == group.name]
-        averages = [c for c in chosen if not c.task]
-        if averages or len(group.tasks) <= 3:
-            said += [_headline(report, group, c) for c in averages or chosen]
-        else:
-            said += _tally(group, chosen)
-    return said
-
-
-def _headline(report: Report, group: Group, c: Comparison) -> str:
-    start = f"**{c.row} against {c.against} on {_where(group, c)}** ({_what(group, c)}): "
-    start += _amount(c.value, c.metric)
-    if c.difference is None:
-        why = "this metric is not a mean over items" if c.logged else "sample logs are missing"
-        return f"{start}; no interval, because {why}."
-    over = "items and seeds" if c.difference.seeds else "items"
-    text = f"{start} (95 % interval over {over} {_interval(c)}); {_verdict(c, report.margin)}"
-    if c.smallest_detectable:
-        size = _amount(c.smallest_detectable, c.metric).lstrip("+")
-        text += f"; it finds a true difference of about {size} four times in five"
-    return text + "." + _seed_sentence(c)
-
-
-def _metric(name: str, group: Group) -> str:
-    """In words; only of our own tasks is it known that their F1 is weighted."""
-    ours = all(task.startswith(OURS) for task in group.tasks)
-    return _METRICS.get(name, name) if ours or name != "f1" else name
-
-
-def _where(group: Group, c: Comparison) -> str:
-    return group.name if not c.task else group.tasks[c.task]
-
-
-def _what(group: Group, c: Comparison) -> str:
-    """The metric, what it is averaged over, and how much of it there is."""
-    metric = _metric(c.metric, group)
-    if not c.task:
-        every = len(c.tasks) == len(group.tasks)
-        metric = f"average {metric} of {'' if every else 'only '}{len(c.tasks)} tasks"
-    metric += "" if c.higher_is_better else ", lower is better"
-    shared = f" of {c.units[0]:,} {c.units[1]}" if c.units and c.task else ""
-    runs = "" if c.runs == (1, 1) else f", {c.runs[0]} against {c.runs[1]} runs"
-    noun = "documents" if c.task == HELD_OUT else "items"
-    return f"{metric}, {c.items:,} {noun}{shared}{runs}"
-
-
-def _amount(value: float, metric: str) -> str:
-    return _signed(value, metric) + (" points" if is_percent(metric) else "")
-
-
-def _verdict(c: Comparison, margin: float) -> str:
-    """The verdict in words: of methods, or of two models only."""
-    found = c.verdict(margin)
-    points = f"{100 * margin:g} points" if margin != 0.01 else "1 point"
-    words = {
-        Verdict.BETTER: "an improvement",
-        Verdict.WORSE: "a loss",
-        Verdict.EQUIVALENT: f"no difference larger than {points}",
-        Verdict.UNDECIDED: "not distinguishable from zero",
-        Verdict.UNCORRECTED: _uncorrected(c),
-        Verdict.ALIKE: "the two score alike on every item",
-        Verdict.UNTESTED: "a single item or unit tells nothing",
-    }
-    if not c.of_models:
-        return words[found]
-    words[Verdict.BETTER] = f"this model of {c.row} is better than {_rival(c)}"
-    words[Verdict.WORSE] = f"this model of {c.row} is worse than {_rival(c)}"
-    if not c.single[0]:
-        words[Verdict.BETTER] = f"{c.row} is better than this model of {c.against}"
-        words[Verdict.WORSE] = f"{c.row} is worse than this model of {c.against}"
-    which = "each" if all(c.single) else f"of {c.row if c.single[0] else c.against}"
-    return f"{words[found]} (one training {which}: the luck of its seed is not in this interval)"
-
-
-def _rival(c: Comparison) -> str:
-    return f"this one of {c.against}" if c.single[1] else c.against
-
-
-def _uncorrected(c: Comparison) -> str:
-    if c.p is not None and c.p >= 1 - statistics.LEVEL:
-        return f"the interval excludes zero, but the exact test does not (p {_p(c.p)})"
-    return "the interval excludes zero, but not after correction for the other comparisons"
-
-
-def _seed_sentence(c: Comparison) -> str:
-    said = ""
-    if len(c.by_seed) > 1:
-        said = f" By seed: {_range(c.by_seed, c.metric)} ({len(c.by_seed)} seeds)."
-    return said + (" Two seeds: indicative." if _indicative(c) else "")
-
-
-def _indicative(c: Comparison) -> bool:
-    return not c.of_models and 2 in c.runs
-
-
-def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
-    """For tasks without a common average: on how many a difference holds."""
-    said = []
-    for row in dict.fromkeys(c.row for c in comparisons):
-        tested = [c for c in comparisons if c.row == row]
-        start = f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
-        start += "common average): "
-        found = [c.verdict() for c in tested if c.difference]
-        if not found:
-            why = "sample logs are missing" if not all(c.logged for c in tested) else "no means"
-            said.append(f"{start}not tested ({why}).")
-            continue
-        up, down = found.count(Verdict.BETTER), found.count(Verdict.WORSE)
-        text = f"{start}after Holm's correction better on {up}, worse on {down}"
-        if len(found) < len(tested):
-            text += f" of {len(found)} that could be tested"
-        if any(c.of_models for c in tested):
-            text += " (a single training: a model is compared, not a method)"
-        text += "." + (" Two seeds: indicative." if any(map(_indicative, tested)) else "")
-        said.append(text)
-    return said
 
 
 def _summary(report: Report) -> str:
@@ -211,7 +97,7 @@ def _warnings(report: Report) -> str:
 
 
 def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
-    metric = f": {_metric(group.metric, group)}" if group.metric else ""
+    metric = f": {metric_in_words(group.metric, group)}" if group.metric else ""
     table = _loss_table(report) if HELD_OUT in group.tasks else _score_table(report, group)
     parts = [f"## {group.name}{metric}", table]
     parts += [f"![{_caption(name)}, {group.name}]({name})" for name in figures]
@@ -219,7 +105,7 @@ def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
     for row in dict.fromkeys(c.row for c in chosen):
         mine = [c for c in chosen if c.row == row]
         table = f"### {row} against {mine[0].against}\n\n" + _difference_table(group, mine)
-        parts.append(table if len(mine) <= _WIDE + 1 else _folded(f"{row}: by task", table))
+        parts.append(table if len(mine) <= _WIDE + 1 else folded(f"{row}: by task", table))
     return "\n\n".join([*parts, *_readings(report, group)])
 
 
@@ -245,14 +131,14 @@ def _score_table(report: Report, group: Group) -> str:
     constants = {c.task: c for c in report.constants if c.task in group.tasks}
     if constants:
         cells = [
-            f"{_percent(constants[t].score)} ({constants[t].label})" if t in constants else "–"
+            f"{percent(constants[t].score)} ({constants[t].label})" if t in constants else "–"
             for t in tasks
         ]
         if averaged:
             full = len(constants) == len(tasks)
             scores = [constants[t].score for t in tasks] if full else []
             mean = float(np.average(scores, weights=group.weights)) if full else None
-            cells.append("–" if mean is None else _percent(mean))
+            cells.append("–" if mean is None else percent(mean))
         body.append(
             ["*best constant answer*", *(cell if cell == "–" else f"*{cell}*" for cell in cells)]
         )
@@ -266,7 +152,7 @@ def _score_table(report: Report, group: Group) -> str:
             "† not clearly better than always giving the same answer (95 % interval of the "
             "difference)."
         )
-    return "\n\n".join([_table(header, body), *([" ".join(notes)] if notes else [])])
+    return "\n\n".join([as_table(header, body), *([" ".join(notes)] if notes else [])])
 
 
 def _loss_table(report: Report) -> str:
@@ -281,7 +167,7 @@ def _loss_table(report: Report) -> str:
         for row, of in runs.items()
         if of
     ]
-    table = _table(["Model", *(_LOSSES[name] for name in known)], body)
+    table = as_table(["Model", *(_LOSSES[name] for name in known)], body)
     return (
         f"{table}\n\nBits of bare text without prompts, lower is better. Only *per byte* and *per "
         "word* can be compared between different tokenizers."
@@ -298,9 +184,9 @@ def _spread(report: Report, row: str, task: str) -> str:
 def _scores(values: Sequence[float], metric: str) -> str:
     if not values:
         return "–"
-    text = _number(float(np.mean(values)), metric)
+    text = as_number(float(np.mean(values)), metric)
     if len(values) > 1:
-        text += f" ({_number(min(values), metric)}–{_number(max(values), metric)})"
+        text += f" ({as_number(min(values), metric)}–{as_number(max(values), metric)})"
     return text
 
 
@@ -310,10 +196,10 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
     columns: list[tuple[str, Callable[[Comparison], str]]] = [
         ("Task", lambda c: group.tasks[c.task] if c.task else _average_of(group, c.tasks)),
         ("Items", _items),
-        (against, lambda c: _number(c.baseline, c.metric)),
-        (row, lambda c: _number(c.arm, c.metric)),
-        ("Difference", lambda c: _signed(c.value, c.metric)),
-        ("95 % interval", lambda c: f"{_interval(c)}{' ‡' if _few(c) else ''}"),
+        (against, lambda c: as_number(c.baseline, c.metric)),
+        (row, lambda c: as_number(c.arm, c.metric)),
+        ("Difference", lambda c: signed(c.value, c.metric)),
+        ("95 % interval", lambda c: f"{interval(c)}{' ‡' if _few(c) else ''}"),
     ]
     if any(c.discordant for c in comparisons):
         title = f"Right only in {row} / {against}"
@@ -321,13 +207,13 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
             (title, lambda c: f"{c.discordant[0]} / {c.discordant[1]}" if c.discordant else "–")
         )
     if any(c.mcnemar is not None and c.mcnemar != c.p for c in comparisons):
-        columns.append(("McNemar p (accuracy)", lambda c: _p(c.mcnemar)))
-    columns += [("p", lambda c: _p(c.p)), ("p (Holm)", lambda c: _p(c.holm))]
+        columns.append(("McNemar p (accuracy)", lambda c: p_shown(c.mcnemar)))
+    columns += [("p", lambda c: p_shown(c.p)), ("p (Holm)", lambda c: p_shown(c.holm))]
     columns.append(("Detectable", _detectable))
     if any(c.by_seed for c in comparisons):
-        columns.append(("By seed", lambda c: _range(c.by_seed, c.metric)))
+        columns.append(("By seed", lambda c: spread(c.by_seed, c.metric)))
     cells = [[show(c) for _, show in columns] for c in comparisons]
-    text = _table([title for title, _ in columns], cells)
+    text = as_table([title for title, _ in columns], cells)
     if any(_few(c) for c in comparisons):
         text += (
             f"\n\n‡ fewer than {FEW_DISCORDANT} items change between the two: the interval is "
@@ -342,7 +228,7 @@ def _items(c: Comparison) -> str:
 
 def _detectable(c: Comparison) -> str:
     known = c.smallest_detectable is not None
-    return _number(c.smallest_detectable or 0.0, c.metric) if known else "–"
+    return as_number(c.smallest_detectable or 0.0, c.metric) if known else "–"
 
 
 def _average_of(group: Group, tasks: Sequence[str]) -> str:
@@ -364,16 +250,16 @@ def _readings(report: Report, group: Group) -> list[str]:
             if not having or having[0].metric != "f1":
                 continue
             values = [[r.metrics[name] for r in having if name in r.metrics] for name in names]
-            cells = [_percent(float(np.mean(v))) if v else "–" for v in values]
+            cells = [percent(float(np.mean(v))) if v else "–" for v in values]
             body.append(
-                [row, group.tasks[task], _percent(float(np.mean([r.score for r in having])))]
+                [row, group.tasks[task], percent(float(np.mean([r.score for r in having])))]
             )
             body[-1] += [*cells, usual.get((row, task), "–")]
     if not body:
         return []
     header = ["Model", "Task", "F1", "Macro F1", "Accuracy", "Missing", "F1, first line"]
     header.append("F1 by length")
-    return [_folded("Other readings of the same answers", _table([*header, "Usual answer"], body))]
+    return [folded("Other readings of the same answers", as_table([*header, "Usual answer"], body))]
 
 
 def _paper(group: Group) -> str:
@@ -391,7 +277,7 @@ def _paper(group: Group) -> str:
         f"### For context: the paper's own numbers, {group.name}\n\n"
         "They come from other models, data and evaluation code than those above, without "
         "published sample logs: context, not a target.\n\n"
-        + _table(["Paper's model", *group.tasks.values(), "Average"], body)
+        + as_table(["Paper's model", *group.tasks.values(), "Average"], body)
         + f"\n\nSource: {content['source']}. {content['note']}"
     )
 
@@ -409,7 +295,7 @@ def _protocol(report: Report) -> str:
     lines += [f"- {name}: {runs[0].facts[name]}" for name in shared]
     if differing:
         body = [[run.label, *(run.facts[name] for name in differing)] for run in runs]
-        lines += ["", _table(["Run", *differing], body)]
+        lines += ["", as_table(["Run", *differing], body)]
     body = []
     for group in report.groups:
         for task in group.tasks:
@@ -421,8 +307,8 @@ def _protocol(report: Report) -> str:
                     *(", ".join(dict.fromkeys(str(getattr(r, f)) for r in having)) for f in facts),
                 ]
             )
-    tasks = _table(["Task", "Headline metric", "Items", "Few-shot", "Task version"], body)
-    return "\n".join([*lines, "", tasks if len(body) <= 2 * _WIDE else _folded("Tasks", tasks)])
+    tasks = as_table(["Task", "Headline metric", "Items", "Few-shot", "Task version"], body)
+    return "\n".join([*lines, "", tasks if len(body) <= 2 * _WIDE else folded("Tasks", tasks)])
 
 
 def _costs(report: Report) -> str:
@@ -433,7 +319,7 @@ def _costs(report: Report) -> str:
     body = [[training.label, *_cost_cells(cost)] for training, cost in report.costs]
     return (
         "## What training cost\n\n"
-        + _table(header, body)
+        + as_table(header, body)
         + "\n\nTokens are those fed to the model over the whole run, prompts included; the share "
         "trained is what the host's sampler left of whole epochs; wall time is the training "
         "loop's, as the host logged it; GPU-hours are wall time times processes (on a machine "
@@ -521,7 +407,7 @@ def _contamination(record: ContaminationRecord | None) -> str:
         for task, row in record.tasks.items()
     ]
     header = ["Task", "Items", "Too short", "Found", "In part", "Boilerplate only", "Documents"]
-    return start + " ".join(said) + "\n\n" + _table(header, body)
+    return start + " ".join(said) + "\n\n" + as_table(header, body)
 
 
 def _clean(report: Report, clean: Report | None) -> str:
@@ -541,11 +427,11 @@ def _clean(report: Report, clean: Report | None) -> str:
                 cells[0] += f" (clean: of {len(rest.tasks)} tasks)"
             cells += _difference_cells(rest) if rest else ["0", "–", "–"]
             body.append([*cells, str(rest.verdict(report.margin)) if rest else "nothing is left"])
-    return "## Without contaminated items\n\n" + _table(header, body)
+    return "## Without contaminated items\n\n" + as_table(header, body)
 
 
 def _difference_cells(c: Comparison) -> list[str]:
-    return [f"{c.items:,}", _signed(c.value, c.metric), _interval(c)]
+    return [f"{c.items:,}", signed(c.value, c.metric), interval(c)]
 
 
 def _method(report: Report) -> str:
@@ -571,48 +457,3 @@ def _method(report: Report) -> str:
 - **Detectable**: about the true difference that a comparison of this size and spread finds in
   {100 * statistics.POWER:.0f} % of cases, correction included (with two or three seeds in 60 to
   70 %: their spread is hardly known)."""
-
-
-def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    rule = [":---", *["---:"] * (len(header) - 1)]
-    rows = [
-        [cell.replace("|", "\\|").replace("\n", " ") for cell in cells] for cells in (header, *body)
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:]))
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def _number(value: float, metric: str) -> str:
-    return _percent(value) if is_percent(metric) else f"{value:.4g}"
-
-
-def _signed(value: float, metric: str) -> str:
-    text = f"{100 * value:+.2f}" if is_percent(metric) else f"{value:+.4g}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
-
-
-def _pair(low: float, high: float, metric: str) -> str:
-    return f"{_signed(low, metric)} to {_signed(high, metric)}"
-
-
-def _interval(c: Comparison) -> str:
-    if c.difference is None or np.isnan(c.difference.standard_error):
-        return "–"
-    return _pair(*c.difference.interval(), c.metric)
-
-
-def _range(values: Sequence[float], metric: str) -> str:
-    return _pair(min(values), max(values), metric) if values else "–"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
