@@ -99,3 +99,22 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CFTError(f"{path} holds no JSON object; {advice}")
     return content
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, such as an Axolotl config.
+
+    Raises:
+        CFTError: unreadable, not YAML, or something else than a mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise CFTError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
+    if not isinstance(content, dict):
+        raise CFTError(f"{path}: expected a mapping of options")
+    return content

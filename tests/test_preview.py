@@ -182,4 +182,4 @@ def test_missing_column_and_file(write_config, tmp_path):
     result = run(path)
     assert result.exit_code == 1 and "has no column 'body'" in result.output
     result = run(tmp_path / "absent.yml")
-    assert result.exit_code == 1 and "absent.yml cannot be read" in result.output
+    assert result.exit_code == 1 and f"cannot read {tmp_path / 'absent.yml'}" in result.output

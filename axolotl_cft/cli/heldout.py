@@ -43,9 +43,9 @@ def heldout(config: Path, output_dir: Path, documents: int) -> None:
     Reads the training datasets of `type: cft` and writes documents that are not trained on, without
     prompts, with their sizes in bytes, words, and tokens of the config's tokenizer.
     """
+    from axolotl_cft.files import read_yaml
     from axolotl_cft.host.tokens import tokenizer_name, tokens_of
     from axolotl_cft.preview.collect import quiet_imports
-    from axolotl_cft.study.spec import read_yaml
 
     with quiet_imports():
         from axolotl_cft.host import heldout_export as made

@@ -8,7 +8,7 @@
 
 What counts is said in `overlap_index` (patterns and near copies) and `tally` (boilerplate); what
 goes with a match, in `passages`. It is written to `contamination.json`
-(records.py::ContaminationRecord) and `items.jsonl` (records.py::read_contaminated).
+(`records.contamination`) and `items.jsonl`.
 """
 
 from collections.abc import Callable, Sequence

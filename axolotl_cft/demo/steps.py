@@ -20,7 +20,7 @@ import yaml
 from axolotl_cft.core.options import PROMPTS_VARIABLE
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_folder
-from axolotl_cft.files import write_atomic
+from axolotl_cft.files import read_yaml, write_atomic
 from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state
 from axolotl_cft.records import LedgerRecord, TrainingLedger
 
@@ -120,7 +120,7 @@ def base_config() -> dict[str, Any]:
     for parent in (package, package.parent):
         path = parent / "example_configs" / "demo.yml"
         if path.is_file():
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
+            return read_yaml(path)
     raise CFTError("example_configs/demo.yml is not installed: reinstall axolotl-cft")
 
 

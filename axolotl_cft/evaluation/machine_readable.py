@@ -1,4 +1,4 @@
-"""The report's figures for programs: `report.json` (records.py::ReportRecord)."""
+"""The report's figures for programs: `report.json` (`records.report`)."""
 
 import math
 

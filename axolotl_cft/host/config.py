@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from axolotl.cli.config import plugin_set_cfg, prepare_plugins
 from axolotl.utils.config import normalize_cfg_datasets, normalize_config, validate_config
 from axolotl.utils.dict import DictDefault
 from pydantic import ValidationError
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import read_yaml
 
 
 def load_config(path: Path) -> Any:
@@ -19,15 +19,7 @@ def load_config(path: Path) -> Any:
     Raises:
         CFTError: it cannot be read, or is not valid; or what the plugin refuses.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise CFTError(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
-    if not isinstance(raw, dict):
-        raise CFTError(f"{path}: an Axolotl config is a mapping of options")
-    cfg = DictDefault(raw)
+    cfg = DictDefault(read_yaml(path))
     prepare_plugins(cfg)
     cfg = attempt(f"{path}", validate_config, cfg)
     attempt(f"{path}: base_model {cfg.base_model}", normalize_config, cfg)

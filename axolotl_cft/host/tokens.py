@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import read_yaml
 from axolotl_cft.host.plan import parse_options
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def read_tokens(
         CFTError: the config or the tokenizer cannot be read, the config names no model, or
             training would refuse the tokenizer.
     """
-    raw = {} if config is None else _read_yaml(config)
+    raw = {} if config is None else read_yaml(config)
     block = parse_options(raw) if config else DatasetOptions()
     options = DatasetOptions(
         format=format_ or block.format,
@@ -200,15 +201,3 @@ def _adapt(tokenizer: Any, raw: Mapping[str, Any]) -> None:
             "the config's special_tokens, tokens or chat_template cannot be used with "
             f"{tokenizer.name_or_path}: {first_line(exc)}"
         ) from exc
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise CFTError(f"{path} cannot be read as an Axolotl config: {exc}") from exc
-    if not isinstance(raw, dict):
-        raise CFTError(f"{path} is not an Axolotl config: it holds no mapping")
-    return raw

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_folder
+from axolotl_cft.files import read_yaml
 from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
 from axolotl_cft.study.heldout import HeldOutText, held_out_text
-from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides, read_yaml
+from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides
 
 Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate", "heldout"]
 

@@ -6,10 +6,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import read_yaml
 
 RESERVED = ("train", "stages")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
@@ -115,19 +115,6 @@ def read_study(path: Path) -> Study:
         raise CFTError(f"{path}: {_explain(exc)}") from exc
     _check(path, study)
     return study
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise CFTError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
-    if not isinstance(content, dict):
-        raise CFTError(f"{path}: expected a mapping of options")
-    return content
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

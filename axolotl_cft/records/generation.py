@@ -1,0 +1,74 @@
+"""What a generation leaves: the head of its journal, and its ledger."""
+
+from typing import Any, ClassVar
+
+from axolotl_cft.records.base import Record, RecordPart
+
+GENERATION_FILE = "generation.json"
+
+
+class JournalHeader(Record):
+    """The first line of `journal.jsonl`: which run of `generate` or `educate` the answers are of.
+
+    Attributes:
+        identity: name -> value of all that decides the answers.
+    """
+
+    kind = "the first line of a journal"
+    advice = "use another output folder"
+    schema_key = "journal"
+
+    identity: dict[str, Any]
+
+
+class AnswerCounts(RecordPart):
+    """Counts over distinct texts and all sessions of a run.
+
+    Attributes:
+        accepted: usable answers.
+        rejected: answers given up.
+        asked_again: answers that could not be used and were asked for once more.
+        cut_texts: texts shortened for the request.
+        tokens_in: as the endpoint billed them, rejected answers included.
+        tokens_out: the same for its answers.
+        retries: requests sent again for faults of the line or the server.
+        answered_by: "model at address" -> answers.
+    """
+
+    accepted: int
+    rejected: int
+    asked_again: int
+    cut_texts: int
+    tokens_in: int
+    tokens_out: int
+    retries: int
+    answered_by: dict[str, int]
+
+
+class GenerationLedger(Record):
+    """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
+
+    Attributes:
+        rows_in: rows read.
+        rows_rejected: rows whose answer was given up.
+        rows_dropped: rows left out, or to be left out.
+        answers: what the answers took.
+        output: file name of the rows; None while rejected answers keep them from being written.
+        sha256: of that file, 64 hex digits.
+    """
+
+    kind = "the ledger of a generation"
+    advice = "run the same command again"
+    numbered = False
+    layout: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
+
+    rows_in: int
+    rows_rejected: int
+    rows_dropped: int
+    answers: AnswerCounts
+    output: str | None
+    sha256: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The record as plain data for JSON, the run's options first."""
+        return (self.model_extra or {}) | super().content()

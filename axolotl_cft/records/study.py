@@ -1,0 +1,136 @@
+"""What a study leaves: its held-out text, its runs, and the marks of its steps."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from axolotl_cft.records.base import Record, RecordPart
+
+STUDY_FILE = "study.json"
+HELDOUT_FILE = "export.json"
+
+
+class HeldOutRecord(Record):
+    """`heldout/export.json` beside `test.jsonl`: which held-out documents were exported.
+
+    Attributes:
+        identity: digest of all that decides which documents these are.
+        sha256: of `test.jsonl`, 64 hex digits.
+        documents: documents in it.
+        found: distinct held-out documents in the corpora, of which it holds a sample.
+        bytes: of the texts in it, in UTF-8.
+        words: stretches between white space in them.
+        tokens: in them; None where no one tokenizer is shared.
+        tokenizer: its name or path.
+        repeated: held-out documents that were copies of others.
+        blank: held-out documents of nothing but white space.
+        trained_too: held-out documents that `holdout_by` trains elsewhere, under another value.
+        left_out: a sentence for each dataset that has no bare documents.
+    """
+
+    kind = "a record of held-out documents"
+    advice = "delete it and export them again"
+
+    identity: str
+    sha256: str
+    documents: int
+    found: int
+    bytes: int = 0
+    words: int = 0
+    tokens: int | None = None
+    tokenizer: str | None = None
+    repeated: int = 0
+    blank: int = 0
+    trained_too: int = 0
+    left_out: list[str] = Field(default_factory=list)
+
+
+class StudyHeldOut(RecordPart):
+    """The held-out text of a study.
+
+    Attributes:
+        documents: documents that every arm is evaluated on; None before the first evaluation.
+        found: held-out documents in the corpora; None before that.
+        absent: why there are none, in one sentence; None where there are.
+    """
+
+    documents: int | None = None
+    found: int | None = None
+    absent: str | None = None
+
+
+class StudyRun(RecordPart):
+    """An arm of a study with one seed after one stage.
+
+    Attributes:
+        arm: its name.
+        seed: None for an arm that is not trained.
+        stage: None for an arm that is not trained, and in a study without stages.
+        status: whether all its steps are done, one failed, or neither.
+        eval_dir: the harness's output, relative to the study; None before the evaluation.
+        heldout_dir: the same of the evaluation on held-out documents; None without it.
+        train_dir: the host's `output_dir`, relative to the study; None if it is not trained.
+        error: why it failed, or its evaluation on held-out documents, in one sentence.
+        world_size: number of training processes.
+        train_seconds: of all sessions, where there were several.
+    """
+
+    arm: str
+    seed: int | None = None
+    stage: str | None = None
+    status: Literal["done", "failed", "pending"]
+    eval_dir: str | None = None
+    heldout_dir: str | None = None
+    train_dir: str | None = None
+    error: str | None = None
+    world_size: int | None = None
+    train_seconds: float | None = None
+
+
+class StudyRecord(Record):
+    """`study.json`: the status of every run, which `axolotl-cft report` reads.
+
+    Attributes:
+        name: of the study.
+        baseline: the arm that others are compared with.
+        heldout: its held-out text; None in files of 0.1.
+        runs: every run.
+    """
+
+    kind = "a study's record"
+    advice = "delete it and run the study again"
+
+    name: str | None = None
+    baseline: str | None = None
+    heldout: StudyHeldOut | None = None
+    runs: list[StudyRun]
+
+
+class StepMark(Record):
+    """`<kind>.json` in a run's folder: how far one step of a study came.
+
+    Attributes:
+        status: of the last attempt.
+        started: when it began, in seconds since the epoch; None where nothing had to be done.
+        sessions: seconds of each process that has ended.
+        targets_digest: of a preparation, 32 hex digits; None where no CFT dataset is trained on.
+        world_size: of a training; None where nothing tells.
+        remark: why nothing had to be done.
+        ended: when a failed attempt ended, in seconds since the epoch.
+        identity: digest of all that decides the outcome.
+        command: program and arguments.
+    """
+
+    kind = "the mark of a study's step"
+    advice = "delete it and run the study again"
+    numbered = False
+
+    status: Literal["started", "failed", "done"]
+    started: float | None = None
+    sessions: list[float] = Field(default_factory=list)
+    targets_digest: str | None = None
+    world_size: int | None = None
+    remark: str | None = None
+    ended: float | None = None
+    identity: str
+    command: list[str] = Field(default_factory=list)
