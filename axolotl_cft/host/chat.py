@@ -31,6 +31,7 @@ from axolotl_cft.core.sampling import letters_of, text_key
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.preparing import (
     FEATURES,
+    IN_PLACE_OF_ENCODING,
     Preparation,
     PreparingStrategy,
     find_preparation,
@@ -59,7 +60,7 @@ class ChatRow(NamedTuple):
     cut: bool = False
 
 
-def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) -> "ChatStrategy":
+def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) -> PreparingStrategy:
     """Entry point of the strategy (axolotl/prompt_strategies/__init__.py::load).
 
     Args:
@@ -72,6 +73,8 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) ->
         CFTError: the plugin was not registered for this config, a processor is in use, or a
             prompt does not fit.
     """
+    if (instead := IN_PLACE_OF_ENCODING.get()) is not None:
+        return instead(tokenizer, cfg, ds_cfg)
     task = find_preparation(tokenizer, cfg, ds_cfg)
     if processor is not None:
         raise CFTError(

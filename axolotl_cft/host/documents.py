@@ -27,6 +27,7 @@ from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.preparing import (
     FEATURES,
+    IN_PLACE_OF_ENCODING,
     Preparation,
     PreparingStrategy,
     find_preparation,
@@ -53,7 +54,7 @@ BYTES_PER_PROCESS = 16 << 20
 """Text bytes that make a process worth its start."""
 
 
-def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
+def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> PreparingStrategy:
     """Entry point of the strategy (axolotl/prompt_strategies/__init__.py::load).
 
     Args:
@@ -64,6 +65,8 @@ def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None) -> "CFTStrategy":
     Raises:
         CFTError: the plugin was not registered for this config, or a prompt does not fit.
     """
+    if (instead := IN_PLACE_OF_ENCODING.get()) is not None:
+        return instead(tokenizer, cfg, ds_cfg)
     task = find_preparation(tokenizer, cfg, ds_cfg)
     template = chosen_template(tokenizer, cfg, ds_cfg)
     encoder = DocumentEncoder(tokenizer, task.plan, task.sequence_len, template)

@@ -1,14 +1,13 @@
 """The shards of a preparation become the prepared dataset of the unsharded config.
 
-The host prepares as ever; only its prompt strategies are others for a while, which read the rows
-that the shards hold. So whatever it does to rows before it saves them (merging with other datasets,
+The host prepares as ever; only our strategies read the rows that the shards hold for a while,
+instead of encoding. So whatever it does to rows before it saves them (merging with other datasets,
 shuffling, dropping, packing columns) is the host's own work, and all it saves is as if one process
 had encoded everything.
 """
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.host.chat import check_prompted
 from axolotl_cft.host.plan import is_chat_type
 from axolotl_cft.host.preparing import (
+    IN_PLACE_OF_ENCODING,
     Preparation,
     PreparingStrategy,
     find_preparation,
@@ -40,14 +40,6 @@ from axolotl_cft.host.shards import (
     sharded_parts,
 )
 from axolotl_cft.records import PreparedDataset, PreparedLedger
-
-STRATEGIES = (
-    "axolotl.prompt_strategies.cft",
-    "axolotl.prompt_strategies.cft.chat",
-    "axolotl_cft.strategy",
-    "axolotl_cft.chat",
-)
-"""Modules in which the host looks for `load` (axolotl/prompt_strategies/__init__.py::load)."""
 
 
 class ReadingStrategy(PreparingStrategy):
@@ -106,8 +98,8 @@ class ReadingStrategy(PreparingStrategy):
         return whole
 
 
-def load(tokenizer: Any, cfg: Any, ds_cfg: Any = None, processor: Any = None) -> ReadingStrategy:
-    """Entry point of the strategy while shards are merged."""
+def load(tokenizer: Any, cfg: Any, ds_cfg: Any) -> ReadingStrategy:
+    """What our strategies' entry points give the host while shards are merged."""
     task = find_preparation(tokenizer, cfg, ds_cfg)
     part = next(part for part in sharded_parts(cfg, tokenizer) if part.part == task.plan.part)
     return ReadingStrategy(task, ds_cfg, part, find_shards(part))
@@ -175,17 +167,12 @@ def _described(part: ShardedPart) -> list[PreparedDataset]:
 
 @contextmanager
 def _reading_shards() -> Iterator[None]:
-    """Let the host find this module where it looks for our strategies."""
-    before = {name: sys.modules.get(name) for name in STRATEGIES}
-    sys.modules.update(dict.fromkeys(STRATEGIES, sys.modules[__name__]))
+    """Let our strategies hand over rows of shards."""
+    token = IN_PLACE_OF_ENCODING.set(load)
     try:
         yield
     finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+        IN_PLACE_OF_ENCODING.reset(token)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What `cft` and `cft.chat` share: which dataset is prepared, and what becomes of its ledger."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ class Preparation:
     ledger_file: Path | None = None
     streamed: bool = False
     is_piece: bool = False
+
+
+Loader = Callable[[Any, Any, Any], "PreparingStrategy"]
+IN_PLACE_OF_ENCODING: ContextVar[Loader | None] = ContextVar("in place of encoding", default=None)
+"""Asked by the strategies' `load` for another strategy, while shards are merged (merging.py)."""
 
 
 def find_preparation(tokenizer: Any, cfg: Any, ds_cfg: Any) -> Preparation:
