@@ -270,3 +270,32 @@ def item(number: int) -> dict[str, Any]:
         "answer": number,
         "endings": ["sun", "a long while of rain", f"snow {number}"],
     }
+
+
+def scored(
+    model: Any, folder: Path, include: Path, tasks: list[str], bare: bool = False, **options: Any
+) -> Path:
+    """What `lm_eval --output_path FOLDER --log_samples` does after it has parsed its options.
+
+    `bare` is the model argument that `cft_heldout` asks for.
+    """
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    bos = {"add_bos_token": False} if bare else {}
+    tracker = EvaluationTracker(output_path=str(folder))
+    results = simple_evaluate(
+        model=model,
+        tasks=tasks,
+        task_manager=TaskManager(include_path=str(include), include_defaults=False),
+        evaluation_tracker=tracker,
+        bootstrap_iters=0,
+        model_args={"pretrained": f"canned/{folder.name}", **bos},
+        **options,
+    )
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task in results["configs"]:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+    return folder

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from harness_tasks import GROUPS, ITEMS, TASKS, write_tasks
+from harness_tasks import GROUPS, ITEMS, TASKS, scored, write_tasks
 from sklearn.metrics import f1_score
 
 from axolotl_cft.cli.report import report
@@ -72,29 +72,6 @@ def canned_model(seed: int) -> Any:
     return Canned()
 
 
-def evaluate(folder: Path, seed: int, tasks: Path, names: list[str], **options: Any) -> Path:
-    """What `lm_eval --output_path FOLDER --log_samples` does after it has parsed its options."""
-    from lm_eval import simple_evaluate
-    from lm_eval.loggers import EvaluationTracker
-    from lm_eval.tasks import TaskManager
-
-    tracker = EvaluationTracker(output_path=str(folder))
-    results = simple_evaluate(
-        model=canned_model(seed),
-        tasks=names,
-        task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
-        evaluation_tracker=tracker,
-        bootstrap_iters=0,
-        model_args={"pretrained": f"canned/{folder.name}"},
-        **options,
-    )
-    samples = results.pop("samples")
-    tracker.save_results_aggregated(results=results, samples=samples)
-    for task in results["configs"]:
-        tracker.save_results_samples(task_name=task, samples=samples[task])
-    return folder
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders `cpt` and `cft`, each with every task, and `mute` with generated answers only."""
@@ -105,8 +82,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("torch.utils.collect_env.get_pretty_env_info", str)
         patch.setenv("HF_DATASETS_CACHE", str(root / "cache"))
         for seed, name in enumerate(("cpt", "cft")):
-            evaluate(root / name, seed, tasks, NAMES)
-        evaluate(root / "mute", 0, tasks, ["gsm8k", "mrpc"], predict_only=True)
+            scored(canned_model(seed), root / name, tasks, NAMES)
+        scored(canned_model(0), root / "mute", tasks, ["gsm8k", "mrpc"], predict_only=True)
     return root
 
 

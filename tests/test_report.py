@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from harness_tasks import scored
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
@@ -149,26 +150,7 @@ def canned_model(skill: Skill) -> Any:
 def evaluate(
     folder: Path, skill: Skill, tasks: list[str], include: Path = TASKS, **options: Any
 ) -> Path:
-    """What `lm_eval --output_path FOLDER --log_samples` does after it has parsed its options."""
-    from lm_eval import simple_evaluate
-    from lm_eval.loggers import EvaluationTracker
-    from lm_eval.tasks import TaskManager
-
-    tracker = EvaluationTracker(output_path=str(folder))
-    results = simple_evaluate(
-        model=canned_model(skill),
-        tasks=tasks,
-        task_manager=TaskManager(include_path=str(include), include_defaults=False),
-        evaluation_tracker=tracker,
-        bootstrap_iters=0,
-        model_args={"pretrained": f"canned/{folder.name}", "add_bos_token": False},
-        **options,
-    )
-    samples = results.pop("samples")
-    tracker.save_results_aggregated(results=results, samples=samples)
-    for task in results["configs"]:
-        tracker.save_results_samples(task_name=task, samples=samples[task])
-    return folder
+    return scored(canned_model(skill), folder, include, tasks, bare=True, **options)
 
 
 GROUPS = ["cft_medical", "cft_financial", "cft_financial_mc"]
@@ -598,7 +580,7 @@ def test_one_folder_or_seed_given_twice_is_refused(root: Path, tmp_path: Path) -
 
 
 def comparison(value: float, error: float, **facts: Any) -> Comparison:
-    scores = Scores(np.array([value, 0.0]), np.diag([error**2, 0.0]), 10_000)
+    scores = Scores(np.array([value, 0.0]), ((np.diag([error**2, 0.0]), 9_999),), 10_000)
     found = difference(scores, 1)
     defaults: dict[str, Any] = {"group": "", "task": "", "row": "", "against": "", "metric": "acc"}
     defaults |= {"tasks": (), "items": 9, "units": None, "arm": value, "baseline": 0.0}

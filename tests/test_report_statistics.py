@@ -101,6 +101,11 @@ def test_the_covariance_of_means_is_the_bootstraps(seed: int, clustered: bool) -
     assert np.diag(measured.covariance) == pytest.approx(np.diag(expected), rel=0.35)
 
 
+def scores_of(values: np.ndarray, covariance: np.ndarray, units: int) -> Scores:
+    """Of one task with equal units."""
+    return Scores(values, ((covariance, units - 1),), units)
+
+
 # Joint distributions of (gold, baseline's answer, arm's answer), by how they are drawn.
 SCENARIOS = {
     "accuracy, weakly related": ("accuracy", 2, (0.5, 0.5), 0.55, 0.62, 0.2),
@@ -283,7 +288,7 @@ def test_items_are_the_same_for_all_seeds() -> None:
 
 def test_the_seeds_part_by_hand() -> None:
     # Seeds 0.6, 0.7, 0.8 against 0.5, 0.5, on items that never vary: s² = 0.01 and 0.
-    scores = Scores(np.array([0.6, 0.7, 0.8, 0.5, 0.5]), np.zeros((5, 5)), 100)
+    scores = scores_of(np.array([0.6, 0.7, 0.8, 0.5, 0.5]), np.zeros((5, 5)), 100)
     found = difference(scores, 3)
     assert found.value == pytest.approx(0.2)
     assert found.variance == pytest.approx(0.01 / 3)
@@ -310,8 +315,8 @@ def test_the_luck_of_seeds_with_single_items_counts_once() -> None:
 def test_seeds_are_paired_from_five_on() -> None:
     shifts = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
     values = np.concatenate([shifts + 0.05, shifts])
-    few = Scores(values[[0, 1, 2, 5, 6, 7]], np.zeros((6, 6)), 100)
-    many = Scores(values, np.zeros((10, 10)), 100)
+    few = scores_of(values[[0, 1, 2, 5, 6, 7]], np.zeros((6, 6)), 100)
+    many = scores_of(values, np.zeros((10, 10)), 100)
     assert difference(many, 5, paired=True).standard_error == pytest.approx(0, abs=1e-9)
     assert difference(many, 5, paired=True).paired
     assert difference(many, 5).standard_error > 0.05
@@ -423,20 +428,20 @@ def test_what_can_be_detected_is_found_four_times_in_five() -> None:
 
 
 def test_a_small_difference_is_shown_to_be_small() -> None:
-    scores = Scores(np.array([0.502, 0.5]), np.diag([0.5, 0.5]) * 0.004**2, 2_000)
+    scores = scores_of(np.array([0.502, 0.5]), np.diag([0.5, 0.5]) * 0.004**2, 2_000)
     found = difference(scores, 1)
     assert found.within(0.01)
     assert not found.within(0.005)
 
 
 def test_an_average_weighs_its_tasks() -> None:
-    one = Scores(np.array([0.2, 0.1]), np.eye(2), 10)
-    two = Scores(np.array([0.6, 0.3]), 4 * np.eye(2), 8)
+    one = scores_of(np.array([0.2, 0.1]), np.eye(2), 10)
+    two = scores_of(np.array([0.6, 0.3]), 4 * np.eye(2), 8)
     even, skew = average([one, two], [1, 1]), average([one, two], [3, 1])
     assert even.values == pytest.approx([0.4, 0.2])
     assert even.covariance == pytest.approx(1.25 * np.eye(2))
     assert even.units == 18
-    assert [freedom for _, freedom in even.parts()] == [9, 7]
+    assert [freedom for _, freedom in even.strata] == [9, 7]
     assert skew.values == pytest.approx([0.3, 0.15])
 
 

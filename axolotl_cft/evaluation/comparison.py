@@ -1,6 +1,5 @@
 """From runs to comparisons: which tasks belong together, and how the rows differ on them."""
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -189,9 +188,8 @@ def compare(
         if (against := plan.baseline_of(row))
     ]
     comparisons: list[Comparison] = []
-    measure = functools.cache(_measure)
     for group in groups:
-        done = [c for pair in pairs for c in _compare_group(group, pair, measure)]
+        done = [comparison for pair in pairs for comparison in _compare_group(group, pair)]
         comparisons += _corrected(done, lambda comparison: bool(comparison.task))
     constants = [c for task in tasks for row in rows if (c := best_constant(task, row, rows[row]))]
     return Report(
@@ -227,9 +225,9 @@ def _complete(runs: Sequence[Evaluation], tasks: Sequence[str]) -> list[Evaluati
     return [run for run in runs if all(task in run.tasks for task in tasks)]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Pair:
-    """A row and the one it is compared with; two are the same if they have the same runs."""
+    """A row and the one it is compared with."""
 
     row: str
     against: str
@@ -242,15 +240,6 @@ class _Pair:
         arm, baseline = _complete(self.arm, tasks), _complete(self.baseline, tasks)
         return replace(self, arm=arm, baseline=baseline)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Pair) and self._labels() == other._labels()
-
-    def __hash__(self) -> int:
-        return hash(self._labels())
-
-    def _labels(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(run.label for run in runs) for runs in (self.arm, self.baseline))
-
     @property
     def paired(self) -> bool:
         """Whether both rows have the same seeds, by their numbers."""
@@ -262,17 +251,16 @@ class _Pair:
         return len(self.arm), len(self.baseline)
 
 
-_Measure = Callable[[str, _Pair], Scores | None]
-
-
-def _compare_group(group: Group, pair: _Pair, measure: _Measure) -> list[Comparison]:
+def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
     """A row's tasks and average against the baseline's."""
     common = [
         task
         for task in group.tasks
         if task in _tasks(pair.arm, group) and task in _tasks(pair.baseline, group)
     ]
-    done = [_compare_task(group, task, pair.on([task]), measure) for task in common]
+    having = {task: pair.on([task]) for task in common}
+    measured = {task: _measure(task, runs) for task, runs in having.items()}
+    done = [_compare_task(group, task, having[task], measured[task]) for task in common]
     if group.weights is None or len(common) < 2:
         return done
     whole = pair.on(common)
@@ -281,8 +269,10 @@ def _compare_group(group: Group, pair: _Pair, measure: _Measure) -> list[Compari
     arm, baseline = (
         [average_of(r, group, common) for r in rs] for rs in (whole.arm, whole.baseline)
     )
-    measured = [measure(task, whole) for task in common]
-    scores = [found for found in measured if found]
+    for task in common:
+        if having[task].runs != whole.runs:  # runs that lack another task
+            measured[task] = _measure(task, whole)
+    scores = [found for found in measured.values() if found]
     difference = None
     if len(scores) == len(measured):
         total = statistics.average(scores, group.weights_of(common))
@@ -310,10 +300,9 @@ def _compare_group(group: Group, pair: _Pair, measure: _Measure) -> list[Compari
     return [*done, average]
 
 
-def _compare_task(group: Group, task: str, pair: _Pair, measure: _Measure) -> Comparison:
+def _compare_task(group: Group, task: str, pair: _Pair, scores: Scores | None) -> Comparison:
     ours, theirs = ([run.tasks[task] for run in runs] for runs in (pair.arm, pair.baseline))
     arm, baseline = [r.score for r in ours], [r.score for r in theirs]
-    scores = measure(task, pair)
     difference = statistics.difference(scores, len(ours), pair.paired) if scores else None
     items = ours[0].items
     shared = items is not None and items.units is not None

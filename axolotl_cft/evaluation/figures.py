@@ -14,10 +14,10 @@ import numpy as np
 from axolotl_cft.evaluation.comparison import Report
 from axolotl_cft.evaluation.groups import Group
 from axolotl_cft.evaluation.results import is_percent
+from axolotl_cft.evaluation.wording import metric_in_words
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vPX<>*"
-_METRICS = {"acc": "accuracy", "f1": "weighted F1"}
 _MOST_TASKS = 20  # more would not be read in a figure; the group's average alone is drawn
 _SPREAD, _STEP = 0.6, 0.26  # of the space between two lines: all its markers, and two neighbors
 
@@ -100,7 +100,8 @@ def scores_figure(report: Report, group: Group) -> bytes | None:
         style: dict[str, Any] = {"color": "0.55", "linewidth": 2.2, "zorder": 1}
         style["label"] = "best constant answer"
         axes.vlines(list(constants.values()), at - 0.4, at + 0.4, **style)
-    axes.set_xlabel(f"{group.name}: {_METRICS.get(str(group.metric), 'score')}, %")
+    metric = metric_in_words(group.metric, group) if group.metric else "score"
+    axes.set_xlabel(f"{group.name}: {metric}, %")
     return _finish(figure, axes, len(report.rows) + bool(constants))
 
 

@@ -68,13 +68,13 @@ class Outcomes:
         units, freedom = len(shares), 1 / float((shares**2).sum()) - 1
         if units < 2:
             unknown = np.full((len(self.answers),) * 2, np.nan)
-            return Scores(self.scores(), unknown, units)
+            return Scores(self.scores(), ((unknown, 1),), units)
         if self.gold is None:
             covariance = self._covariance(shares, codes)
         else:
             resampled = self.resampled_scores(key, draws)
             covariance = np.atleast_2d(np.cov(resampled.T, ddof=0)) * units / (units - 1)
-        return Scores(self.scores(), covariance, units, ((covariance, freedom),))
+        return Scores(self.scores(), ((covariance, freedom),), units)
 
     def _shares(self) -> tuple[Floats, NDArray[np.int64]]:
         """Each unit's share in the score, and the unit of each item."""
@@ -166,35 +166,32 @@ class Scores:
 
     Attributes:
         values: `(runs,)` the scores on the items as they are.
-        covariance: `(runs, runs)` of those scores, over items.
+        strata: for each task behind them, its part of the covariance over items, `(runs, runs)`,
+            and the degrees of freedom of that: the units less one, or fewer where some weigh more
+            than others (Kish's effective number).
         units: the number of independent units behind them.
-        strata: for each task behind them, its part of the covariance and the degrees of freedom of
-            that: the units less one, or fewer where some weigh more than others (Kish's effective
-            number). Empty: the covariance is of one task with equal units.
     """
 
     values: Floats
-    covariance: Floats
+    strata: tuple[tuple[Floats, float], ...]
     units: int
-    strata: tuple[tuple[Floats, float], ...] = ()
 
-    def parts(self) -> tuple[tuple[Floats, float], ...]:
-        """`strata`, or the one there is."""
-        return self.strata or ((self.covariance, self.units - 1),)
+    @property
+    def covariance(self) -> Floats:
+        """`(runs, runs)` of the scores, over items."""
+        return np.sum([part for part, _ in self.strata], axis=0)
 
 
 def average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     """The weighted mean of scores on tasks whose items have nothing to do with one another."""
     share = np.asarray(weights, float) / np.sum(weights)
     values = sum(w * s.values for w, s in zip(share, scores, strict=True))
-    covariance = sum(w * w * s.covariance for w, s in zip(share, scores, strict=True))
     strata = tuple(
         (w * w * part, freedom)
         for w, s in zip(share, scores, strict=True)
-        for part, freedom in s.parts()
+        for part, freedom in s.strata
     )
-    units = sum(s.units for s in scores)
-    return Scores(np.asarray(values), np.asarray(covariance), units, strata)
+    return Scores(np.asarray(values), strata, sum(s.units for s in scores))
 
 
 @dataclass(frozen=True)
@@ -311,7 +308,7 @@ def difference(scores: Scores, arm_runs: int, paired: bool = False) -> Differenc
     sides = np.arange(runs) < arm_runs
     weights = np.where(sides, 1 / arm_runs, -1 / (runs - arm_runs))
     value = float(weights @ scores.values)
-    items = tuple(_of_items(weights, part, freedom) for part, freedom in scores.parts())
+    items = tuple(_of_items(weights, part, freedom) for part, freedom in scores.strata)
     paired = paired and 2 * arm_runs == runs and arm_runs >= SEEDS_FOR_PAIRING
     if paired:
         contrast = np.hstack([np.eye(arm_runs), -np.eye(arm_runs)])
