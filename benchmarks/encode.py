@@ -1,12 +1,12 @@
 """How fast documents become rows: ours, Axolotl's `completion`, a TRL-style map, and the limit.
 
-    python benchmarks/encode.py [--runs 3] [--megabytes 48] [--factor 10]
+    python benchmarks/encode.py [--runs 3] [--megabytes 40] [--factor 5]
 
 All contenders read the same Parquet files with the same 32k SentencePiece-style BPE tokenizer, each
 in a process of its own, one after the other in every round. The text is the documentation strings
-of the installed scipy, torch, transformers and numpy, laid out as `tiny` documents of some lines
-(a third of the text), as `short` ones of about 2 kB, and as `long` ones of 4 MB. Printed per layout
-and contender, as medians over the rounds:
+of the installed scipy, torch, transformers and numpy, as often as it takes, laid out as `short`
+documents of about 2 kB, as `long` ones of 4 MB, and (a third of it) as `tiny` ones of a line or
+two. Printed per layout and contender, as medians over the rounds:
 
     encode     tokens of text per second of the encoding stage alone (no imports, no loading)
     ratio      the same against the limit: `Tokenizer.encode_batch_fast` on the same documents, all
@@ -28,6 +28,7 @@ our stage grows at --factor times the documents, and over one document of 100 MB
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -42,7 +43,7 @@ from typing import Any
 
 CORES = len(os.sched_getaffinity(0))
 CONTENDERS = ("limit", "ours-1", "ours", "completion", "trl")
-LAYOUTS = {"tiny": 60, "short": 2_000, "long": 4_000_000}
+LAYOUTS = {"short": 2_000, "long": 4_000_000, "tiny": 60}
 """Characters in a document."""
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -51,20 +52,29 @@ QUIET = {
 }
 
 
-def docstrings(megabytes: float) -> list[str]:
+def enough_text(megabytes: float) -> list[str]:
+    """Documents of so much text in all; where they run out, copies that differ in their start."""
+    found, size = docstrings(), 0
+    texts: list[str] = []
+    for copy in itertools.count():
+        for text in found:
+            texts.append(f"Copy {copy}. {text}" if copy else text)
+            size += len(texts[-1])
+            if size > megabytes * 1e6:
+                return texts
+
+
+def docstrings() -> list[str]:
     """Real English technical text that every installation has: one document per module."""
     import numpy
 
-    site, found, size = Path(numpy.__file__).parents[1], [], 0
+    site, found = Path(numpy.__file__).parents[1], []
     for package in ("scipy", "torch", "transformers", "numpy"):
         for file in sorted((site / package).rglob("*.py")):
             text = file.read_text(encoding="utf-8", errors="replace")
             parts = [p for p in re.findall(r'"""(.*?)"""', text, re.DOTALL) if len(p) > 200]
             if parts:
                 found.append("\n\n".join(parts))
-                size += len(found[-1])
-            if size > megabytes * 1e6:
-                return found
     return found
 
 
@@ -74,7 +84,7 @@ def write_inputs(folder: Path, megabytes: float, factor: int) -> None:
 
     from axolotl_cft.demo.tiny import build_model, build_tokenizer
 
-    texts = docstrings(megabytes)
+    texts = enough_text(megabytes)
     tokenizer = build_tokenizer(texts[::8], vocab_size=32_000)
     build_model(folder / "model", tokenizer)
     for layout, characters in LAYOUTS.items():
@@ -284,8 +294,8 @@ def count_tokens(folder: Path, layout: str) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
-    parser.add_argument("--megabytes", type=float, default=48, help="text to use (default 48)")
-    parser.add_argument("--factor", type=int, default=10, help="for the memory line (default 10)")
+    parser.add_argument("--megabytes", type=float, default=40, help="text to use (default 40)")
+    parser.add_argument("--factor", type=int, default=5, help="for the memory line (default 5)")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--size", choices=(*LAYOUTS, "many", "book"), help=argparse.SUPPRESS)

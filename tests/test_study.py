@@ -5,10 +5,8 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from filelock import FileLock
 
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
@@ -23,15 +22,8 @@ from axolotl_cft.host.sources import record_sources
 from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome, preflight, processes, runner
 from axolotl_cft.study.plan import StudyPlan, expand
-from axolotl_cft.study.processes import (
-    MARK,
-    RUNNING,
-    Stopped,
-    child_environment,
-    run_child,
-    sole_writer,
-    stop_signals,
-)
+from axolotl_cft.study.prepared import clear_half_prepared
+from axolotl_cft.study.processes import Stopped, child_environment, marked, run_child, stop_signals
 from axolotl_cft.study.records import Records
 from axolotl_cft.study.spec import Study, apply_overrides, read_study
 
@@ -164,12 +156,12 @@ def test_packed_configs_leave_no_row_out_unless_they_say_so_themselves(tmp_path:
         assert steps[arm].added == added
     prepare = next(step for step in plan.steps if step.kind == "prepare" and step.run.arm == "cft")
     assert prepare.config == steps["cft"].config
-    assert runner._config_text(steps["cft"]).splitlines()[1] == (
+    assert runner._config_text(prepare.config or {}, prepare.added).splitlines()[1] == (
         f"# Added by it, so that packing leaves no row out: {', '.join(added)}"
     )
     config = steps["own"].config or {}
     assert {key: config[key] for key in own} == own and "shards" not in config["datasets"][0]
-    assert "Added by it" not in runner._config_text(steps["own"])
+    assert "Added by it" not in runner._config_text(config, steps["own"].added)
 
 
 def test_a_stage_without_cft_data_gets_no_cft_block(tmp_path: Path) -> None:
@@ -456,11 +448,11 @@ def test_half_written_prepared_folders_are_removed(tmp_path: Path) -> None:
             (tmp_path / name / file).touch()
     (tmp_path / "process_counter.txt").write_text("1")
     (tmp_path / "datasets_ready.flag").touch()
-    assert outcome.clear_half_prepared(tmp_path) == ["empty", "half"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "whole.cft_ledger.json"]
-    now = time.time()
-    assert outcome.clear_half_prepared(tmp_path, (now - 120, now - 60)) == []
-    assert outcome.clear_half_prepared(tmp_path, (now - 60, now + 60)) == ["whole"]
+    with FileLock(tmp_path / "datasets_prep.lock"):  # somebody prepares just now
+        assert clear_half_prepared(tmp_path) == []
+    assert clear_half_prepared(tmp_path) == ["empty", "half"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["datasets_prep.lock", "whole", "whole.cft_ledger.json"]
 
 
 def test_the_targets_digest_is_read_from_the_newest_ledger(tmp_path: Path) -> None:
@@ -584,46 +576,6 @@ def test_children_send_no_telemetry_unless_told_to(
     assert child_environment(tmp_path)["AXOLOTL_DO_NOT_TRACK"] == "0"
 
 
-def test_only_one_call_works_in_a_folder(tmp_path: Path) -> None:
-    with (
-        sole_writer(tmp_path),
-        pytest.raises(CFTError, match="another `axolotl-cft study` is running"),
-        sole_writer(tmp_path),
-    ):
-        pass
-    with sole_writer(tmp_path):
-        pass
-
-
-@pytest.mark.slow
-def test_a_child_that_outlived_its_parent_keeps_others_away(tmp_path: Path) -> None:
-    # Like a launcher's worker: the orphan leads a session of its own.
-    orphan = subprocess.Popen(
-        ["sleep", "60"], env={**os.environ, MARK: str(tmp_path)}, start_new_session=True
-    )
-    try:
-        with (
-            pytest.raises(CFTError, match=f"still running; .*`kill {orphan.pid}`"),
-            sole_writer(tmp_path),
-        ):
-            pass
-    finally:
-        orphan.kill()
-        orphan.wait()
-    with sole_writer(tmp_path):
-        pass
-
-
-def test_a_child_on_another_machine_is_not_forgotten(tmp_path: Path) -> None:
-    note = {"host": "node17", "pid": 1, "log": "train.log"}
-    (tmp_path / RUNNING).write_text(json.dumps(note))
-    with pytest.raises(CFTError, match="node17"), sole_writer(tmp_path):
-        pass
-    (tmp_path / RUNNING).unlink()
-    with sole_writer(tmp_path):
-        pass
-
-
 @pytest.mark.slow
 def test_signals_end_the_child_and_workers_in_other_sessions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -633,10 +585,9 @@ def test_signals_end_the_child_and_workers_in_other_sessions(
     log = tmp_path / "log"
     threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with stop_signals(), pytest.raises(Stopped) as caught:
-        run_child((sys.executable, "-c", worker), log, tmp_path)
+        run_child((sys.executable, "-c", worker), log, tmp_path, lambda child: None)
     assert caught.value.signum == signal.SIGTERM
-    with sole_writer(tmp_path):  # no orphan is left
-        assert not (tmp_path / RUNNING).exists()
+    assert marked(tmp_path) == []
 
 
 @pytest.mark.usefixtures("one_index")

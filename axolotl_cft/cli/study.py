@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from axolotl_cft.cli.progress import Work, is_quiet, progress
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
+    from axolotl_cft.study.parallel import Slot
     from axolotl_cft.study.plan import Step
     from axolotl_cft.study.running import CheckedStudy
     from axolotl_cft.study.spec import Study
@@ -22,6 +24,7 @@ Examples:
   axolotl-cft demo --prepare-only && axolotl-cft study example_configs/study_demo.yml
   axolotl-cft study study.yml --dry-run
   axolotl-cft study study.yml --only cft,negative
+  axolotl-cft study study.yml --parallel 4
 
 After any interruption the same command carries on where it stopped. docs/study.md explains the
 file.
@@ -40,8 +43,26 @@ file.
     help="Check the study, print its commands, and how small a difference it can find.",
 )
 @click.option("--report/--no-report", default=True, help="Write the report at the end.")
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Run N arms and seeds side by side; the GPUs of this machine are shared out evenly.",
+)
+@click.option(
+    "--step",
+    metavar="ARM/SEED/STAGE/KIND",
+    help="Run this step alone, as jobs of a cluster do: `cft/seed1/train`. Status 75: a signal "
+    "ended it, and the same command carries on.",
+)
 def study(
-    study_file: Path, output_dir: Path | None, only: str | None, dry_run: bool, report: bool
+    study_file: Path,
+    output_dir: Path | None,
+    only: str | None,
+    dry_run: bool,
+    report: bool,
+    parallel: int | None,
+    step: str | None,
 ) -> None:
     """Run a comparison: arms x seeds x stages, trained, evaluated and reported.
 
@@ -49,6 +70,7 @@ def study(
     what was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
+    from axolotl_cft.study.parallel import INTERRUPTED, slots, visible_devices
     from axolotl_cft.study.processes import Stopped
     from axolotl_cft.study.running import check_study
     from axolotl_cft.study.spec import read_study
@@ -56,18 +78,22 @@ def study(
     spec = read_study(study_file)
     root = (output_dir or Path(spec.name)).resolve()
     arms = _chosen(only, list(spec.arms))
+    places = None if parallel is None else slots(parallel, visible_devices(os.environ))
     with progress("Checking configs and tasks"):
-        checked = check_study(spec, study_file, root, arms)
+        checked = check_study(spec, study_file, root, arms, checked_before=step is not None)
     if dry_run:
-        for step in checked.steps:
-            click.echo(f"# {step.name}\n{shlex.join(step.command)}")
+        for each in checked.steps:
+            click.echo(f"# {each.name}\n{shlex.join(each.command)}")
         click.echo("\n".join(f"# {line}" for line in what_can_be_found(spec)))
         return
     try:
-        failures = run_steps(checked)
+        if step is not None:
+            run_step(checked, step)
+            return
+        failures = run_steps(checked, places)
     except Stopped as exc:
         click.echo("stopped; the same command carries on where it stopped", err=True)
-        raise SystemExit(128 + exc.signum) from exc
+        raise SystemExit(INTERRUPTED if step else 128 + exc.signum) from exc
     if report:
         _report(root)
     if failures:
@@ -104,11 +130,18 @@ def what_can_be_found(spec: "Study") -> list[str]:
     return lines
 
 
-def run_steps(checked: "CheckedStudy") -> str:
+def run_steps(checked: "CheckedStudy", slots: "Sequence[Slot] | None" = None) -> str:
     """Carry a study out and show how far it is; returns a line for each run that failed."""
     with progress("Study", len(checked.steps), "steps", even=False) as work:
-        failures = checked.run(Display(work))
+        display = Display(work)
+        failures = checked.run_parallel(slots, display) if slots else checked.run(display)
     return "\n".join(f"  {run.folder}: {error}" for run, error in failures.items())
+
+
+def run_step(checked: "CheckedStudy", path: str) -> None:
+    """Carry out one step and show that it goes on."""
+    with progress("Study", 1, "steps", even=False) as work:
+        checked.run_step(path, Display(work))
 
 
 def _chosen(only: str | None, arms: list[str]) -> set[str]:

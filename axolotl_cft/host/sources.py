@@ -66,7 +66,19 @@ def record_sources(datasets: Sequence[Mapping[str, Any]], prepared: Path) -> Non
         CFTError: a file cannot be read or written.
     """
     found = ((dataset, _find(dataset)) for dataset in datasets)
-    new = [_named(dataset, source) for dataset, source in found if source]
+    _add([_named(dataset, source) for dataset, source in found if source], prepared)
+
+
+def adopt_sources(made: Path, prepared: Path) -> None:
+    """Add what was recorded beside data in `made` to the record beside those in `prepared`.
+
+    Raises:
+        CFTError: a file cannot be read or written.
+    """
+    _add(_read(made), prepared)
+
+
+def _add(new: Sequence[RecordedSource], prepared: Path) -> None:
     prepared.mkdir(parents=True, exist_ok=True)
     with FileLock(str(prepared / f".{SOURCES_FILE}.lock")):
         before = _read(prepared)

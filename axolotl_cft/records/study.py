@@ -110,13 +110,16 @@ class StepMark(Record):
     """`<kind>.json` in a run's folder: how far one step of a study came.
 
     Attributes:
-        status: of the last attempt.
+        status: of the last attempt; "interrupted" where a signal ended it.
+        error: why it failed, in one sentence.
+        host: the machine of the last attempt.
+        job: its Slurm job; None outside Slurm.
         started: when it began, in seconds since the epoch; None where nothing had to be done.
         sessions: seconds of each process that has ended.
         targets_digest: of a preparation, 32 hex digits; None where no CFT dataset is trained on.
         world_size: of a training; None where nothing tells.
         remark: why nothing had to be done.
-        ended: when a failed attempt ended, in seconds since the epoch.
+        ended: when a failed or interrupted attempt ended, in seconds since the epoch.
         identity: digest of all that decides the outcome.
         command: program and arguments.
     """
@@ -125,7 +128,10 @@ class StepMark(Record):
     advice = "delete it and run the study again"
     numbered = False
 
-    status: Literal["started", "failed", "done"]
+    status: Literal["started", "failed", "interrupted", "done"]
+    error: str | None = None
+    host: str | None = None
+    job: str | None = None
     started: float | None = None
     sessions: list[float] = Field(default_factory=list)
     targets_digest: str | None = None
@@ -134,3 +140,27 @@ class StepMark(Record):
     ended: float | None = None
     identity: str
     command: list[str] = Field(default_factory=list)
+
+
+class Holder(Record):
+    """`running.json` in a chain's folder while one of its steps is carried out: by whom.
+
+    Its time of change is a heartbeat.
+
+    Attributes:
+        step: which step, for messages.
+        host: name of the machine.
+        boot: identifies the machine since it was started.
+        job: the Slurm job; None outside Slurm.
+        child: process id of what was started; None before that.
+    """
+
+    kind = "a note about a running step"
+    advice = "delete it once you know that the step has ended"
+    numbered = False
+
+    step: str
+    host: str
+    boot: str
+    job: str | None = None
+    child: int | None = None

@@ -4,10 +4,13 @@
                                   │
            preflight.py: before ──┤  unknown keys and tasks, equal arms, one targets digest
                                   ▼
-    runner.py: one step after another ──► processes.py: lock, orphans, children, signals
-                                  │
+    runner.py: one step after another ──► processes.py: children, signals, orphans
+                                  │  prepared.py: datasets that all runs share
              outcome.py: after ───┤  is the output whole, and is it a number?
              records.py ──────────┘  marks of finished steps, journal, study.json
+
+`running.py` is what commands call: all steps in turn, one step (as jobs of a cluster do), or chains
+side by side (`parallel.py`). `leases.py` sees to it that nobody works on a chain twice at once.
 
 `spec` and `plan` are pure: the same file gives the same steps, and nothing is written.
 """

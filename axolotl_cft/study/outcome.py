@@ -24,7 +24,6 @@ _FINISHED = "'train_runtime'"
 """In the summary that the trainer prints after its last step, and at no other time."""
 
 _SHARDS = "pytorch_model_fsdp_0"
-_LOCK_FILES = ("datasets_ready.flag", "process_counter.txt")
 
 
 def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
@@ -52,36 +51,6 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
         if entries:
             return sum(entries, Ledger()).to_dict()["targets_digest"]
     return None
-
-
-def clear_half_prepared(prepared: Path, unsafe: tuple[float, float] | None = None) -> list[str]:
-    """Remove what a killed preparation left behind; only for the sole writer of `prepared`.
-
-    A folder is whole once `dataset_info.json`, which is written last
-    (datasets/arrow_dataset.py::save_to_disk), stands beside `state.json`. A half-saved one would
-    make its hash unusable for good, and the host's counter and flag (axolotl/utils/data/lock.py)
-    would stay above zero.
-
-    Args:
-        prepared: the study's `dataset_prepared_path`.
-        unsafe: begin and end of a preparation that did not end well, in seconds since the epoch;
-            folders touched last in between are removed too, since it may have been overwriting
-            them.
-
-    Returns:
-        Names of the removed folders.
-    """
-    removed = []
-    for folder in sorted(path for path in prepared.glob("*") if path.is_dir()):
-        whole = all((folder / name).is_file() for name in ("state.json", "dataset_info.json"))
-        newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
-        if not whole or (unsafe is not None and unsafe[0] <= newest <= unsafe[1]):
-            shutil.rmtree(folder)
-            folder.with_name(f"{folder.name}.{LEDGER_FILE}").unlink(missing_ok=True)
-            removed.append(folder.name)
-    for name in _LOCK_FILES:
-        (prepared / name).unlink(missing_ok=True)
-    return removed
 
 
 def clear_half_checkpoints(train: Path) -> None:

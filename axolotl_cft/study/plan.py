@@ -1,5 +1,6 @@
 """From a study to the list of its steps, each with its complete config and command."""
 
+import difflib
 import functools
 import hashlib
 import json
@@ -28,6 +29,9 @@ HELDOUT = "heldout"
 """Folder of the evaluation on held-out documents, in a run's."""
 
 HELDOUT_TASK = "cft_heldout"
+
+_MODEL: tuple[Kind, ...] = ("train", "consolidate", "merge")
+"""Steps that make the model which those after them start from."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,11 @@ class Step:
         """For messages: `cft/seed42 train`."""
         return f"{self.run.folder} {self.kind}"
 
+    @property
+    def path(self) -> str:
+        """What `--step` calls it: `cft/seed42/train`."""
+        return f"{self.run.folder}/{self.kind}"
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -111,6 +120,30 @@ class StudyPlan:
     def only(self, arms: set[str]) -> tuple[Step, ...]:
         """The steps of some arms."""
         return tuple(step for step in self.steps if step.run.arm in arms)
+
+    def needs(self, step: Step) -> tuple[Step, ...]:
+        """The steps whose results a step starts from; what these need in turn is not repeated."""
+        if step.kind == "prepare":
+            return ()
+        before = self.steps[: self.steps.index(step)]
+        if made := [s for s in before if s.run.chain == step.run.chain and s.kind in _MODEL]:
+            return (made[-1],)
+        return tuple(s for s in before if s.run.arm == step.run.arm and s.kind == "prepare")
+
+    def find(self, path: str) -> Step:
+        """The step that `--step` calls so.
+
+        Raises:
+            CFTError: there is none; names some that are alike.
+        """
+        known = {step.path: step for step in self.steps}
+        if path not in known:
+            close = difflib.get_close_matches(path, known, n=3, cutoff=0.5) or [*known][:3]
+            raise CFTError(
+                f"--step: the study has no step {path!r}; like it are: {', '.join(close)} "
+                "(`--dry-run` lists all)"
+            )
+        return known[path]
 
 
 def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
@@ -262,7 +295,8 @@ class _Planner:
     def _host_step(self, kind: Kind, run: Run, config: dict[str, Any], origin: str = "") -> Step:
         """A step of the host's; `origin` is the identity of the training it builds upon."""
         template: str = getattr(self.study.launch, kind)
-        path = str(self.root / run.folder / "config.yml")
+        name = "prepare.yml" if kind == "prepare" else "config.yml"
+        path = str(self.root / run.folder / name)
         words = [word.replace("{config}", path) for word in shlex.split(template)]
         command = words if "{config}" in template else [*words, path]
         identity = self._digest([origin, config, self._stamps(run, config)])

@@ -5,13 +5,16 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from axolotl_cft.records import STUDY_FILE, StepMark, StudyHeldOut, StudyRecord, StudyRun
+from axolotl_cft.study.leases import JOB_VARIABLE
 from axolotl_cft.study.plan import HELDOUT, Run, Step, StudyPlan
+from axolotl_cft.study.standing import Standing, fits
 
 JOURNAL = "executions.jsonl"
 """One line when a process starts and one when it ends: what ran, with which versions, how long."""
@@ -20,11 +23,16 @@ _VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "d
 
 
 class Records:
-    """Reads and writes the records of one study; every file is whole or absent."""
+    """Reads and writes the records of one study; every file is whole or absent.
+
+    The marks are the truth, each written by whoever holds its chain. `study.json` is made from them
+    alone, under a lock, so of several writers the last has seen all that the others did.
+    """
 
     def __init__(self, plan: StudyPlan):
         self.plan = plan
         self.heldout = plan.heldout.record()
+        self._lock = FileLock(plan.root / ".records.lock")
 
     def state(self, step: Step) -> StepMark | None:
         """The mark of a step, None if it was never started."""
@@ -33,29 +41,27 @@ class Records:
 
     def mark(self, step: Step, **state: Any) -> None:
         """Replace the mark of a step; `state` as in `StepMark`."""
-        own = {"identity": step.identity, "command": list(step.command)}
+        own: dict[str, Any] = {"identity": step.identity, "command": list(step.command)}
+        own |= {"host": socket.gethostname(), "job": os.environ.get(JOB_VARIABLE)}
         StepMark(**{**state, **own}).write(self._mark_file(step))
 
-    def mark_failed(self, step: Step) -> None:
-        """Mark a step as failed just now; what its mark said otherwise is kept."""
+    def mark_ended(self, step: Step, status: str, error: str | None = None) -> None:
+        """Mark a step as failed or interrupted just now; what its mark said otherwise is kept."""
         before = self.state(step)
         state = {"started": time.time(), **(before.content() if before else {})}
-        self.mark(step, **{**state, "status": "failed", "ended": time.time()})
+        self.mark(step, **{**state, "status": status, "error": error, "ended": time.time()})
 
     def _mark_file(self, step: Step) -> Path:
         return self.plan.folder(step.run) / f"{step.kind}.json"
 
     def is_done(self, step: Step) -> bool:
         """Whether exactly this step was finished, its output checked."""
-        state = self.state(step)
-        return state is not None and state.status == "done" and state.identity == step.identity
+        return fits(self.state(step), step, "done")
 
-    def _has_output(self, step: Step | None) -> bool:
-        """Whether a step was finished, and had something to do."""
-        if step is None or not self.is_done(step):
-            return False
-        state = self.state(step)
-        return state is not None and state.remark is None
+    def standing(self) -> Standing:
+        """The marks of all steps, as they are now."""
+        marks = ((step.path, self.state(step)) for step in self.plan.steps)
+        return Standing(self.plan, {path: mark for path, mark in marks if mark})
 
     def log(self, step: Step) -> Path:
         """The file with what the step's processes printed."""
@@ -82,32 +88,22 @@ class Records:
         }
         if event == "started":
             line["versions"] = {name: version(name) for name in _VERSIONS_OF}
-        with (self.plan.root / JOURNAL).open("a", encoding="utf-8") as journal:
+        # Several machines may write, and appending is not atomic on every network file system.
+        with self._lock, (self.plan.root / JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(line) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
 
-    def write_study(self, failures: Mapping[Run, str], chosen: set[str]) -> None:
-        """Write `study.json`, which `axolotl-cft report` reads.
-
-        Args:
-            failures: sentences for the runs that failed in this call.
-            chosen: arms of this call; earlier failures of others are kept.
-        """
-        path = self.plan.root / STUDY_FILE
-        before = StudyRecord.read(path).runs if path.is_file() else []
-        errors = {
-            (run.arm, run.seed, run.stage): run.error
-            for run in before
-            if run.status == "failed" and run.arm not in chosen
-        }
-        errors |= {(run.arm, run.seed, run.stage): error for run, error in failures.items()}
-        runs = [
-            self._run(run, errors.get((run.arm, run.seed, run.stage))) for run in self.plan.runs
-        ]
-        StudyRecord(
-            name=self.plan.name, baseline=self.plan.baseline, heldout=self._heldout(), runs=runs
-        ).write(path)
+    def write_study(self) -> None:
+        """Write `study.json`, which `axolotl-cft report` reads."""
+        with self._lock:
+            standing = self.standing()
+            StudyRecord(
+                name=self.plan.name,
+                baseline=self.plan.baseline,
+                heldout=self._heldout(),
+                runs=[self._run(run, standing) for run in self.plan.runs],
+            ).write(self.plan.root / STUDY_FILE)
 
     def _heldout(self) -> StudyHeldOut:
         record = self.heldout
@@ -116,22 +112,26 @@ class Records:
         none = None if record.documents else "no document fell into the held-out part"
         return StudyHeldOut(documents=record.documents, found=record.found, absent=none)
 
-    def _run(self, run: Run, error: str | None) -> StudyRun:
-        steps = {s.kind: s for s in self.plan.steps if s.run == run and s.kind != "prepare"}
+    def _run(self, run: Run, standing: Standing) -> StudyRun:
+        steps = {step.kind: step for step in self.plan.steps if step.run == run}
+        failures = (standing.failure(step) for step in steps.values())
+        error = next((failure for failure in failures if failure), None)
+        steps.pop("prepare", None)
         heldout = steps.pop("heldout", None)  # a run is done without it
-        done = all(self.is_done(step) for step in steps.values())
-        training = self.state(steps["train"]) if "train" in steps else None
+        done = all(standing.is_done(step) for step in steps.values())
+        training = standing.mark(steps["train"]) if "train" in steps else None
         sessions = training.sessions if training else []
-        evaluated = "evaluate" in steps and self.is_done(steps["evaluate"])
+        evaluated = "evaluate" in steps and standing.is_done(steps["evaluate"])
+        measured = heldout is not None and standing.has_output(heldout)
         return StudyRun(
             arm=run.arm,
             seed=run.seed,
             stage=run.stage,
             status="done" if done else "failed" if error else "pending",
             eval_dir=f"{run.folder}/eval" if evaluated else None,
-            heldout_dir=f"{run.folder}/{HELDOUT}" if self._has_output(heldout) else None,
+            heldout_dir=f"{run.folder}/{HELDOUT}" if measured else None,
             train_dir=f"{run.folder}/train" if "train" in steps else None,
-            error=None if done and (heldout is None or self.is_done(heldout)) else error,
+            error=None if done and (heldout is None or standing.is_done(heldout)) else error,
             world_size=training.world_size if training else None,
             # The host's own figure is better, but covers the last session alone.
             train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,

@@ -4,18 +4,20 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
+from filelock import FileLock
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
 from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
+from axolotl_cft.study.leases import Busy, Lease, lease, refuse_if_held
 from axolotl_cft.study.plan import (
     HELDOUT,
     HELDOUT_TASK,
@@ -27,7 +29,8 @@ from axolotl_cft.study.plan import (
     stamps,
 )
 from axolotl_cft.study.preflight import check_targets
-from axolotl_cft.study.processes import run_child
+from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
+from axolotl_cft.study.processes import Stopped, run_child
 from axolotl_cft.study.records import JOURNAL, Records
 
 _AGAIN = ("prepare", "evaluate", "heldout")
@@ -69,7 +72,6 @@ class Runner:
     allow_targets: bool
     progress: Progress
     failures: dict[Run, str] = field(default_factory=dict)
-    _broken: dict[str, str] = field(default_factory=dict)
     _no_documents: CFTError | None = None
 
     def __post_init__(self) -> None:
@@ -81,42 +83,84 @@ class Runner:
         Raises:
             CFTError: arms train on different targets, or a finished step does not fit the study
                 any more. Nothing is trained then.
+            Busy: somebody else works on one of the chains.
             Stopped: by a signal; the running child has ended.
+        """
+        self.check()
+        self._carry_out(step for step in self.steps if step.kind == "prepare")
+        self.check_targets()
+        self._carry_out(step for step in self.steps if step.kind != "prepare")
+
+    def check(self) -> None:
+        """Before anything is started: finished steps fit the study, and nobody is at work on it.
+
+        Raises:
+            CFTError: a finished step does not fit any more.
+            Busy: somebody else works on one of the chains.
         """
         for step in self.steps:
             self._check_identity(step)
-        self._carry_out(step for step in self.steps if step.kind == "prepare")
-        self._check_targets()
-        self._carry_out(step for step in self.steps if step.kind != "prepare")
+        for chain in dict.fromkeys(step.run.chain for step in self.steps):
+            refuse_if_held(self.plan.root / chain)
+
+    def run_one(self, step: Step) -> None:
+        """Carry out one step that others of the plan were made ready for.
+
+        Raises:
+            CFTError: it fails, or cannot begin.
+            Busy: somebody else works on its chain.
+            Stopped: by a signal; the running child has ended.
+        """
+        self._check_identity(step)
+        if self.records.is_done(step):
+            self.progress.end(step, "done before")
+            return
+        if unmet := self.records.standing().blocker(step):
+            raise CFTError(f"{step.path} cannot begin before {unmet.path} is done; run that first")
+        if step.kind == "train":
+            self.check_targets()
+        self._attempt(step)
+        if step.run in self.failures:
+            raise CFTError(f"{step.path} failed: {self.failures[step.run]}")
 
     def _carry_out(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            blocked = self._broken.get(step.run.arm) or self._broken.get(step.run.chain)
-            if blocked:
-                self.failures.setdefault(step.run, f"not run, because {blocked} failed")
-                self.progress.end(step, "skipped")
-            elif self.records.is_done(step):
+            if self.records.is_done(step):
                 self.progress.end(step, "done before")
+                self.records.write_study()
+            elif unmet := self.records.standing().blocker(step):
+                reason = f"not run, because {unmet.name} failed"
+                self.failures.setdefault(step.run, reason)
+                self.progress.end(step, "skipped")
+                self.records.write_study()
             else:
                 self._attempt(step)
-            self.records.write_study(self.failures, {step.run.arm for step in self.steps})
 
     def _attempt(self, step: Step) -> None:
+        """Carry out a step as the only one on its chain, and mark how it ended."""
         try:
-            self._execute(step)
+            with lease(self.plan.root / step.run.chain, step.name) as held:
+                self._try(step, held)
+        except Busy as exc:  # its mark is the other's
+            self.failures[step.run] = str(exc)
+            self.progress.end(step, "skipped")
+        self.records.write_study()
+
+    def _try(self, step: Step, held: Lease) -> None:
+        try:
+            self._execute(step, held)
         except CFTError as exc:
             self.failures[step.run] = f"{step.kind}: {exc}"
-            self.records.mark_failed(step)
-            if step.kind == "prepare":  # the same data would fail with every seed
-                self._broken[step.run.arm] = step.name
-            elif step.kind not in ("evaluate", "heldout"):
-                self._broken[step.run.chain] = step.name
+            self.records.mark_ended(step, "failed", str(exc))
             self.progress.end(step, "failed")
             self.progress.say(self._tail(step))
+        except Stopped:
+            self.records.mark_ended(step, "interrupted")
+            raise
         else:
             self.progress.end(step, "done")
 
-    def _execute(self, step: Step) -> None:
+    def _execute(self, step: Step, held: Lease) -> None:
         """Run one step to a checked result, then mark it done."""
         folder, records = self.plan.folder(step.run), self.records
         if step.kind == "consolidate" and not outcome.needs_consolidation(folder / "train"):
@@ -128,15 +172,15 @@ class Runner:
         sessions = records.earlier_sessions(step)
         self._clear(step)
         folder.mkdir(parents=True, exist_ok=True)
-        if step.config is not None:
-            write_atomic(folder / "config.yml", _config_text(step))
+        self._write_config(step)
         started = time.time()
         records.mark(step, status="started", started=started, sessions=sessions)
         log = records.log(step)
         begin = log.stat().st_size if log.exists() else 0
         self.progress.begin(step, log)
         records.note(step, "started")
-        status = run_child(step.command, log, self.plan.root)
+        chain = self.plan.root / step.run.chain
+        status = run_child(step.command, log, chain, held.started)
         seconds = round(time.time() - started, 3)
         records.note(step, "ended", exit=status, seconds=seconds)
         output = _read_from(log, begin)
@@ -146,12 +190,23 @@ class Runner:
         sessions = [*sessions, seconds]
         records.mark(step, status="done", started=started, sessions=sessions, **found)
 
+    def _write_config(self, step: Step) -> None:
+        """Write the config that the step's command names; an evaluation has none."""
+        if step.config is None:
+            return
+        name, config = "config.yml", step.config
+        if step.kind == "prepare":
+            made = workshop(self.plan.root, step)
+            name, config = "prepare.yml", {**config, "dataset_prepared_path": str(made)}
+        write_atomic(self.plan.folder(step.run) / name, _config_text(config, step.added))
+
     def _export_documents(self) -> int:
         """The number of held-out documents, which are there now; a failure is remembered."""
         if self._no_documents is not None:
             raise self._no_documents
         try:
-            record = self.plan.heldout.export(self.progress.say)
+            with FileLock(self.plan.root / ".heldout.lock"):  # other chains may be as far
+                record = self.plan.heldout.export(self.progress.say)
         except CFTError as exc:
             self._no_documents = exc
             raise
@@ -163,8 +218,10 @@ class Runner:
         folder = self.plan.folder(step.run)
         train = folder / "train"
         if step.kind == "prepare":
-            prepared = self.plan.root / PREPARED
-            return {"targets_digest": outcome.targets_digest(prepared, stamps(step.config or {}))}
+            made = workshop(self.plan.root, step)
+            digest = outcome.targets_digest(made, stamps(step.config or {}))
+            share(made, self.plan.root / PREPARED)
+            return {"targets_digest": digest}
         if step.kind == "train":
             outcome.check_training(train, output)
             return {"world_size": world_size(train)}
@@ -187,14 +244,10 @@ class Runner:
     def _clear(self, step: Step) -> None:
         """Remove what an interrupted or failed process may have left half-done."""
         folder = self.plan.folder(step.run)
-        if step.kind in ("prepare", "train"):
-            earlier = self.records.state(step)
-            unsafe = None
-            if step.kind == "prepare" and earlier and earlier.status != "done" and earlier.started:
-                unsafe = (earlier.started, earlier.ended or time.time())
-            removed = outcome.clear_half_prepared(self.plan.root / PREPARED, unsafe)
-            if removed:
-                self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
+        if step.kind == "prepare":
+            shutil.rmtree(workshop(self.plan.root, step), ignore_errors=True)
+        if step.kind == "train" and (removed := clear_half_prepared(self.plan.root / PREPARED)):
+            self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
         if step.kind == "train":
             outcome.clear_half_checkpoints(folder / "train")
         elif step.kind in ("merge", "consolidate"):
@@ -224,8 +277,12 @@ class Runner:
             "it); delete this folder to run it again, or choose another output folder"
         )
 
-    def _check_targets(self) -> None:
-        """Compare all arms that are prepared, whichever were chosen for this call."""
+    def check_targets(self) -> None:
+        """Compare all arms that are prepared, whichever were chosen for this call.
+
+        Raises:
+            CFTError: two of them would train on different targets.
+        """
         prepared = [s for s in self.plan.steps if s.kind == "prepare" and self.records.is_done(s)]
         marks = {step.run.arm: self.records.state(step) for step in prepared}
         digests = {arm: mark.targets_digest if mark else None for arm, mark in marks.items()}
@@ -238,11 +295,11 @@ class Runner:
         return "\n".join([f"{step.name}: {self.failures[step.run]}", *shown])
 
 
-def _config_text(step: Step) -> str:
+def _config_text(config: Mapping[str, Any], added: Iterable[str]) -> str:
     head = f"# Derived by `axolotl-cft study`; {JOURNAL} says what was run with it.\n"
-    if step.added:
-        head += f"# Added by it, so that packing leaves no row out: {', '.join(step.added)}\n"
-    return head + yaml.safe_dump(step.config, sort_keys=False, allow_unicode=True)
+    if lines := ", ".join(added):
+        head += f"# Added by it, so that packing leaves no row out: {lines}\n"
+    return head + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
 
 
 def _read_from(path: Path, offset: int) -> str:
