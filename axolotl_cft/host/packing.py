@@ -52,9 +52,10 @@ def lossless_overrides(cfg: Mapping[str, Any]) -> dict[str, Any]:
         Empty where nothing is packed, rows are streamed, or this attention would let packed
         documents see each other: the longer the bin, the more of them.
     """
+    if not cfg.get("sample_packing") or cfg.get("streaming"):
+        return {}
     attention = _attention(cfg)
-    packed = cfg.get("sample_packing") and not cfg.get("streaming")
-    if not packed or not (attention in ("sdpa", "eager") or _takes_lengths(attention)):
+    if not (attention in ("sdpa", "eager") or _takes_lengths(attention)):
         return {}
     overrides: dict[str, Any] = {}
     if cfg.get("multipack_real_batches") is None:
