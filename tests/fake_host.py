@@ -297,8 +297,8 @@ def results(model: str, tasks: dict[str, int], wrong: str | None) -> dict[str, A
 
 
 def step_name(folder: Path, kind: str) -> str:
-    """How the study calls a step; its own folder is the one with the lock."""
-    root = next(parent for parent in folder.parents if (parent / ".lock").exists())
+    """How the study calls a step; its own folder is the one with the records."""
+    root = next(parent for parent in folder.parents if (parent / ".records.lock").exists())
     return f"{folder.relative_to(root)} {kind}"
 
 
