@@ -60,9 +60,11 @@ class HeldOutText:
 
     def record(self) -> HeldOutRecord | None:
         """What was exported, if it is there and whole."""
+        if self.identity is None:
+            return None
         from axolotl_cft.host.heldout_export import find_export
 
-        return find_export(self.root, self.identity) if self.identity else None
+        return find_export(self.root, self.identity)
 
 
 def held_out_text(
