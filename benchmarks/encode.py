@@ -1,6 +1,6 @@
 """How fast documents become rows: ours, Axolotl's `completion`, a TRL-style map, and the limit.
 
-    python benchmarks/encode.py [--runs 3] [--megabytes 40] [--factor 5]
+    python benchmarks/encode.py [--runs 3] [--megabytes 40] [--factor 5] [--layouts short,long,tiny]
 
 All contenders read the same Parquet files with the same 32k SentencePiece-style BPE tokenizer, each
 in a process of its own, one after the other in every round. The text is the documentation strings
@@ -54,14 +54,12 @@ QUIET = {
 
 def enough_text(megabytes: float) -> list[str]:
     """Documents of so much text in all; where they run out, copies that differ in their start."""
-    found, size = docstrings(), 0
-    texts: list[str] = []
-    for copy in itertools.count():
-        for text in found:
-            texts.append(f"Copy {copy}. {text}" if copy else text)
-            size += len(texts[-1])
-            if size > megabytes * 1e6:
-                return texts
+    found, texts, size = docstrings(), [], 0
+    copies = (f"Copy {n}. {text}" if n else text for n in itertools.count() for text in found)
+    while size < megabytes * 1e6:
+        texts.append(next(copies))
+        size += len(texts[-1])
+    return texts
 
 
 def docstrings() -> list[str]:
@@ -296,6 +294,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--megabytes", type=float, default=40, help="text to use (default 40)")
     parser.add_argument("--factor", type=int, default=5, help="for the memory line (default 5)")
+    parser.add_argument(
+        "--layouts", default=",".join(LAYOUTS), help="which of them (default short,long,tiny)"
+    )
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--size", choices=(*LAYOUTS, "many", "book"), help=argparse.SUPPRESS)
@@ -311,7 +312,7 @@ def main() -> None:
 def compare(folder: Path, arguments: argparse.Namespace) -> None:
     write_inputs(folder, arguments.megabytes, arguments.factor)
     results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for layout in LAYOUTS:
+    for layout in arguments.layouts.split(","):
         documents, tokens = count_tokens(folder, layout)
         print(f"{layout}: {documents:,} documents, {tokens:,} tokens, {CORES} cores")
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
@@ -321,15 +322,17 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
         print_table(runs, tokens)
         results[layout] = runs
     print_meaning(results)
-    for what, size in (
-        (f"{arguments.factor}x the short documents", "many"),
-        ("one document of 100 MB", "book"),
+    for what, contender, size in (
+        (f"{arguments.factor}x the short documents", "ours", "many"),
+        ("one document of 100 MB", "ours-1", "book"),
     ):
-        result = run_stage("ours-1", folder, size)
+        result = run_stage(contender, folder, size)
         print(
-            f"ours, 1 on {what}: {result['seconds']:.0f} s, {result['memory']:.0f} MiB, of which "
-            f"the stage added {result['growth']:.0f}"
+            f"{contender} on {what}: {result['seconds']:.0f} s, {result['memory']:.0f} MiB, of "
+            f"which the stage added {result['growth']:.0f}"
         )
+        if contender == "ours":
+            print_amdahl(result["parent"])
 
 
 def median(runs: list[dict[str, float]], key: str) -> float:
@@ -359,14 +362,19 @@ def print_meaning(results: dict[str, dict[str, list[dict[str, float]]]]) -> None
         pairs = zip(runs["completion"], runs["ours"], strict=True)
         against = statistics.median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
         print(f"ours against completion, {layout} documents: {against:.2f} x as fast")
-    serial = median(results["short"]["ours"], "parent")
-    gains = ", ".join(f"{1 / (serial + (1 - serial) / n):.0f} x on {n}" for n in (8, 32, 64))
-    print(f"serial share {100 * serial:.1f} %: by Amdahl's law {gains} cores (arithmetic)")
+    if not {"short", "long"} <= results.keys():
+        return
     for name in ("limit", "ours-1", "ours"):
         long, short = (median(results[layout][name], "cpu") for layout in ("long", "short"))
         print(f"{name}: processor time of long documents by that of short ones {long / short:.2f}")
     ours, raw = median(results["long"]["ours"], "cpu"), median(results["long"]["limit"], "cpu")
     print(f"long documents: ours takes {ours / raw:.2f} of the raw tokenizer's processor time")
+
+
+def print_amdahl(serial: float) -> None:
+    """What the parent's share of the processor time means for more cores than these."""
+    gains = ", ".join(f"{1 / (serial + (1 - serial) / n):.0f} x on {n}" for n in (8, 32, 64))
+    print(f"serial share {100 * serial:.1f} %: by Amdahl's law {gains} cores (arithmetic)")
 
 
 if __name__ == "__main__":
