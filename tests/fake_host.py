@@ -22,6 +22,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -212,21 +214,21 @@ def evaluate(options: argparse.Namespace, wrong: str | None) -> None:
     model = dict(pair.split("=", 1) for pair in options.model_args.split(","))["pretrained"]
     need(Path(model) / "model.safetensors")
     print("Selected Tasks:", options.tasks, flush=True)
-    half_way(wrong)
     folder = Path(options.output_path) / re.sub(r'["<>:/|\\?*\[\]]+', "__", model)
     folder.mkdir(parents=True)
-    stamp = "2025-03-12T12-00-00.000000"
+    stamp = datetime.now().isoformat(timespec="microseconds").replace(":", "-")
     counts = {}
     for task in options.tasks.split(","):
         lines = [json.dumps(line) + "\n" for line in samples(task, options, wrong)]
         (folder / f"samples_{task}_{stamp}.jsonl").write_text("".join(lines), encoding="utf-8")
         counts[task] = len(lines)
+        half_way(wrong)
     write_json(folder / f"results_{stamp}.json", results(model, counts, wrong))
 
 
 def samples(task: str, options: argparse.Namespace, wrong: str | None) -> Iterator[dict[str, Any]]:
     if task != "cft_heldout":
-        yield from (sample(index, wrong) for index in range(ITEMS))
+        yield from (sample(index, wrong) for index in range(options.limit or ITEMS))
         return
     folder = Path(json.loads(options.metadata)["cft_data_dir"])
     documents = (folder / "heldout/test.jsonl").read_text(encoding="utf-8").splitlines()
@@ -284,7 +286,7 @@ def results(model: str, tasks: dict[str, int], wrong: str | None) -> dict[str, A
         "config": {"model_dtype": "torch.float32", "limit": None, "gen_kwargs": {}},
         "git_hash": "0",
         "transformers_version": "5.0.0",
-        "lm_eval_version": "0.4.11",
+        "lm_eval_version": version("lm_eval"),
         "model_source": "hf",
         "model_name": model,
         "system_instruction": None,
@@ -307,6 +309,7 @@ def harness_options(arguments: list[str]) -> argparse.Namespace:
     for name in ("--model_args", "--tasks", "--output_path"):
         parser.add_argument(name, required=True)
     parser.add_argument("--metadata")
+    parser.add_argument("--limit", type=int)
     parser.add_argument("--log_samples", action="store_true", required=True)
     return parser.parse_known_args(arguments)[0]
 

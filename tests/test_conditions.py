@@ -8,13 +8,35 @@ import pytest
 from click.testing import CliRunner
 
 from axolotl_cft.cli.report import report
-from axolotl_cft.evaluation.caveats import condition_warnings, run_warnings
+from axolotl_cft.evaluation.caveats import (
+    condition_warnings,
+    run_warnings,
+    software_warnings,
+)
 from axolotl_cft.evaluation.results import Evaluation, read_run
-from axolotl_cft.evaluation.sources import ReportPlan
+from axolotl_cft.evaluation.software import evaluated_with
+from axolotl_cft.evaluation.sources import ReportPlan, Training
 
 GREEDY = {"until": ["."], "do_sample": False, "temperature": 0.0}
 SAMPLED = {"until": ["."], "do_sample": True, "temperature": 1.0}
+
+
+def machine(torch: str = "2.9.1+cu130", gpu: str = "NVIDIA H100 80GB HBM3") -> dict[str, Any]:
+    """What the harness records of a machine with two GPUs, abridged."""
+    lines = [
+        f"PyTorch version: {torch}",
+        "Is debug build: False",
+        "CUDA used to build PyTorch: 13.0",
+        "GPU models and configuration: ",
+        *(f"GPU {index}: {gpu}" for index in range(2)),
+        "",
+        "Nvidia driver version: 580.82",
+    ]
+    return {"pretty_env_info": "\n".join(lines)}
+
+
 ALIKE: dict[str, Any] = {
+    **machine(),
     "results": {"cft_fiqa": {"acc,none": 0.5}, "cft_multifin": {"acc,none": 0.5}},
     "configs": {task: {"generation_kwargs": GREEDY} for task in ("cft_fiqa", "cft_multifin")},
     "config": {
@@ -106,6 +128,14 @@ def test_conditions_are_the_first_warnings_of_the_report(tmp_path: Path) -> None
     ("changes", "sentence"),
     [
         ({"transformers_version": "4.57.1"}, "the version of transformers differs (5.0.0 in cpt"),
+        (
+            machine("2.9.0+cu128"),
+            "the version of torch differs (2.9.1+cu130 in cpt; 2.9.0+cu128 in",
+        ),
+        (
+            machine(gpu="NVIDIA A100-SXM4-80GB"),
+            "the GPU's model differs (NVIDIA H100 80GB HBM3 in cpt; NVIDIA A100-SXM4-80GB in cft)",
+        ),
         ({"lm_eval_version": "0.4.13"}, "the version of lm-eval differs (0.4.11 in cpt; 0.4.13 in"),
         ({"system_instruction": "Be brief."}, 'the system instruction differs (none in cpt; "Be'),
         ({"fewshot_as_multiturn": True}, "few-shot examples as turns of the chat differ (no in"),
@@ -183,6 +213,62 @@ def test_runs_without_a_task_are_named(tmp_path: Path) -> None:
     assert found == (
         "cft, seed 2 and cft, seed 3 have no result for cft_multifin; averages over it leave "
         "those runs out"
+    )
+
+
+def test_the_software_of_an_evaluation_is_read_as_far_as_it_is_recorded() -> None:
+    assert evaluated_with(ALIKE) == {
+        **{"lm_eval": "0.4.11", "transformers": "5.0.0", "torch": "2.9.1+cu130", "cuda": "13.0"},
+        "gpu": "NVIDIA H100 80GB HBM3",
+    }
+    one = "GPU models and configuration: GPU 0: NVIDIA L4\nNvidia driver version: 580"
+    assert evaluated_with({"pretty_env_info": one}) == {"gpu": "NVIDIA L4"}
+    none = "PyTorch version: N/A\nGPU models and configuration: No CUDA\n"
+    assert evaluated_with({"pretty_env_info": none, "transformers_version": "N/A"}) == {}
+    assert "gpu" not in evaluated_with({**ALIKE, **config(device="cpu")})
+
+
+def training(row: str, seed: str, stage: str = "", **software: str) -> Training:
+    return Training(f"{row}, seed {seed}", row, stage, Path(), None, None, software)
+
+
+def test_trainings_with_other_software_are_named_and_equal_ones_are_not() -> None:
+    same = {"torch": "2.9.1", "axolotl": "0.19.0", "gpu": "NVIDIA H100"}
+    alike = [training(row, seed, **same) for row in ("cpt", "cft") for seed in "12"]
+    assert software_warnings(alike) == []
+    assert software_warnings([*alike, training("old", "1")]) == []  # which says nothing
+    other = training("cft", "3", **same | {"torch": "2.10.0", "gpu": "NVIDIA A100"})
+    [found] = software_warnings([*alike, other])
+    assert found == (
+        "the trainings were not made with the same software (torch 2.9.1, gpu NVIDIA H100 in cpt, "
+        "cft, seed 1 and cft, seed 2; torch 2.10.0, gpu NVIDIA A100 in cft, seed 3), so a "
+        "difference may be due to that"
+    )
+    stages = [training("cft / a", "1", "a", torch="1"), training("cft / b", "1", "b", torch="2")]
+    assert software_warnings(stages) == []
+    assert "of stage b " in software_warnings([*stages, training("x", "1", "b", torch="3")])[0]
+
+
+def test_other_software_of_a_study_stands_first(tmp_path: Path) -> None:
+    arms = {"cpt": "2.9.1", "cft": "2.10.0"}
+    for arm in arms:
+        write(tmp_path / arm)
+    runs = [
+        {
+            **{"arm": arm, "seed": 1, "status": "done", "eval_dir": arm, "train_dir": arm},
+            "software": {"torch": torch},
+        }
+        for arm, torch in arms.items()
+    ]
+    study = {"name": "s", "baseline": "cpt", "tasks": ["cft_fiqa"], "runs": runs}
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    result = CliRunner().invoke(report, [str(tmp_path), "--output-dir", str(tmp_path / "out")])
+    assert result.exit_code == 0, (result.output, result.exception)
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "cft_multifin" not in text  # of which the study does not speak any more
+    warned = text.split("## Before you believe it\n\n")[1].splitlines()
+    assert warned[0].startswith(
+        "- the trainings were not made with the same software (torch 2.9.1 in cpt; torch 2.10.0 in "
     )
 
 

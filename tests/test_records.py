@@ -347,7 +347,7 @@ def test_a_half_finished_study_of_0_1_goes_on(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(study, sort_keys=False))
     spec = read_study(path)
     plan = expand(spec, path, root)
-    runner = Runner(plan, plan.steps, spec.tasks, allow_targets=False, progress=Silent())
+    runner = Runner(plan, plan.steps, allow_targets=False, progress=Silent())
     runner.run()
     assert runner.failures == {}
     events = [json.loads(line) for line in (root / "executions.jsonl").read_text().splitlines()]

@@ -272,7 +272,7 @@ def test_a_finished_training_is_kept_while_its_documents_are_elsewhere(tmp_path:
     def checked() -> StudyPlan:
         _, plan = planned(tmp_path, **changes)
         steps = plan.steps
-        carried_out = runner.Runner(plan, steps, [], False, progress=None)  # type: ignore[arg-type]
+        carried_out = runner.Runner(plan, steps, False, progress=None)  # type: ignore[arg-type]
         for step in steps:
             carried_out._check_identity(step)
         return plan

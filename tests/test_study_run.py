@@ -142,7 +142,7 @@ def check_nothing_is_left_to_do(study: Path, root: Path) -> None:
     spec = read_study(study)
     plan = expand(spec, study, root)
     told = Told()
-    runner = Runner(plan, plan.steps, spec.tasks, allow_targets=False, progress=told)
+    runner = Runner(plan, plan.steps, allow_targets=False, progress=told)
     runner.run()
     assert runner.failures == {}
     assert set(told.ends) == {"done before"}
@@ -370,7 +370,7 @@ def test_sharded_weights_become_a_model_by_the_hosts_command(
     spec = read_study(path)
     plan = expand(spec, path, tmp_path / "out")
     step = next(step for step in plan.steps if step.kind == "consolidate")
-    runner = Runner(plan, (step,), spec.tasks, allow_targets=False, progress=Told())
+    runner = Runner(plan, (step,), allow_targets=False, progress=Told())
     runner.run()
 
     assert runner.failures == {}

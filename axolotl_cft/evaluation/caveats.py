@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -30,7 +31,19 @@ _CONDITIONS = {
     "limit": "the limit on items differs",
     "lm-eval": "the version of lm-eval differs",
     "transformers": "the version of transformers differs",
+    "torch": "the version of torch differs",
+    "GPU": "the GPU's model differs",
 }
+
+
+class _Labelled(Protocol):
+    """A run, of an evaluation or a training."""
+
+    @property
+    def label(self) -> str: ...
+
+
+_Run = TypeVar("_Run", bound=_Labelled)
 
 
 @dataclass(frozen=True)
@@ -169,16 +182,50 @@ def _differing(
         compared = {row, plan.baseline_of(row) or row} & rows.keys()
         values = {value(run) for name in compared for run in rows[name]} - {NOT_RECORDED}
         involved |= compared if len(values) > 1 else set()
+    return _who_has_what({row: runs for row, runs in rows.items() if row in involved}, value)
+
+
+def _who_has_what(rows: Mapping[str, Sequence[_Run]], value: Callable[[_Run], str]) -> str:
+    """`hf in cpt; vllm in cft, seed 1`: every value, and the rows or the runs that have it."""
     having: dict[str, list[str]] = {}
-    for row in (row for row in rows if row in involved):
-        found = {run.label: value(run) for run in rows[row]}
+    for row, runs in rows.items():
+        found = {run.label: value(run) for run in runs}
         if len(set(found.values())) == 1:
-            found = {row: value(rows[row][0])}
+            found = {row: value(runs[0])}
         for name, each in found.items():
             having.setdefault(each, []).append(name)
     return "; ".join(
         f"{each} in {listed(names)}" for each, names in having.items() if each != NOT_RECORDED
     )
+
+
+def software_warnings(trainings: Sequence[Training]) -> list[str]:
+    """In which software, or GPU, the trainings of one stage differ: a sentence for each stage.
+
+    What one of them does not say is not compared.
+    """
+    found = []
+    for stage in dict.fromkeys(training.stage for training in trainings):
+        rows: dict[str, list[Training]] = {}
+        for training in (each for each in trainings if each.stage == stage):
+            rows.setdefault(training.row, []).append(training)
+        runs = [training for row in rows.values() for training in row]
+        names = dict.fromkeys(name for run in runs for name in run.software)
+        varying = [n for n in names if len({run.software.get(n) for run in runs} - {None}) > 1]
+        if varying:
+            shown = _who_has_what(rows, partial(_software, varying))
+            of = f" of stage {stage}" if stage else ""
+            found.append(
+                f"the trainings{of} were not made with the same software ({shown}), so a "
+                "difference may be due to that"
+            )
+    return found
+
+
+def _software(names: Sequence[str], training: Training) -> str:
+    """`torch 2.9.1, gpu NVIDIA H100`"""
+    said = training.software
+    return ", ".join(f"{name} {said[name]}" for name in names if name in said) or NOT_RECORDED
 
 
 def _absent_tasks(rows: Mapping[str, Sequence[Evaluation]], tasks: Sequence[str]) -> list[str]:

@@ -8,7 +8,13 @@ import numpy as np
 
 from axolotl_cft.evaluation import statistics
 from axolotl_cft.evaluation.agreement import agreeing, same_answers, seed_warnings
-from axolotl_cft.evaluation.caveats import Constant, best_constant, run_warnings, training_warnings
+from axolotl_cft.evaluation.caveats import (
+    Constant,
+    best_constant,
+    run_warnings,
+    software_warnings,
+    training_warnings,
+)
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import Group, average_of, make_groups
 from axolotl_cft.evaluation.results import Evaluation, is_percent
@@ -199,6 +205,7 @@ def compare(
         comparisons=tuple(_corrected(comparisons, lambda comparison: not comparison.task)),
         constants=tuple(constants),
         warnings=(
+            *software_warnings(plan.trainings),
             *run_warnings(plan, rows, tasks),
             *left_out,
             *seed_warnings((pair.arm, pair.baseline) for pair in pairs),

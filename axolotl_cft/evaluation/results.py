@@ -7,12 +7,13 @@ evaluation into the same folder adds files; where two hold the same task, the la
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.arguments import PLACES, SECRETS, SPEED, WEIGHTS
 from axolotl_cft.evaluation.items import (
     BITS_PER_BYTE,
     MEAN,
@@ -24,20 +25,15 @@ from axolotl_cft.evaluation.items import (
     sharing_of,
 )
 from axolotl_cft.evaluation.items import Items as Items
+from axolotl_cft.evaluation.requested import leaves, requested
+from axolotl_cft.evaluation.software import evaluated_with
 from axolotl_cft.files import read_json
 
 NOT_RECORDED = "not recorded"
 OURS = "cft_"  # how the names of our own tasks begin
-# Model arguments that name the weights, are secrets, or say where and how fast a model runs.
-_WEIGHTS = {"pretrained", "model", "tokenizer", "peft", "delta", "revision", "subfolder"}
-_WEIGHTS |= {"gguf_file", "lora_local_path", "enable_lora", "max_lora_rank", "max_loras"}
-_SECRETS = {"header", "api_key", "token", "auth_token", "hf_token"}
-_PLACES = {"base_url", "cache_dir", "download_dir", "offload_folder", "trust_remote_code"}
-_PLACES |= {"verify_certificate", "ca_cert_path", "device", "device_map", "parallelize"}
-_SPEED = {"batch_size", "max_batch_size", "num_concurrent", "max_retries", "timeout"}
-_SPEED |= {"tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "swap_space"}
-_SPEED |= {"max_memory_per_gpu", "max_cpu_memory", "low_cpu_mem_usage"}
-_NO_CONDITIONS = _WEIGHTS | _SECRETS | _PLACES | _SPEED | {"dtype"}  # dtype is a fact of its own
+_NO_CONDITIONS = WEIGHTS | SECRETS | PLACES | SPEED | {"dtype"}  # dtype is a fact of its own
+
+_IDLE_FACTS = ("git", "model")
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,13 @@ class Evaluation:
         return f"{self.name}, {seed}" if seed else self.name
 
 
-def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
+def read_run(
+    folder: Path, name: str, seed: str = "", words: Collection[str] | None = None
+) -> Evaluation:
     """Read one lm-eval output folder (or one of its results files) as the run `name`.
+
+    `words` are the tasks and groups to read, as `--tasks` takes them; None for all that are there.
+    A study, which names them, knows why a task was evaluated more than once, so nothing is said.
 
     A task that is none of ours and has no score is left out, and one whose sample log is damaged
     has its score only; the notes say so.
@@ -106,24 +107,25 @@ def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
             different versions; in a task of ours a NaN, or a sample log that does not belong to its
             results; a task that names what its items share, where the log does not tell it.
     """
-    files = _result_files(folder)
-    contents = [(path, _load_results(path)) for path in files]
-    _same_version(contents)
+    loaded = [(path, _load_results(path)) for path in _result_files(folder)]
+    contents = [(path, content, _wanted(content, words)) for path, content in loaded]
+    _same_version([(path, content) for path, content, wanted in contents if wanted])
     tasks: dict[str, TaskResult] = {}
     groups: dict[str, tuple[str, float, tuple[str, ...]]] = {}
     superseded: set[str] = set()
     facts: dict[str, dict[str, str]] = {}
     notes: dict[str, str] = {}
-    for path, content in contents:
-        for task in content["configs"]:
-            if task in facts:
+    for path, content, wanted in contents:
+        for task in (task for task in content["configs"] if task in wanted):
+            if task in facts and words is None:
                 superseded.add(task)
             facts[task] = _facts(content)
             result, notes[task] = _read_or_leave(path, content, task)
             tasks.pop(task, None)
             if result:
                 tasks[task] = result
-        groups.update(_read_groups(content, tasks))
+        found = _read_groups(content, tasks)
+        groups.update((group, row) for group, row in found.items() if group in wanted)
     label = f"{name}, seed {seed}" if seed else name
     said = [f"{task} of {label} {note}" for task, note in sorted(notes.items()) if note]
     if not tasks:
@@ -139,13 +141,21 @@ def read_run(folder: Path, name: str, seed: str = "") -> Evaluation:
     return Evaluation(name, seed, tasks, groups, merged, tuple(said))
 
 
+def _wanted(content: dict[str, Any], words: Collection[str] | None) -> set[str]:
+    """The tasks and groups of a results file that are to be read."""
+    if words is None:
+        return {*content["configs"], *content.get("groups", {})}
+    return requested(content, words)
+
+
 def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:
     """The facts behind the tasks of one run, every value of each, and the names of those that vary.
 
-    The commit that was checked out while evaluating may vary; it says nothing about the scores.
+    The commit that was checked out while evaluating may vary; it says nothing about the scores. So
+    may the path of the one model that a folder is about: whoever adds tasks may have moved it.
     """
     values = {name: list(dict.fromkeys(each[name] for each in facts)) for name in facts[0]}
-    varying = [name for name, found in values.items() if len(found) > 1 and name != "git"]
+    varying = [name for name, found in values.items() if len(found) > 1 and name not in _IDLE_FACTS]
     return {name: "; ".join(found) for name, found in values.items()}, varying
 
 
@@ -318,20 +328,12 @@ def _read_groups(
     members = content.get("group_subtasks", {})
     for group, row in content.get("groups", {}).items():
         scored = {_called(*key): value for key, value in _numbers(row).items()}
-        leaves = tuple(_leaves(group, members))
-        if scored and leaves and set(leaves) <= tasks.keys():
-            compared = {tasks[leaf].metric for leaf in leaves}
+        below = tuple(leaves(group, members))
+        if scored and below and set(below) <= tasks.keys():
+            compared = {tasks[leaf].metric for leaf in below}
             metric = next((name for name in scored if name in compared), next(iter(scored)))
-            found[group] = (metric, scored[metric], leaves)
+            found[group] = (metric, scored[metric], below)
     return found
-
-
-def _leaves(group: str, members: dict[str, list[str]]) -> Iterator[str]:
-    for member in members.get(group, []):
-        if members.get(member):
-            yield from _leaves(member, members)
-        else:
-            yield member
 
 
 def _facts(content: dict[str, Any]) -> dict[str, str]:
@@ -342,6 +344,7 @@ def _facts(content: dict[str, Any]) -> dict[str, str]:
     template = content.get("chat_template")
     system = content.get("system_instruction")
     limit = config.get("limit")
+    software = evaluated_with(content)
     facts = {
         "model": content.get("model_name"),
         "backend": content.get("model_source"),
@@ -365,6 +368,8 @@ def _facts(content: dict[str, Any]) -> dict[str, str]:
         "few-shot seed": config.get("fewshot_seed"),
         "lm-eval": content.get("lm_eval_version"),
         "transformers": content.get("transformers_version"),
+        "torch": software.get("torch"),
+        "GPU": software.get("gpu"),
         "git": content.get("git_hash"),
     }
     return {key: str(value) if value is not None else NOT_RECORDED for key, value in facts.items()}

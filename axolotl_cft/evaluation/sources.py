@@ -1,6 +1,7 @@
 """What there is to report on: lm-eval folders named on the command line, or a study's folder."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,20 +15,23 @@ from axolotl_cft.records import STUDY_FILE, StudyRecord, StudyRun
 class Source:
     """One evaluation to read: its row, which of the row's seeds it is, and its folder.
 
-    `heldout` is the folder of its evaluation on held-out documents, if it has one.
+    `heldout` is the folder of its evaluation on held-out documents, if it has one, and `tasks` what
+    to read of the other, as `--tasks` takes it; None for all that is there.
     """
 
     name: str
     seed: str
     folder: Path
     heldout: Path | None = None
+    tasks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Training:
     """One training run to account for; `processes` and `seconds` as the study recorded them.
 
-    `row` is the report's row for it, whether or not it was evaluated.
+    `row` is the report's row for it, whether or not it was evaluated; `software` names versions and
+    the GPU's model.
     """
 
     label: str
@@ -36,6 +40,7 @@ class Training:
     folder: Path
     processes: int | None
     seconds: float | None
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
             "baseline"
         )
     seeds = {_seed(run) for run in evaluated}
+    tasks = None if record.tasks is None else tuple(record.tasks)
     return ReportPlan(
         title=record.name or folder.name,
         baseline=wanted,
@@ -151,6 +157,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
                 _seed(run) if len(seeds - {""}) > 1 else "",
                 folder / str(run.eval_dir),
                 folder / run.heldout_dir if run.heldout_dir else None,
+                tasks,
             )
             for run in evaluated
         ),
@@ -168,7 +175,7 @@ def read_runs(plan: ReportPlan) -> list[Evaluation]:
 
 
 def _read(source: Source) -> Evaluation:
-    run = read_run(source.folder, source.name, source.seed)
+    run = read_run(source.folder, source.name, source.seed, source.tasks)
     if source.heldout is None:
         return run
     if not source.heldout.is_dir():
@@ -206,6 +213,7 @@ def _training(folder: Path, run: StudyRun, staged: bool) -> Training:
         folder=folder / str(run.train_dir),
         processes=run.world_size,
         seconds=run.train_seconds,
+        software=run.software,
     )
 
 

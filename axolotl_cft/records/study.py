@@ -73,6 +73,7 @@ class StudyRun(RecordPart):
         error: why it failed, or its evaluation on held-out documents, in one sentence.
         world_size: number of training processes.
         train_seconds: of all sessions, where there were several.
+        software: versions, and the GPU's model, with which it was trained.
     """
 
     arm: str
@@ -85,6 +86,7 @@ class StudyRun(RecordPart):
     error: str | None = None
     world_size: int | None = None
     train_seconds: float | None = None
+    software: dict[str, str] = Field(default_factory=dict)
 
 
 class StudyRecord(Record):
@@ -94,6 +96,7 @@ class StudyRecord(Record):
         name: of the study.
         baseline: the arm that others are compared with.
         heldout: its held-out text; None in files of 0.1.
+        tasks: names, groups, tags and patterns of what it evaluates; None in files of 0.1.
         runs: every run.
     """
 
@@ -103,6 +106,7 @@ class StudyRecord(Record):
     name: str | None = None
     baseline: str | None = None
     heldout: StudyHeldOut | None = None
+    tasks: list[str] | None = None
     runs: list[StudyRun]
 
 
@@ -120,6 +124,9 @@ class StepMark(Record):
         world_size: of a training; None where nothing tells.
         remark: why nothing had to be done.
         ended: when a failed or interrupted attempt ended, in seconds since the epoch.
+        tasks: of an evaluation, what `--tasks` named -> digest of all that decides its results, for
+            those whose results are there; None in marks of 0.1.
+        software: versions, and the GPU's model where it is known.
         identity: digest of all that decides the outcome.
         command: program and arguments.
     """
@@ -138,6 +145,8 @@ class StepMark(Record):
     world_size: int | None = None
     remark: str | None = None
     ended: float | None = None
+    tasks: dict[str, str] | None = None
+    software: dict[str, str] = Field(default_factory=dict)
     identity: str
     command: list[str] = Field(default_factory=list)
 

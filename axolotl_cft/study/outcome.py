@@ -8,6 +8,8 @@ from typing import Any
 
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.requested import requested
+from axolotl_cft.evaluation.software import evaluated_with
 from axolotl_cft.files import read_json
 from axolotl_cft.host.output_dir import (
     LEDGER_FILE,
@@ -18,7 +20,8 @@ from axolotl_cft.host.output_dir import (
     read_state,
 )
 from axolotl_cft.host.plan import plan_stamp
-from axolotl_cft.records import PreparedLedger
+from axolotl_cft.records import PreparedLedger, TrainingLedger
+from axolotl_cft.study.task_files import called
 
 _FINISHED = "'train_runtime'"
 """In the summary that the trainer prints after its last step, and at no other time."""
@@ -93,6 +96,19 @@ def check_training(train: Path, output: str) -> None:
         raise CFTError(f"training left no weights in {train}")
 
 
+def trained_with(train: Path) -> dict[str, str]:
+    """Versions, and the GPU's model, as far as the plugin noted them in its ledger."""
+    path = train / LEDGER_FILE
+    noted = TrainingLedger.read(path).content().get("software") if path.is_file() else None
+    found: dict[str, dict[str, None]] = {}
+    for part in noted or []:  # one after another where a resume changed something
+        gpus = [model for model in part.get("devices", {}) if model != "cpu"]
+        said = {**part.get("versions", {}), "cuda": part.get("cuda"), "gpu": " and ".join(gpus)}
+        for name, value in said.items():
+            found.setdefault(name, {}).update({str(value): None} if value else {})
+    return {name: " then ".join(values) for name, values in found.items() if values}
+
+
 def whole_weights(folder: Path) -> bool:
     """Whether a folder holds consolidated weights or an adapter."""
     patterns = ("*model*.safetensors", "pytorch_model*.bin", "adapter_model.bin")
@@ -124,11 +140,14 @@ def check_merged(train: Path) -> None:
         raise CFTError(f"the merged model in {merged} is incomplete")
 
 
-def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
+def check_evaluation(folder: Path, tasks: Iterable[str]) -> dict[str, str]:
     """Results and sample logs must be there, for every task, and be numbers.
 
     The harness only logs a warning where it cannot save them
     (lm_eval/loggers/evaluation_tracker.py::save_results_samples).
+
+    Returns:
+        With which software, and on which GPU, it was evaluated.
 
     Raises:
         CFTError: the sentence that the study records.
@@ -138,9 +157,8 @@ def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
         raise CFTError("the harness exited without an error and without a results file")
     content = read_json(found[-1], "evaluate again")
     results: dict[str, Any] = {**content.get("groups", {}), **content.get("results", {})}
-    scored = results.keys() | content.get("group_subtasks", {}).keys()
     for task in tasks:
-        if task not in scored and not any(mark in task for mark in "*?[/"):
+        if not requested({"configs": results, **content}, [called(task)]):
             raise CFTError(f"the results have no task {task!r}")
     for task, metrics in results.items():
         for name, value in metrics.items():
@@ -151,6 +169,30 @@ def check_evaluation(folder: Path, tasks: Iterable[str]) -> None:
         if not logs:
             raise CFTError(f"the harness saved no sample log of {task}")
         _check_samples(task, logs[-1])
+    return evaluated_with(content)
+
+
+def take_evaluation(partial: Path, folder: Path, add: bool) -> None:
+    """Give an evaluation that was checked its place: instead of what is there, or beside it.
+
+    Beside it, sample logs come first: without a results file they are nobody's, so that a move
+    that was cut short leaves no half result.
+
+    Args:
+        partial: where the harness wrote it.
+        folder: where it belongs.
+        add: whether to keep what is there. It stays the folder of one model, which the harness may
+            call otherwise by now, as after a move of the study.
+    """
+    there = sorted(folder.rglob("results_*.json")) if add else []
+    if not there:
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        return
+    new = next(partial.rglob("results_*.json")).parent
+    for path in sorted(new.iterdir(), key=lambda path: path.name.startswith("results_")):
+        path.replace(there[0].parent / path.name)
+    shutil.rmtree(partial)
 
 
 def _check_samples(task: str, log: Path) -> None:

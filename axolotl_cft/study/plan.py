@@ -6,11 +6,12 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.arguments import deciding
 from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import read_yaml
 from axolotl_cft.host.packing import lossless_overrides
@@ -18,6 +19,7 @@ from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
 from axolotl_cft.study.heldout import HeldOutText, held_out_text
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides
+from axolotl_cft.study.task_files import TaskFiles, called
 
 Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate", "heldout"]
 
@@ -73,6 +75,8 @@ class Step:
             the same training on other machines is the same training.
         config: the derived Axolotl config; None for an evaluation.
         added: the lines in it that the study adds to what the base config and the arm say.
+        tasks: of an evaluation, what is evaluated -> digest of all that decides its results. They
+            tell what is left to evaluate; the identity is what version 0.1 knew an evaluation by.
     """
 
     kind: Kind
@@ -81,6 +85,7 @@ class Step:
     identity: str
     config: dict[str, Any] | None = None
     added: tuple[str, ...] = ()
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -91,6 +96,12 @@ class Step:
     def path(self) -> str:
         """What `--step` calls it: `cft/seed42/train`."""
         return f"{self.run.folder}/{self.kind}"
+
+    def evaluating(self, tasks: Sequence[str]) -> "Step":
+        """The same evaluation, its command asking for some of the tasks only."""
+        words = [*self.command]
+        words[words.index("--tasks") + 1] = ",".join(tasks)
+        return replace(self, command=tuple(words))
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ class StudyPlan:
         runs: all of them.
         steps: all of them.
         heldout: the documents that no arm trains on, or why there are none.
+        tasks: what is evaluated, as the results call it.
     """
 
     name: str
@@ -112,6 +124,7 @@ class StudyPlan:
     runs: tuple[Run, ...]
     steps: tuple[Step, ...]
     heldout: HeldOutText
+    tasks: tuple[str, ...]
 
     def folder(self, run: Run) -> Path:
         """Absolute folder of a run."""
@@ -174,7 +187,8 @@ def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
     order = {arm: index for index, arm in enumerate(study.arms)}
     runs = sorted(dict.fromkeys(step.run for step in steps), key=lambda run: order[run.arm])
     baseline = study.baseline or next(iter(study.arms))
-    return StudyPlan(study.name, baseline, root, tuple(runs), tuple(steps), planner.heldout)
+    tasks = tuple(called(task) for task in study.tasks)
+    return StudyPlan(study.name, baseline, root, tuple(runs), tuple(steps), planner.heldout, tasks)
 
 
 class _Planner:
@@ -311,22 +325,24 @@ class _Planner:
     def _evaluate(self, run: Run, model: str, origin: str = "") -> Iterator[Step]:
         """The study's tasks, and the loss on held-out text where there is any."""
         options = self.study.lm_eval
+        given = {"pretrained": model, **options.model_args}
         flags = [
             *("--model", options.model),
-            *("--model_args", _pairs({"pretrained": model, **options.model_args})),
+            *("--model_args", _pairs(given)),
             *("--tasks", ",".join(self.study.tasks)),
             *("--output_path", str(self.root / run.folder / "eval.partial")),
             "--log_samples",
             *_flags(options),
         ]
         command = (*shlex.split(self.study.launch.evaluate), *flags)
-        yield Step("evaluate", run, command, self._digest([origin, flags]))
+        tasks = self._keys(self.study.tasks, [origin, deciding(given), _deciding(options)])
+        yield Step("evaluate", run, command, self._digest([origin, flags]), tasks=tasks)
         if self.heldout.identity is not None:
             yield self._evaluate_heldout(run, model, origin)
 
     def _evaluate_heldout(self, run: Run, model: str, origin: str) -> Step:
         """In a process of its own: other tasks want the tokenizer's BOS (docs/heldout.md)."""
-        options = self.study.lm_eval
+        options = self.study.lm_eval.model_copy(update=_NOT_FOR_TEXT)
         given: dict[str, Any] = {"pretrained": model, **options.model_args, "add_bos_token": False}
         if not given.keys() & {"max_length", "max_model_len"}:
             given["max_length"] = self._longest_row()
@@ -338,7 +354,7 @@ class _Planner:
             "--log_samples",
             # Every window of a long text is as long as a row of training, unlike a question.
             *("--batch_size", "1"),
-            *_flags(options.model_copy(update=_NOT_FOR_TEXT)),
+            *_flags(options),
         ]
         # Where the task and its documents lie is no part of what is measured.
         places = ["--include_path", str(task_folder())]
@@ -347,7 +363,20 @@ class _Planner:
             metadata["items_share"] = "group"  # for the report (evaluation/items)
         places += ["--metadata", json.dumps(metadata)]
         command = (*shlex.split(self.study.launch.evaluate), *flags, *places)
-        return Step("heldout", run, command, self._digest([origin, flags, self.heldout.identity]))
+        identity = self._digest([origin, flags, self.heldout.identity])
+        decided = [origin, deciding(given), _deciding(options), self.heldout.identity]
+        return Step("heldout", run, command, identity, tasks=self._keys([HELDOUT_TASK], decided))
+
+    def _keys(self, tasks: Sequence[str], decided: Any) -> dict[str, str]:
+        """For each task the digest of all that decides its results."""
+        return {task: self._digest([task, self.definitions[task], decided]) for task in tasks}
+
+    @functools.cached_property
+    def definitions(self) -> dict[str, str]:
+        """Task -> digest of the files that define it; the harness prefers what it is given."""
+        given = self.study.lm_eval.include_path
+        files = TaskFiles((*([Path(given)] if given else []), task_folder()))
+        return {task: files.digest(task) for task in (*self.study.tasks, HELDOUT_TASK)}
 
     def _longest_row(self) -> int:
         """The greatest `sequence_len`, for all arms alike; the host's default where none is set."""
@@ -420,6 +449,18 @@ def _check_datasets(arm: str, config: Mapping[str, Any]) -> None:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in values.items())
+
+
+_IDLE = {
+    *("model_args", "batch_size", "max_batch_size", "device", "include_path"),
+    *("trust_remote_code", "confirm_run_unsafe_code"),
+}
+"""Options that say where and how fast a model is evaluated, or are looked at on their own."""
+
+
+def _deciding(options: LmEval) -> dict[str, Any]:
+    """The options that decide results, `model_args` aside."""
+    return options.model_dump(exclude=_IDLE, exclude_defaults=True)
 
 
 def _flags(options: LmEval) -> Iterator[str]:

@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,18 @@ from filelock import FileLock
 from axolotl_cft.records import STUDY_FILE, StepMark, StudyHeldOut, StudyRecord, StudyRun
 from axolotl_cft.study.leases import JOB_VARIABLE
 from axolotl_cft.study.plan import HELDOUT, Run, Step, StudyPlan
-from axolotl_cft.study.standing import Standing, fits
+from axolotl_cft.study.standing import Standing, is_done, missing, results
 
 JOURNAL = "executions.jsonl"
 """One line when a process starts and one when it ends: what ran, with which versions, how long."""
 
 _VERSIONS_OF = ("axolotl-cft", "axolotl", "lm_eval", "transformers", "torch", "datasets")
+_MATTER = ("axolotl-cft", "axolotl", "transformers", "torch")
+
+
+def installed() -> dict[str, str]:
+    """The versions, on this machine, of what can make two trainings differ."""
+    return {name: version(name) for name in _MATTER}
 
 
 class Records:
@@ -56,7 +63,40 @@ class Records:
 
     def is_done(self, step: Step) -> bool:
         """Whether exactly this step was finished, its output checked."""
-        return fits(self.state(step), step, "done")
+        return is_done(self.state(step), step)
+
+    def missing(self, step: Step) -> list[str]:
+        """What is left to evaluate.
+
+        The tasks of one run are the work of one version of the harness: what is added to the
+        results of another, or to results that somebody deleted, takes all tasks along.
+        """
+        mark = self.state(step)
+        left = missing(mark, step)
+        harness = mark.software.get("lm_eval") if mark else None
+        fit = harness in (None, version("lm_eval")) and self.output(step).is_dir()
+        return left if fit else left and [*step.tasks]
+
+    def output(self, step: Step) -> Path:
+        """The folder of an evaluation's results."""
+        return self.plan.folder(step.run) / (HELDOUT if step.kind == "heldout" else "eval")
+
+    def held(self, step: Step) -> dict[str, Any]:
+        """What an evaluation's mark says of its results, which a new attempt leaves as they are."""
+        mark = self.state(step)
+        software = mark.software if mark else {}
+        return {"tasks": results(mark, step), "software": software} if step.tasks else {}
+
+    def keep(self, step: Step, tasks: Mapping[str, str]) -> None:
+        """Say that only these of an evaluation's results hold; else its mark stays as it is."""
+        mark = StepMark.read(self._mark_file(step))
+        StepMark(**{**mark.content(), "tasks": dict(tasks)}).write(self._mark_file(step))
+
+    def adopt(self, step: Step) -> None:
+        """Say task by task what version 0.1 evaluated: tasks may be added later."""
+        mark = self.state(step)
+        if mark and mark.tasks is None and (found := results(mark, step)):
+            self.keep(step, found)
 
     def standing(self) -> Standing:
         """The marks of all steps, as they are now."""
@@ -102,6 +142,7 @@ class Records:
                 name=self.plan.name,
                 baseline=self.plan.baseline,
                 heldout=self._heldout(),
+                tasks=list(self.plan.tasks),
                 runs=[self._run(run, standing) for run in self.plan.runs],
             ).write(self.plan.root / STUDY_FILE)
 
@@ -135,4 +176,5 @@ class Records:
             world_size=training.world_size if training else None,
             # The host's own figure is better, but covers the last session alone.
             train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,
+            software=training.software if training else {},
         )

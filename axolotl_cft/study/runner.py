@@ -20,7 +20,6 @@ from axolotl_cft.study import outcome
 from axolotl_cft.study.leases import Busy, Lease, lease, refuse_if_held
 from axolotl_cft.study.plan import (
     HELDOUT,
-    HELDOUT_TASK,
     PREPARED,
     Run,
     Step,
@@ -31,7 +30,7 @@ from axolotl_cft.study.plan import (
 from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
 from axolotl_cft.study.processes import Stopped, run_child
-from axolotl_cft.study.records import JOURNAL, Records
+from axolotl_cft.study.records import JOURNAL, Records, installed
 
 _AGAIN = ("prepare", "evaluate", "heldout")
 """Kinds of steps that are done again where they would have another outcome now."""
@@ -60,7 +59,6 @@ class Runner:
     Attributes:
         plan: the whole study.
         steps: the steps of the arms chosen for this call.
-        tasks: names of the evaluation tasks.
         allow_targets: whether arms may train on different targets.
         progress: where to tell what happens.
         failures: run -> sentence, filled while running.
@@ -68,7 +66,6 @@ class Runner:
 
     plan: StudyPlan
     steps: tuple[Step, ...]
-    tasks: list[str]
     allow_targets: bool
     progress: Progress
     failures: dict[Run, str] = field(default_factory=dict)
@@ -100,6 +97,7 @@ class Runner:
         """
         for step in self.steps:
             self._check_identity(step)
+            self.records.adopt(step)
         for chain in dict.fromkeys(step.run.chain for step in self.steps):
             refuse_if_held(self.plan.root / chain)
 
@@ -167,14 +165,17 @@ class Runner:
             records.mark(step, status="done", remark="the host left whole weights")
             return
         if step.kind == "heldout" and not self._export_documents():
-            records.mark(step, status="done", remark="no document is held out")
+            nothing = "no document is held out"
+            records.mark(step, status="done", remark=nothing, tasks=dict(step.tasks))
             return
-        sessions = records.earlier_sessions(step)
+        sessions, kept = records.earlier_sessions(step), records.held(step)
+        if step.tasks:
+            step = step.evaluating(records.missing(step))
         self._clear(step)
         folder.mkdir(parents=True, exist_ok=True)
         self._write_config(step)
         started = time.time()
-        records.mark(step, status="started", started=started, sessions=sessions)
+        records.mark(step, status="started", started=started, sessions=sessions, **kept)
         log = records.log(step)
         begin = log.stat().st_size if log.exists() else 0
         self.progress.begin(step, log)
@@ -221,25 +222,30 @@ class Runner:
             made = workshop(self.plan.root, step)
             digest = outcome.targets_digest(made, stamps(step.config or {}))
             share(made, self.plan.root / PREPARED)
-            return {"targets_digest": digest}
+            return {"targets_digest": digest, "software": installed()}
         if step.kind == "train":
             outcome.check_training(train, output)
-            return {"world_size": world_size(train)}
+            software = installed() | outcome.trained_with(train)
+            return {"world_size": world_size(train), "software": software}
         if step.kind == "merge":
             outcome.check_merged(train)
         elif step.kind == "consolidate":
             outcome.take_consolidated(train)
-        elif step.kind == "heldout":
-            self._take_evaluation(folder / HELDOUT, [HELDOUT_TASK])
         else:
-            self._take_evaluation(folder / "eval", self.tasks)
-        return {}
+            return self._take_evaluation(step)
+        return {"software": installed()}
 
-    def _take_evaluation(self, folder: Path, tasks: list[str]) -> None:
+    def _take_evaluation(self, step: Step) -> dict[str, Any]:
+        """Put new results beside those that still hold; the mark alone tells which do."""
+        folder = self.records.output(step)
         partial = folder.with_name(f"{folder.name}.partial")
-        outcome.check_evaluation(partial, tasks)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        missing = self.records.missing(step)
+        software = outcome.check_evaluation(partial, missing)
+        kept = {task: digest for task, digest in step.tasks.items() if task not in missing}
+        # What is replaced now is no result any more, even if this process ends at once.
+        self.records.keep(step, kept)
+        outcome.take_evaluation(partial, folder, add=bool(kept))
+        return {"tasks": dict(step.tasks), "software": software}
 
     def _clear(self, step: Step) -> None:
         """Remove what an interrupted or failed process may have left half-done."""

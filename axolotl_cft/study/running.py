@@ -87,7 +87,7 @@ class CheckedStudy:
 
     def _runner(self, progress: Progress) -> Runner:
         allow_targets = "targets" in self.spec.allow_different
-        return Runner(self.plan, self.steps, self.spec.tasks, allow_targets, progress)
+        return Runner(self.plan, self.steps, allow_targets, progress)
 
 
 def check_study(

@@ -12,6 +12,25 @@ def fits(mark: StepMark | None, step: Step, status: str) -> bool:
     return mark is not None and mark.status == status and mark.identity == step.identity
 
 
+def results(mark: StepMark | None, step: Step) -> dict[str, str]:
+    """What an evaluation has results of, with the digests of all that decided them."""
+    if mark is not None and mark.tasks is not None:
+        return mark.tasks
+    # Version 0.1 evaluated all tasks or none.
+    return dict(step.tasks) if fits(mark, step, "done") else {}
+
+
+def missing(mark: StepMark | None, step: Step) -> list[str]:
+    """What of an evaluation has no result, or none that would come out so today."""
+    there = results(mark, step)
+    return [task for task, digest in step.tasks.items() if there.get(task) != digest]
+
+
+def is_done(mark: StepMark | None, step: Step) -> bool:
+    """Whether a mark says that exactly this step was finished, its output checked."""
+    return not missing(mark, step) if step.tasks else fits(mark, step, "done")
+
+
 @dataclass(frozen=True)
 class Standing:
     """The marks of all steps at one moment.
@@ -30,7 +49,7 @@ class Standing:
 
     def is_done(self, step: Step) -> bool:
         """Whether exactly this step was finished, its output checked."""
-        return fits(self.mark(step), step, "done")
+        return is_done(self.mark(step), step)
 
     def has_output(self, step: Step) -> bool:
         """Whether a step was finished, and had something to do."""
@@ -46,10 +65,14 @@ class Standing:
 
     def failure(self, step: Step) -> str | None:
         """Why a step failed, or cannot begin for the failure of another; None if neither."""
-        if fits(mark := self.mark(step), step, "failed"):
+        if self._failed(step):
+            mark = self.mark(step)
             error = mark.error if mark else None
             return f"{step.kind}: {error or f'failed; see {step.kind}.log'}"
         cause = self.blocker(step)
-        if cause is not None and fits(self.mark(cause), cause, "failed"):
+        if cause is not None and self._failed(cause):
             return f"not run, because {cause.name} failed"
         return None
+
+    def _failed(self, step: Step) -> bool:
+        return fits(self.mark(step), step, "failed") and not self.is_done(step)
