@@ -6,6 +6,7 @@ The programs are stand-ins (`fake_host.py`); the last test goes through the harn
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 from importlib.metadata import version
@@ -169,11 +170,15 @@ def test_a_study_that_was_renamed_gets_another_task(tmp_path: Path, tiny_model: 
 
 
 @pytest.mark.usefixtures("unchecked", "in_this_process")
-def test_every_mark_names_its_software(tmp_path: Path, tiny_model: Path) -> None:
+def test_what_is_left_is_said_once_and_every_mark_names_its_software(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     three = {"arms": {"cft": None}, "seeds": [1, 2, 3]}
     study = write_study(tmp_path, tiny_model, FAKE, **UNTOUCHED | three, baseline="cft")
     root = tmp_path / "out"
-    call(study, root)
+    said = call(study, root)
+    assert len(re.findall(r"took \d+ s; the .* left will take about", said)) == 1
+    assert re.search(r"cft/seed1 took \d+ s; the 2 trainings that are left will", said)
     marks = {kind: StepMark.read(root / f"cft/seed1/{kind}.json") for kind in ("prepare", "train")}
     ours = {name: version(name) for name in ("axolotl-cft", "axolotl", "transformers", "torch")}
     assert [mark.software for mark in marks.values()] == [ours, ours]

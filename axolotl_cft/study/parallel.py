@@ -188,6 +188,7 @@ class _Crew:
                 text = said.read().decode("utf-8", errors="replace").strip()
             if process.returncode == 0:
                 self.runner.progress.end(step, "done")
+                self.runner.foretell(step.run, len(self.slots))
                 continue
             reason = self.runner.records.standing().failure(step)
             self.runner.failures[step.run] = reason or text

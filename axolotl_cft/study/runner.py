@@ -31,6 +31,7 @@ from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
 from axolotl_cft.study.processes import Stopped, run_child
 from axolotl_cft.study.records import JOURNAL, Records, installed
+from axolotl_cft.study.remaining import foretell
 
 _AGAIN = ("prepare", "evaluate", "heldout")
 """Kinds of steps that are done again where they would have another outcome now."""
@@ -70,6 +71,7 @@ class Runner:
     progress: Progress
     failures: dict[Run, str] = field(default_factory=dict)
     _no_documents: CFTError | None = None
+    _foretold: bool = False
 
     def __post_init__(self) -> None:
         self.records = Records(self.plan)
@@ -133,6 +135,21 @@ class Runner:
                 self.records.write_study()
             else:
                 self._attempt(step)
+                self.foretell(step.run)
+
+    def foretell(self, run: Run, at_once: int = 1) -> None:
+        """Say what the rest will take, once: when the first arm is finished with a seed.
+
+        Args:
+            run: which a step has just been carried out for.
+            at_once: how many chains are carried out side by side.
+        """
+        if run.seed is None or self._foretold:
+            return
+        seconds = self.records.standing().seconds()
+        if sentence := foretell(run.chain, self.steps, seconds, at_once):
+            self._foretold = True
+            self.progress.say(sentence)
 
     def _attempt(self, step: Step) -> None:
         """Carry out a step as the only one on its chain, and mark how it ended."""

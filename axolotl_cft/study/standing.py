@@ -51,6 +51,11 @@ class Standing:
         """Whether exactly this step was finished, its output checked."""
         return is_done(self.mark(step), step)
 
+    def seconds(self) -> dict[str, float]:
+        """Name of every finished step -> the seconds that it took, all sessions together."""
+        done = ((step.name, self.mark(step)) for step in self.plan.steps if self.is_done(step))
+        return {name: sum(mark.sessions) for name, mark in done if mark}
+
     def has_output(self, step: Step) -> bool:
         """Whether a step was finished, and had something to do."""
         mark = self.mark(step)
