@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -290,6 +291,43 @@ def test_a_finished_training_is_kept_while_its_documents_are_elsewhere(tmp_path:
         checked()
     corpus.write_text('{"text": "b"}\n')
     with pytest.raises(CFTError, match="another config or other data .*0.1.*delete this folder"):
+        checked()
+
+
+def test_touched_and_copied_data_never_ask_to_delete_a_finished_training(tmp_path: Path) -> None:
+    corpus, pool = tmp_path / "data/corpus.jsonl", tmp_path / "pool.yaml"
+    corpus.parent.mkdir()
+    corpus.write_text('{"text": "a"}\n')
+    pool.write_text(yaml.safe_dump({"name": "mine", "prompts": [{"id": "a", "text": "Read."}]}))
+    base = {**BASE, "cft": {"prompts": str(pool), "prompt_budget": 64}}
+    base["datasets"] = [{"path": str(corpus), "type": "cft", "field": "text"}]
+
+    def checked(root: str = "out") -> StudyPlan:
+        _, plan = planned(tmp_path, root, base=base, arms={"cft": None}, seeds=[1])
+        carried_out = runner.Runner(plan, plan.steps, False, progress=None)  # type: ignore[arg-type]
+        for step in plan.steps:
+            carried_out._check_identity(step)
+        return plan
+
+    plan = checked()
+    records = Records(plan)
+    for step in plan.steps:
+        records.mark(step, status="done", tasks=dict(step.tasks))
+    for path in (corpus, pool):
+        os.utime(path, (1e9, 1e9))
+        checked()
+        shutil.copy(path, tmp_path / "copy")  # another file under the same name
+        (tmp_path / "copy").replace(path)
+        checked()
+    shutil.copytree(plan.root, tmp_path / "elsewhere")
+    moved = checked("elsewhere")
+    assert all(Records(moved).is_done(step) for step in moved.steps)
+    for path, other in ((corpus, '{"text": "b"}\n'), (pool, pool.read_text().replace("R", "r"))):
+        kept = path.read_text()
+        path.write_text(other)
+        with pytest.raises(CFTError, match="another config or other data .*delete this folder"):
+            checked()
+        path.write_text(kept)
         checked()
 
 
