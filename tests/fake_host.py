@@ -196,6 +196,7 @@ def final_ledger(entries: list[dict[str, Any]]) -> dict[str, Any]:
         "test": tested,
         "reached_trainer": {**reached, "rows_lost": 0, "trained_tokens_lost": 0},
         "datasets": entries,
+        "software": [{"versions": {"torch": "0"}, "cuda": None, "devices": {"cpu": 1}}],
     }
 
 

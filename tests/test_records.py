@@ -33,6 +33,7 @@ from axolotl_cft.records import (
     PreparedLedger,
     ReachedTrainer,
     Record,
+    Software,
     StepMark,
     StudyRecord,
     StudyRun,
@@ -130,6 +131,7 @@ runs = st.builds(
             test=st.none() | ledgers,
             reached_trainer=st.builds(ReachedTrainer, rows=counts, rows_lost=counts),
             datasets=st.lists(datasets, max_size=3),
+            software=st.lists(st.builds(Software, cuda=st.none() | st.text()), max_size=2),
         ),
         st.builds(StudyRecord, name=st.text(), runs=st.lists(runs, max_size=3)),
         st.builds(

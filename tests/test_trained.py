@@ -26,7 +26,7 @@ from axolotl_cft.host.trained import (
     trained_entry,
     why_lost,
 )
-from axolotl_cft.records import LedgerRecord, TrainingLedger
+from axolotl_cft.records import LedgerRecord, Software, TrainingLedger
 
 LOSSLESS = {"multipack_real_batches": False, "curriculum_sampling": True}
 
@@ -182,7 +182,7 @@ class Run:
         self.state = TrainerState(global_step=step, epoch=epoch)
         self.state.is_world_process_zero = True
         self.control = TrainerControl()
-        self.callback = TrainedTokens()
+        self.callback = TrainedTokens(Software(versions={"torch": "2"}))
         if kept is not None:
             self.state.stateful_callbacks["TrainedTokens"] = json.loads(json.dumps(kept))
 

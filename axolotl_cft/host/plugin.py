@@ -46,6 +46,7 @@ from axolotl_cft.host.plan import (
     plan_stamp,
 )
 from axolotl_cft.host.preparing import PLANS, check_merged, prepared_path
+from axolotl_cft.host.software import running_software
 from axolotl_cft.host.sources import record_sources
 from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
@@ -166,11 +167,13 @@ class CFTPlugin(BasePlugin):
         check_stamps(cfg, "datasets", train)
         if cfg.test_datasets and isinstance(test, Dataset):
             check_stamps(cfg, "test_datasets", test)
-        trainer.add_callback(TrainedTokens(reason_not_to_count(cfg)))
+        software = running_software(trainer.accelerator)
+        trainer.add_callback(TrainedTokens(software, reason_not_to_count(cfg)))
         if not is_main_process():
             return
         split_off = test if cfg.val_set_size and not cfg.test_datasets else None
-        ledger = final_ledger(cfg, train, test if cfg.test_datasets else None, split_off)
+        tested = test if cfg.test_datasets else None
+        ledger = final_ledger(cfg, train, tested, split_off, software)
         path = Path(cfg.output_dir) / LEDGER_FILE
         ledger.write(path)
         log_reached(ledger.reached_trainer, path)

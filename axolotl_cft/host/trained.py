@@ -20,7 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.packing import lines_against_loss
-from axolotl_cft.records import Trained, TrainingLedger
+from axolotl_cft.records import Software, Trained, TrainingLedger
 
 LOG = get_logger(__name__)
 
@@ -87,18 +87,21 @@ class TrainedTokens(TrainerCallback, ExportableState):
     which newer versions of it add up the ranks' counts (0.21: `_sync_token_counts`).
 
     Attributes:
+        software: what trained the steps so far, in this session and those before.
         not_counted: why there is no count, None where there is.
         ends: tokens trained at the end of each whole epoch; None where some are not known.
     """
 
-    def __init__(self, not_counted: str | None = None):
+    def __init__(self, software: Software, not_counted: str | None = None):
+        self.software = [software]
         self.not_counted = not_counted
         self.ends: list[int] | None = []
         self._last_end: int | None = None
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint's `trainer_state.json` keeps of this."""
-        kept = {"not_counted": self.not_counted, "ends": self.ends}
+        software = [part.model_dump() for part in self.software]
+        kept = {"not_counted": self.not_counted, "ends": self.ends, "software": software}
         return {"args": {}, "attributes": kept}
 
     def on_train_begin(
@@ -109,6 +112,9 @@ class TrainedTokens(TrainerCallback, ExportableState):
         if state.global_step and kept:
             self.not_counted = self.not_counted or kept["not_counted"]
             self.ends = kept["ends"]
+            earlier = [Software.model_validate(part) for part in kept.get("software", [])]
+            now = self.software[-1]
+            self.software = earlier if now in earlier[-1:] else [*earlier, now]
         else:
             self.ends = None if state.global_step else []
         if not self.not_counted and not hasattr(state, "tokens"):
@@ -163,7 +169,8 @@ class TrainedTokens(TrainerCallback, ExportableState):
             ledger = TrainingLedger.read(path)
             before = ledger.trained or not_yet(ledger.reached_trainer.trained_tokens)
             trained = self._entry(state, before.tokens_an_epoch)
-            ledger.model_copy(update={"trained": trained}).write(path)
+            found = {"trained": trained, "software": self.software}
+            ledger.model_copy(update=found).write(path)
         except CFTError as exc:
             LOG.warning(f"cft: what was trained is not in the ledger: {exc}")
         else:

@@ -17,7 +17,13 @@ from axolotl_cft.host.plan import is_cft_type
 # user as "unhandled prompt tokenization strategy".
 from axolotl_cft.host.preparing import descriptions
 from axolotl_cft.host.trained import not_yet
-from axolotl_cft.records import LedgerRecord, PreparedDataset, ReachedTrainer, TrainingLedger
+from axolotl_cft.records import (
+    LedgerRecord,
+    PreparedDataset,
+    ReachedTrainer,
+    Software,
+    TrainingLedger,
+)
 
 LOG = get_logger(__name__)
 
@@ -50,11 +56,15 @@ def check_stamps(cfg: Any, key: str, dataset: Dataset) -> None:
 
 
 def final_ledger(
-    cfg: Any, train: Dataset, test: Dataset | None, split_off: Dataset | None
+    cfg: Any,
+    train: Dataset,
+    test: Dataset | None,
+    split_off: Dataset | None,
+    software: Software,
 ) -> TrainingLedger:
     """The ledger with what reached the trainer; `split_off` is the host's own validation split.
 
-    What of it is trained is known when training ends (host/trained.py).
+    What of it is trained, and by which `software` before, is known at the end (host/trained.py).
     """
     entries = descriptions(train)
     tested = descriptions(test) if test is not None else []
@@ -70,6 +80,7 @@ def final_ledger(
         reached_trainer=ReachedTrainer(mixed_with_other_datasets=mixed, **reached),
         trained=not_yet(kept["trained_tokens"]),
         datasets=[*entries, *tested],
+        software=[software],
     )
 
 

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from axolotl_cft.records.base import Record, RecordPart
 from axolotl_cft.records.preparation import LedgerRecord, PreparedDataset
+from axolotl_cft.records.software import Software
 
 
 class ReachedTrainer(RecordPart):
@@ -62,6 +63,8 @@ class TrainingLedger(Record):
         reached_trainer: what was left of `train`.
         trained: what was trained of that; None in files of 0.1.
         datasets: the same dataset by dataset, both parts.
+        software: what trained, a part for every change of it on the way through resumes; empty in
+            files of 0.1.
     """
 
     kind = "the ledger of a training"
@@ -72,3 +75,4 @@ class TrainingLedger(Record):
     reached_trainer: ReachedTrainer = ReachedTrainer()
     trained: Trained | None = None
     datasets: list[PreparedDataset] = Field(default_factory=list)
+    software: list[Software] = Field(default_factory=list)
