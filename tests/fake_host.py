@@ -135,6 +135,7 @@ def train(config: dict[str, Any], wrong: str | None) -> None:
     weights = ADAPTER if config.get("adapter") else WHOLE_MODEL
     leave(output, *TOKENIZER, "config.json", "debug.log")
     write_json(output / "cft_ledger.json", final_ledger(entries))
+    (output / "trainer_state.json").unlink(missing_ok=True)
     history = resumed(output)
     for step in range(len(history) + 1, config["max_steps"] + 1):
         lost = wrong == "nan" and step > config["max_steps"] // 2
@@ -148,6 +149,7 @@ def train(config: dict[str, Any], wrong: str | None) -> None:
             if 2 * step >= config["max_steps"]:
                 half_way(wrong)
             write_json(folder / "trainer_state.json", trainer_state(history, config["max_steps"]))
+    write_json(output / "trainer_state.json", trainer_state(history, config["max_steps"]))
     leave(output, *weights, "README.md")
     summary = {"train_runtime": "0.5", "train_samples_per_second": "9", "train_loss": "1"}
     print(summary)

@@ -457,6 +457,7 @@ def test_half_written_checkpoints_are_removed(tmp_path: Path) -> None:
     checkpoint(tmp_path, 2)
     half = checkpoint(tmp_path, 10)
     (half / "trainer_state.json").write_text('{"global_step": 1')
+    (checkpoint(tmp_path, 8) / "checkpoint-is-incomplete.txt").touch()  # transformers' own mark
     outcome.clear_half_checkpoints(tmp_path)
     assert [path.name for path in outcome.checkpoints(tmp_path)] == ["checkpoint-2"]
 
@@ -512,16 +513,31 @@ def test_the_targets_digest_is_read_from_the_newest_ledger(tmp_path: Path) -> No
     assert outcome.targets_digest(tmp_path, ["nowhere"]) is None
 
 
-def test_training_is_believed_only_when_whole(tmp_path: Path) -> None:
-    finished = "{'train_runtime': '1.3', 'train_loss': '6.9'}"
+FINISHED = "{'train_runtime': '1.3', 'train_loss': '6.9'}"
+OURS = {"plugins": ["axolotl_cft.CFTPlugin"]}
+
+
+def test_without_our_plugin_training_is_believed_by_what_the_host_prints(tmp_path: Path) -> None:
     with pytest.raises(CFTError, match="no weights"):
-        outcome.check_training(tmp_path, finished)
+        outcome.check_training(tmp_path, FINISHED, {})
     (tmp_path / "model.safetensors").touch()
-    outcome.check_training(tmp_path, finished)
+    outcome.check_training(tmp_path, FINISHED, {"plugins": ["other.Plugin"]})
     with pytest.raises(CFTError, match="before its last step"):
-        outcome.check_training(tmp_path, "Saving model …")
+        outcome.check_training(tmp_path, "Saving model …", {})
     checkpoint(tmp_path, 10)
-    outcome.check_training(tmp_path, "resumed at its end, nothing printed")
+    outcome.check_training(tmp_path, "resumed at its end, nothing printed", {})
+
+
+def test_with_our_plugin_training_is_believed_by_the_state_at_its_end(tmp_path: Path) -> None:
+    last = checkpoint(tmp_path, 10)  # a half-trained model lies beside it
+    with pytest.raises(CFTError, match="before its last step"):
+        outcome.check_training(tmp_path, FINISHED, OURS)
+    shutil.copy(last / "trainer_state.json", tmp_path)
+    outcome.check_training(tmp_path, "", OURS)
+    outcome.clear_half_checkpoints(tmp_path)  # it is trained again
+    assert [path.name for path in tmp_path.iterdir()] == [last.name]
+    with pytest.raises(CFTError, match="before its last step"):
+        outcome.check_training(tmp_path, FINISHED, OURS)
 
 
 @pytest.mark.parametrize(
@@ -535,7 +551,7 @@ def test_training_is_believed_only_when_whole(tmp_path: Path) -> None:
 def test_lost_numbers_fail_a_training(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
     checkpoint(tmp_path, 10, log_history=[{"step": 1, "loss": 2.0, "grad_norm": 1.0}, entry])
     with pytest.raises(CFTError, match=words):
-        outcome.check_training(tmp_path, "")
+        outcome.check_training(tmp_path, "", {})
 
 
 def test_consolidation_that_was_cut_short_is_repeated(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What training leaves in its `output_dir`, read in one place.
 
 * `checkpoint-*/trainer_state.json`: the host's log history (epochs, losses, token counters).
+* `trainer_state.json`: the same of a training that came to its end, and only of one (host/ending).
 * `debug.log`: the host's console. The summary with the run's `train_runtime` is printed after the
   last checkpoint is saved, so it stands here and not in the checkpoint's log history (whose
   `train_runtime`, written with `include_tokens_per_second`, ends at the last logged step).
@@ -19,7 +20,8 @@ from axolotl_cft.errors import CFTError
 
 LEDGER_FILE = "cft_ledger.json"
 
-_STATE_FILE = "trainer_state.json"
+STATE_FILE = "trainer_state.json"
+_SENTINEL = "checkpoint-is-incomplete.txt"
 _SUMMARY = re.compile(r"'train_runtime': '?([0-9.]+)'?, 'train_samples_per_second'")
 _PRINTED = re.compile(r"'(loss|grad_norm)': '?([^',}]+)")
 
@@ -74,7 +76,7 @@ def checkpoints(folder: Path) -> list[Path]:
 def read_state(folder: Path) -> TrainerState | None:
     """The trainer's state in a folder; None where there is none, or only half of one."""
     try:
-        content = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         return TrainerState(
             step=content.get("global_step", 0),
             max_steps=content.get("max_steps", math.inf),
@@ -83,6 +85,15 @@ def read_state(folder: Path) -> TrainerState | None:
         )
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint can be resumed from.
+
+    `trainer_state.json` is written last (transformers/trainer.py::_save_checkpoint); where another
+    plugin has switched on transformers' `enable_jit_checkpoint`, a file says that it is not yet.
+    """
+    return read_state(checkpoint) is not None and not (checkpoint / _SENTINEL).exists()
 
 
 def latest_state(folder: Path) -> TrainerState:

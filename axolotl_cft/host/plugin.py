@@ -32,6 +32,7 @@ from axolotl_cft.host.checks import (
     warn,
     warn_about_rows,
 )
+from axolotl_cft.host.ending import EndState, StopWhenTold, saves_what_it_needs
 from axolotl_cft.host.holdout import check_holdout, options_for
 from axolotl_cft.host.identity import RunIdentity, prepared_folder
 from axolotl_cft.host.isolation import check_isolation
@@ -153,7 +154,7 @@ class CFTPlugin(BasePlugin):
         return None if limited or not any(cft_datasets(cfg)) else {"max_steps": -1}
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
-        """Check that the data are the ones this config asks for, and write the ledger.
+        """Let the training be stopped; check that the data are the config's; write the ledger.
 
         What was trained is added when training ends (host/trained.py).
 
@@ -161,6 +162,9 @@ class CFTPlugin(BasePlugin):
             CFTError: a dataset was prepared differently, or was tokenized before it came here.
         """
         train, test = trainer.train_dataset, trainer.eval_dataset
+        trainer.add_callback(EndState(stops_early=bool(cfg.early_stopping_patience)))
+        if saves_what_it_needs(trainer.args) and not cfg.use_ray:  # Ray ends workers its own way
+            trainer.add_callback(StopWhenTold(trainer.accelerator))
         if not isinstance(train, Dataset):
             LOG.info("cft: streaming: no ledger is kept and stamps cannot be checked")
             return

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ from axolotl_cft.evaluation.software import evaluated_with
 from axolotl_cft.files import read_json
 from axolotl_cft.host.output_dir import (
     LEDGER_FILE,
+    STATE_FILE,
     TrainerState,
     check_losses,
     checkpoints,
     is_finite,
+    is_whole,
     read_state,
 )
 from axolotl_cft.host.plan import plan_stamp
 from axolotl_cft.records import PreparedLedger, TrainingLedger
+from axolotl_cft.study.preflight import OUR_PLUGINS
 from axolotl_cft.study.task_files import called
 
 _FINISHED = "'train_runtime'"
-"""In the summary that the trainer prints after its last step, and at no other time."""
+"""In the summary that the trainer prints after its last step, or after it was told to stop."""
 
 _SHARDS = "pytorch_model_fsdp_0"
 
@@ -57,15 +60,17 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
 
 
 def clear_half_checkpoints(train: Path) -> None:
-    """Leave only checkpoints that the host can resume from exactly.
+    """Leave only checkpoints that the host can resume from exactly; it takes the last by its name.
 
-    `trainer_state.json` is written last (transformers/trainer.py::_save_checkpoint), so a
-    checkpoint without it is half-written. And one at `max_steps` in the middle of an epoch makes
-    the host train a step too many when it resumes there (same file, `_run_epoch`), so the one
-    before it is the better start.
+    One at `max_steps` in the middle of an epoch makes it train a step too many
+    (transformers/trainer.py::_run_epoch), so the one before it is the better start. What an earlier
+    session left beside them goes as well: its model may be half-trained, and would hide sharded
+    weights that have yet to be put together.
     """
+    for path in (train / STATE_FILE, *_whole_weights(train)):
+        path.unlink(missing_ok=True)
     for checkpoint in checkpoints(train):
-        if read_state(checkpoint) is None:
+        if not is_whole(checkpoint):
             shutil.rmtree(checkpoint)
     whole = checkpoints(train)
     if len(whole) > 1:
@@ -74,22 +79,28 @@ def clear_half_checkpoints(train: Path) -> None:
             shutil.rmtree(whole[-1])
 
 
-def check_training(train: Path, output: str) -> None:
+def check_training(train: Path, output: str, config: Mapping[str, Any]) -> None:
     """A training run must have come to its end, saved its weights, and produced no NaN.
 
     The exit status alone does not tell: on SIGINT the host saves a half-trained model and exits
-    with 0 (axolotl/train.py::setup_signal_handler).
+    with 0 (axolotl/train.py::setup_signal_handler). Where our plugin is on, it leaves the trainer's
+    state at the end and nowhere else (host/ending); without it, what the host prints has to do.
 
     Args:
-        train: the run's `output_dir`.
+        train: the run's `output_dir`, of which `clear_half_checkpoints` knew before it began.
         output: what this process printed.
+        config: what was trained with.
 
     Raises:
         CFTError: the sentence that the study records.
     """
     saved = checkpoints(train)
     last = (read_state(saved[-1]) if saved else None) or TrainerState()
-    if not last.reached_end and _FINISHED not in output:
+    if OUR_PLUGINS.isdisjoint(config.get("plugins") or []):
+        ended = last.reached_end or _FINISHED in output
+    else:
+        ended, last = (train / STATE_FILE).is_file(), read_state(train) or last
+    if not ended:
         raise CFTError("training ended before its last step, though with exit status 0")
     check_losses(last, output)
     if not whole_weights(train) and not any(train.glob(f"**/{_SHARDS}")):
@@ -111,8 +122,12 @@ def trained_with(train: Path) -> dict[str, str]:
 
 def whole_weights(folder: Path) -> bool:
     """Whether a folder holds consolidated weights or an adapter."""
+    return bool(_whole_weights(folder))
+
+
+def _whole_weights(folder: Path) -> list[Path]:
     patterns = ("*model*.safetensors", "pytorch_model*.bin", "adapter_model.bin")
-    return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))
+    return [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
 
 
 def needs_consolidation(train: Path) -> bool:

@@ -241,7 +241,7 @@ class Runner:
             share(made, self.plan.root / PREPARED)
             return {"targets_digest": digest, "software": installed()}
         if step.kind == "train":
-            outcome.check_training(train, output)
+            outcome.check_training(train, output, step.config or {})
             software = installed() | outcome.trained_with(train)
             return {"world_size": world_size(train), "software": software}
         if step.kind == "merge":
