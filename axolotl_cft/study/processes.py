@@ -17,7 +17,8 @@ MARK = "AXOLOTL_CFT_STUDY"
 workers into sessions and groups of their own (torch/distributed/elastic), but the environment is
 handed down."""
 
-GRACE_SECONDS = 30
+GRACE_SECONDS = 110
+"""For a training to finish its update and to save a checkpoint (host/ending)."""
 
 
 class Stopped(Exception):
@@ -48,11 +49,13 @@ def child_environment(chain: Path) -> dict[str, str]:
 
     The host's telemetry is off unless the variable is set: it would send the whole config, and
     without a network a process that failed never ends (axolotl/telemetry/manager.py::shutdown
-    waits for a queue that nobody empties).
+    waits for a queue that nobody empties). And torchrun, in newer versions, waits for its workers
+    as long as we wait for it.
     """
     programs = str(Path(sys.executable).parent)
     path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
-    return {"AXOLOTL_DO_NOT_TRACK": "1", **os.environ, "PATH": path, MARK: str(chain)}
+    ours = {"AXOLOTL_DO_NOT_TRACK": "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE_SECONDS)}
+    return {**ours, **os.environ, "PATH": path, MARK: str(chain)}
 
 
 def run_child(
@@ -60,8 +63,8 @@ def run_child(
 ) -> int:
     """Run `command` to its end, its output appended to `log`; returns the exit status.
 
-    The child leads a process group of its own. A signal to us is passed on to it, and it is killed
-    if it does not end within GRACE_SECONDS.
+    The child leads a process group of its own. A signal to us reaches it as SIGTERM (at SIGINT the
+    host would save a half-trained model), and it is killed if it does not end in GRACE_SECONDS.
 
     Args:
         command: program and arguments.
@@ -84,18 +87,18 @@ def run_child(
         try:
             started(child.pid)
             child.wait()
-        except BaseException as exc:
-            _end_all(child, chain, exc.signum if isinstance(exc, Stopped) else signal.SIGTERM)
+        except BaseException:
+            _end_all(child, chain)
             raise
         else:
             if child.returncode != 0:  # a launcher that was killed may leave its workers
-                _end_all(child, chain, signal.SIGTERM)
+                _end_all(child, chain)
     return child.returncode
 
 
-def _end_all(child: subprocess.Popen, chain: Path, signum: int) -> None:
-    """Pass a signal to the child's group, and see to it that none of its workers stays behind."""
-    for number in (signum, signal.SIGKILL):
+def _end_all(child: subprocess.Popen, chain: Path) -> None:
+    """Tell the child's group to stop, and see to it that none of its workers stays behind."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         if number == signal.SIGKILL:
