@@ -45,7 +45,7 @@ from axolotl_cft.records.preparation import (
     SourcesRecord,
 )
 from axolotl_cft.records.report import REPORT_FILE, ComparedRows, ReportRecord
-from axolotl_cft.records.software import Software, software_difference
+from axolotl_cft.records.software import Software
 from axolotl_cft.records.study import (
     HELDOUT_FILE,
     STUDY_FILE,
@@ -100,6 +100,5 @@ __all__ = [
     "Trained",
     "TrainingLedger",
     "read_contaminated",
-    "software_difference",
     "write_contaminated",
 ]

@@ -110,11 +110,11 @@ def check_training(train: Path, output: str, config: Mapping[str, Any]) -> None:
 def trained_with(train: Path) -> dict[str, str]:
     """Versions, and the GPU's model, as far as the plugin noted them in its ledger."""
     path = train / LEDGER_FILE
-    noted = TrainingLedger.read(path).content().get("software") if path.is_file() else None
+    sessions = TrainingLedger.read(path).software if path.is_file() else []
     found: dict[str, dict[str, None]] = {}
-    for part in noted or []:  # one after another where a resume changed something
-        gpus = [model for model in part.get("devices", {}) if model != "cpu"]
-        said = {**part.get("versions", {}), "cuda": part.get("cuda"), "gpu": " and ".join(gpus)}
+    for session in sessions:  # one after another where a resume changed something
+        gpus = [model for model in session.devices if model != "cpu"]
+        said = {**session.versions, "cuda": session.cuda, "gpu": " and ".join(gpus)}
         for name, value in said.items():
             found.setdefault(name, {}).update({str(value): None} if value else {})
     return {name: " then ".join(values) for name, values in found.items() if values}
