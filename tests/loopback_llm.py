@@ -8,7 +8,9 @@ import asyncio
 import hashlib
 import json
 import re
+import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,38 @@ GOOD, RATE_LIMITED, FAILING, GARBLED, CUT, REFUSING, PERMANENT = (
     "401",
 )
 FAULTS = (RATE_LIMITED, FAILING, GARBLED, CUT, REFUSING)
+
+RESET, DRIP, KEEP_ALIVE, WEB_PAGE, PROXY_PAGE = (
+    "reset in the middle of an answer",
+    "a byte at a time, for ever",
+    "blank lines before the answer, for ever",
+    "200 with a page of HTML",
+    "502 with a page of HTML",
+)
+PAGE = "<html><head><title>502 Bad Gateway</title><style>p {}</style></head><body>nginx</body>"
+
+# mood -> status and error, in the words of vendors and servers
+ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
+    "content filter": (
+        400,
+        {"message": "The response was filtered", "code": "content_filter", "status": 400},
+    ),
+    "context length": (
+        400,
+        {"message": "maximum context length is 8192 tokens, got 9001", "type": "BadRequestError"},
+    ),
+    "413": (413, {"message": "Payload Too Large"}),
+    "422": (422, {"message": "Input should be a valid string"}),
+    "402": (402, {"message": "Insufficient Balance"}),
+    "403": (403, {"message": "Country not supported"}),
+    "404": (404, {"message": "The model `m` does not exist"}),
+    "no credit": (429, {"message": "You exceeded your quota", "code": "insufficient_quota"}),
+    "503": (503, {"message": "overloaded"}),
+    FAILING: (500, {"message": "overloaded"}),
+    RATE_LIMITED: (429, {"message": "slow down", "code": "rate_limit"}),
+    PERMANENT: (401, {"message": "Incorrect API key provided: sk-nope", "code": "key"}),
+}
+REFUSED = ("content filter", "context length", "413", "422")
 
 
 def text_of(request: str) -> str:
@@ -48,34 +82,71 @@ def passage_for(question: str) -> str:
 
 
 @dataclass
+class Limit:
+    """A limit on requests: a bucket that fills evenly.
+
+    Attributes:
+        per_second: answers that it allows.
+        burst: how many may come at once.
+        strict: whether requests that are turned away count too, as they do at some vendors.
+    """
+
+    per_second: float
+    burst: float = 8.0
+    strict: bool = False
+    turned_away: int = 0
+    _level: float = 0.0
+    _seen: float = field(default_factory=time.monotonic)
+
+    def allows(self) -> bool:
+        now = time.monotonic()
+        self._level = max(0.0, self._level - (now - self._seen) * self.per_second)
+        self._seen = now
+        if fits := self._level + 1 <= self.burst:
+            self._level += 1
+        else:
+            self.turned_away += 1
+            self._level = min(self.burst, self._level + self.strict)
+        return fits
+
+
+@dataclass
 class Loopback:
     """A running endpoint.
 
     Attributes:
         latency: seconds before any reply.
-        retry_after: what it sends with a 429.
-        behave: (text, how often it was asked before) -> one of the words above.
+        retry_after: what it sends with a 429; nothing if None.
+        behave: (text, how often it was asked before) -> one of the words above, another word for
+            an answer, or a whole reply as JSON.
+        limit: on all requests; those beyond get a 429 at once.
         on_request: called with each request's text, before anything is sent.
         asked: text -> number of requests.
         requests: every request body.
         keys: the Authorization headers seen.
+        paths: the paths asked for, with their queries.
         busiest: most requests under way at once.
+        host: the address to listen on.
+        port: the port; 0 for any that is free.
     """
 
     latency: float = 0.0
-    retry_after: str = "0.05"
-    behave: Callable[[str, int], str] = lambda text, before: GOOD
+    retry_after: str | None = "0.05"
+    behave: Callable[[str, int], str | dict[str, Any]] = lambda text, before: GOOD
+    limit: Limit | None = None
     on_request: Callable[[str], None] = lambda text: None
     asked: Counter[str] = field(default_factory=Counter)
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    paths: set[str] = field(default_factory=set)
     busiest: int = 0
+    host: str = "127.0.0.1"
     port: int = 0
     _open: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/v1"
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -85,38 +156,69 @@ class Loopback:
         self.asked[text] += 1
         self.requests.append(body)
         self.keys.add(request.headers.get("Authorization", ""))
+        self.paths.add(request.path_qs)
         self.on_request(text)
         self._open += 1
         self.busiest = max(self.busiest, self._open)
         try:
+            if self.limit and not self.limit.allows():
+                return self._error(RATE_LIMITED)
             if self.latency:
                 await asyncio.sleep(self.latency)
-            return self._reply(request, message, text, self.behave(text, before))
+            mood = self.behave(text, before)
+            if mood in (RESET, DRIP, KEEP_ALIVE):
+                return await self._trickle(request, prompt_for(text), str(mood))
+            return self._reply(request, message, text, mood)
         finally:
             self._open -= 1
 
-    def _reply(self, request: web.Request, message: str, text: str, mood: str) -> web.Response:
+    def _reply(
+        self, request: web.Request, message: str, text: str, mood: str | dict[str, Any]
+    ) -> web.Response:
         good = passage_for(text) if "<question>" in message else prompt_for(text)
+        if isinstance(mood, dict):
+            return web.json_response(mood)
         if mood == GOOD:
             return web.json_response(completion(good))
         if mood == REFUSING:
             return web.json_response(completion("I'm sorry, but I can't help with that request."))
-        if mood == RATE_LIMITED:
-            error = {"error": {"message": "slow down", "code": "rate_limit"}}
-            return web.json_response(error, status=429, headers={"Retry-After": self.retry_after})
-        if mood == FAILING:
-            return web.json_response({"error": {"message": "overloaded"}}, status=500)
+        if mood in ERRORS:
+            return self._error(mood)
         if mood == GARBLED:
             half = json.dumps(completion(good))[:40]
             return web.Response(text=half, content_type="application/json")
-        if mood == PERMANENT:
-            error = {"error": {"message": "Incorrect API key provided: sk-nope", "code": "key"}}
-            return web.json_response(error, status=401)
+        if mood in (WEB_PAGE, PROXY_PAGE):
+            status = 200 if mood == WEB_PAGE else 502
+            return web.Response(text=PAGE, status=status, content_type="text/html")
         if mood == CUT:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
         return web.json_response(completion(mood))  # any other word is the answer itself
+
+    def _error(self, mood: str) -> web.Response:
+        status, error = ERRORS[mood]
+        told = status == 429 and self.retry_after is not None
+        headers = {"Retry-After": str(self.retry_after)} if told else {}
+        return web.json_response({"error": error}, status=status, headers=headers)
+
+    async def _trickle(self, request: web.Request, good: str, mood: str) -> web.StreamResponse:
+        """Begin an answer, and do not come to its end."""
+        body = json.dumps(completion(good)).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = 1000 * len(body)
+        await response.prepare(request)
+        assert request.transport is not None
+        if mood == RESET:
+            await response.write(body[:50])
+            request.transport.abort()
+            return response
+        for byte in body * 1000:
+            await response.write(b"\n" if mood == KEEP_ALIVE else bytes([byte]))
+            await asyncio.sleep(0.02)
+            if request.transport is None or request.transport.is_closing():
+                break  # the client has hung up
+        return response
 
 
 async def _cancel_all() -> None:
@@ -150,13 +252,13 @@ def serve(loopback: Loopback) -> Iterator[Loopback]:
     """Run the endpoint in a thread until the block ends."""
     loop = asyncio.new_event_loop()
     app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/v1/chat/completions", loopback.answer)
+    app.router.add_post("/{base:.*}/chat/completions", loopback.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     started = threading.Event()
 
     async def start() -> None:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+        site = web.TCPSite(runner, loopback.host, loopback.port, backlog=1024, reuse_address=True)
         await site.start()
         loopback.port = runner.addresses[0][1]
         started.set()
@@ -176,3 +278,39 @@ def serve(loopback: Loopback) -> Iterator[Loopback]:
         thread.join(10)
         loop.run_until_complete(_cancel_all())
         loop.close()
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def serve_bytes(greeting: bytes) -> Iterator[str]:
+    """A server of another protocol: it says a few bytes to whoever comes, and hangs up.
+
+    Yields:
+        The base URL that somebody might take it for.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+    def run() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(greeting)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(10)
