@@ -25,10 +25,10 @@ from loopback_llm import Loopback, serve
 from rich.console import Console
 from rich.table import Table
 
-from axolotl_cft.generation.client import Client
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan
+from axolotl_cft.generation.run import Endpoint
 from axolotl_cft.generation.workers import ask_all
 from axolotl_cft.host.tokens import Tokens
 
@@ -47,7 +47,7 @@ def ours(url: str, texts: list[str], concurrency: int) -> None:
         ask_all(
             map(PLAN.job, texts),
             journal,
-            lambda: Client("m", url, timeout=60, max_retries=0, max_output_tokens=512, request={}),
+            Endpoint("m", url, timeout=60, patience=0, max_output_tokens=512).clients,
             concurrency=concurrency,
             attempts=1,
             show=lambda meter: None,

@@ -141,11 +141,15 @@ def test_a_permanent_error_stops_with_the_servers_words_and_nothing_is_lost(tmp_
 
 @pytest.mark.parametrize(
     ("mood", "words"),
-    [(FAILING, "kept answering 500: overloaded"), (CUT, "gave no answer"), (GARBLED, "not chat")],
+    [
+        (FAILING, "answered 500: overloaded; no answer came within the run's patience"),
+        (CUT, "gave no answer"),
+        (GARBLED, "not a chat completion"),
+    ],
 )
 def test_a_server_that_does_not_recover_stops_the_run(tmp_path, mood, words):
     with serve(Loopback(behave=lambda text, before: mood)) as server:
-        result = ask(server, make_corpus(tmp_path, 3), "--max-retries", 1)
+        result = ask(server, make_corpus(tmp_path, 3), "--patience", 0.01)
     assert result.exit_code == 1 and words in result.output
 
 
@@ -412,7 +416,7 @@ def test_requests_carry_the_instruction_the_options_and_the_key(tmp_path):
 
 def test_openais_own_endpoint_gets_the_newer_name_of_the_limit(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    fields = {"timeout": 1.0, "max_retries": 0, "max_output_tokens": 5, "request": {}}
+    fields = {"timeout": 1.0, "max_output_tokens": 5, "request": {}}
     assert Client("m", None, **fields)._body == {"max_completion_tokens": 5}
     assert Client("m", "http://127.0.0.1:1/v1", **fields)._body == {"max_tokens": 5}
 

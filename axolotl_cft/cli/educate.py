@@ -179,7 +179,7 @@ def educate(
     if estimate:
         print_estimate(education.estimate(endpoint), education.plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects():
+    with naming_what_becomes_of_rejects(output_dir):
         written, columns = education.write(output_dir, endpoint, closing, show_answers)
     click.echo(written)
     if export:

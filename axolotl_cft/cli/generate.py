@@ -68,6 +68,6 @@ def generate(
     if estimate:
         print_estimate(library.estimate(source, plan, show_answers), plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects():
+    with naming_what_becomes_of_rejects(output_dir):
         written = library.generate(source, output_dir, plan, endpoint, closing, show_answers)
     click.echo(f"{written}\nTrain on them with `cft: {{prompts: {{column: {PROMPT_COLUMN}}}}}`.")

@@ -32,7 +32,7 @@ class JsonObject(click.ParamType):
         if isinstance(value, dict):
             return value
         try:
-            parsed = json.loads(value)
+            parsed = json.loads(value, parse_constant=_refuse_constant)
         except ValueError as exc:
             self.fail(f"not JSON ({exc})", param, ctx)
         if not isinstance(parsed, dict):
@@ -40,19 +40,37 @@ class JsonObject(click.ParamType):
         return parsed
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
 ENDPOINT_OPTIONS = (
     click.option("--model", envvar="OPENAI_MODEL", help="The model's name at the endpoint."),
     click.option(
         "--base-url",
+        multiple=True,
         envvar="OPENAI_BASE_URL",
-        help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1; default: OpenAI's.",
+        help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1; default: OpenAI's. "
+        "Given several times, the endpoints share the work, and one that dies leaves it to the "
+        "others. A user and password or a query in the URL are sent, but shown nowhere.",
     ),
     click.option(
         "--concurrency",
         default=Endpoint.concurrency,
         show_default=True,
         type=click.IntRange(1, 1000),  # as many connections as the client keeps
-        help="Requests in flight at once.",
+        help="Requests in flight at once, at all endpoints together.",
+    ),
+    click.option(
+        "--requests-per-minute",
+        type=click.FloatRange(0, min_open=True),
+        help="The limit of each endpoint, if you know it. One that is not known is found by the "
+        "429s that it sends.",
+    ),
+    click.option(
+        "--tokens-per-minute",
+        type=click.FloatRange(0, min_open=True),
+        help="The same for tokens, in and out together.",
     ),
     click.option(
         "--attempts",
@@ -62,19 +80,22 @@ ENDPOINT_OPTIONS = (
         help="How often one answer is asked for before it is rejected.",
     ),
     click.option(
-        "--max-retries",
-        default=Endpoint.max_retries,
+        "--patience",
+        default=Endpoint.patience,
         show_default=True,
-        type=click.IntRange(0),
-        help="How often one request is sent again after 429, 5xx, a timeout or a broken "
-        "connection.",
+        type=click.FloatRange(0),
+        metavar="MINUTES",
+        help="How long to go on sending requests again (after 429, 5xx, a timeout or a broken "
+        "connection) while no answer comes at all. 0: stop at the first fault.",
     ),
     click.option(
         "--timeout",
         default=Endpoint.timeout,
         show_default=True,
         type=click.FloatRange(0, min_open=True),
-        help="Seconds to wait for one answer.",
+        metavar="SECONDS",
+        help="Bound on one whole answer, from the request to the last byte; then it is asked "
+        "again. Make it longer than the slowest answer takes.",
     ),
     click.option(
         "--max-output-tokens",
@@ -87,7 +108,8 @@ ENDPOINT_OPTIONS = (
         "--request",
         type=JsonObject(),
         default="{}",
-        help="Further fields for every request, such as '{\"temperature\": 0}'.",
+        help="Further fields for every request, such as '{\"temperature\": 0}'. Keys and passwords "
+        "among them are sent, but written nowhere.",
     ),
 )
 
@@ -177,11 +199,21 @@ CLOSING_OPTIONS = (
 def show_answers(label: str, total: int | None, done: int) -> Iterator[Callable[["Meter"], None]]:
     """The progress of a run: answers, with their tokens and faults."""
     with progress(label, total, "" if total is None else "answers", done=done) as work:
+        told = 0
 
         def show(meter: "Meter") -> None:
-            errors = meter.retries + meter.asked_again
-            note = f"{meter.tokens:,} tokens, {errors} errors, {meter.rejected} rejected"
-            work.update(done=done + meter.settled, note=note)
+            nonlocal told
+            for sentence in meter.lost[told:]:
+                work.say(f"warning: {sentence}")
+            told = len(meter.lost)
+            notes = [
+                f"{meter.tokens:,} tokens",
+                f"{meter.retries:,} retries",
+                f"{meter.asked_again:,} asked again",
+                f"{meter.rejected:,} rejected",
+                meter.waiting,
+            ]
+            work.update(done=done + meter.settled, note=", ".join(filter(None, notes)))
 
         yield show
 
@@ -192,21 +224,60 @@ def check_model(endpoint: Endpoint) -> None:
         raise click.UsageError("name the model with --model, or set OPENAI_MODEL")
 
 
+MANY_REJECTS = 0.05
+"""A larger share of rejected answers is not left for the reader of the ledger to find."""
+
+
 @contextlib.contextmanager
-def naming_what_becomes_of_rejects() -> Iterator[None]:
-    """Add to a run's refusal to write what the user can do about it."""
+def naming_what_becomes_of_rejects(output_dir: Path) -> Iterator[None]:
+    """Add to a run's refusal to write, or to go on, what the user can do about it.
+
+    Where many answers were rejected, say it at the end, in red, whatever was decided about them.
+    """
+    from axolotl_cft.generation.breaker import HopelessError
     from axolotl_cft.generation.finish import RejectsError
-    from axolotl_cft.generation.verdicts import CUT_OFF, ENDED_THINKING
 
     try:
         yield
+    except HopelessError as exc:
+        raise CFTError(
+            f"{exc}. Mend the cause and add --retry-rejects{_longer(exc.reasons)}; the same "
+            "command without it goes on with the texts after them"
+        ) from exc
     except RejectsError as exc:
-        too_short = exc.reasons & {CUT_OFF, ENDED_THINKING}
-        again = " (with a higher --max-output-tokens, which cut some off)" if too_short else ""
+        _say_many_rejects(output_dir)
         raise CFTError(
             f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
-            f"is missing, --retry-rejects asks again{again}, --drop-rejects leaves them out"
+            f"is missing, --retry-rejects asks again{_longer(exc.reasons)}, --drop-rejects leaves "
+            "them out"
         ) from exc
+    else:
+        _say_many_rejects(output_dir)
+
+
+def _longer(reasons: frozenset[str]) -> str:
+    from axolotl_cft.generation.verdicts import CUT_OFF, ENDED_THINKING
+
+    too_short = reasons & {CUT_OFF, ENDED_THINKING}
+    return " (with a higher --max-output-tokens, which cut some off)" if too_short else ""
+
+
+def _say_many_rejects(output_dir: Path) -> None:
+    """Say in red that the answers are worse than they should be."""
+    from axolotl_cft.generation.finish import REJECTS
+    from axolotl_cft.records import GENERATION_FILE, GenerationLedger
+
+    answers = GenerationLedger.read(output_dir / GENERATION_FILE).answers
+    count = answers.accepted + answers.rejected
+    if answers.rejected <= MANY_REJECTS * count:
+        return
+    click.secho(
+        f"{answers.rejected:,} of {count:,} answers were rejected ({answers.rejected / count:.1%}):"
+        f" read the reasons in {output_dir / REJECTS} before you train on the rest",
+        fg="red",
+        bold=True,
+        err=True,
+    )
 
 
 def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:

@@ -1,18 +1,32 @@
-"""The endpoint: one question, one `Reply`, through the `openai` client.
+"""One endpoint: one request, one `Reply` or one fault, through the `openai` client.
 
-Waiting and asking again after 408, 409, 429, 5xx, timeouts and broken connections is the client's
-own (openai/_base_client.py::_should_retry, _calculate_retry_timeout: exponential with jitter, at
-most 8 s, or as long as Retry-After says, up to 120 s). What it lacks is here: replies that are not
-chat completions, a count of what was sent again, and errors in the server's own words.
+Nothing is sent twice here: when to send again, and where to, is the business of `sharing.py`, for
+all requests together. The client's own retries are off.
 """
 
 import asyncio
 import importlib
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.address import read_address
+from axolotl_cft.generation.faults import (
+    WRONG_FOR_ALL,
+    Fault,
+    RefusedError,
+    Scope,
+    UnusableError,
+    is_not_http,
+    local_trouble,
+    one_line,
+    read_retry_after,
+    scope_of_break,
+    scope_of_status,
+)
+from axolotl_cft.generation.hiding import redact, secrets_in
 from axolotl_cft.generation.verdicts import Reply
 from axolotl_cft.host.tokens import well_formed
 
@@ -23,8 +37,8 @@ class Client:
     """Asks one model at one endpoint; belongs to one event loop.
 
     Attributes:
-        url: the endpoint, `…/v1`.
-        retries: requests sent again so far, whatever the reason.
+        url: the endpoint, `…/v1`, without password and query.
+        model: the model's name there.
     """
 
     def __init__(
@@ -33,7 +47,6 @@ class Client:
         base_url: str | None,
         *,
         timeout: float,
-        max_retries: int,
         max_output_tokens: int,
         request: Mapping[str, Any],
     ) -> None:
@@ -41,72 +54,102 @@ class Client:
 
         Args:
             model: the model's name at the endpoint.
-            base_url: the endpoint; None for OpenAI's own.
-            timeout: seconds to wait for an answer.
-            max_retries: how often one request is sent again before the run stops.
+            base_url: the endpoint; None for OpenAI's own. A user and a password in it are sent as
+                basic authentication, its query with every request.
+            timeout: seconds from sending a request to the last byte of its answer.
             max_output_tokens: bound on an answer, reasoning included.
             request: further fields of the request body; they win over ours.
 
         Raises:
-            CFTError: the `openai` package or the key is missing.
+            CFTError: the `openai` package or the key is missing, the key, the URL or the fields
+                cannot be sent.
         """
-        openai = _import_openai()
-        self.url = (base_url or OPENAI_URL).rstrip("/")
-        self.retries = 0
-        self._model, self._max_retries, self._timeout = model, max_retries, timeout
+        openai, address = _import_openai(), read_address(base_url or OPENAI_URL)
+        self.url, self.model = address.url, model
+        self._timeout, self._body = timeout, self._bounded(request, max_output_tokens)
+        key = _api_key(needed=self.url == OPENAI_URL and not address.headers)
+        self._secrets = {*address.secrets, *secrets_in(request), *([key] if key else ())}
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=address.url,
+            default_query=address.query,
+            default_headers=address.headers,
+            timeout=None,  # ours is over the whole answer; the client's is for each piece of it
+            max_retries=0,
+            http_client=_transport(openai),
+        )
+        # Reached here, since the client imports it on first use, for seconds on a busy machine:
+        # what is measured from the first request on would begin with that.
+        self._create = self._client.chat.completions.create
+
+    def _bounded(self, request: Mapping[str, Any], most: int) -> dict[str, Any]:
+        try:
+            json.dumps(dict(request), allow_nan=False)
+        except (TypeError, ValueError) as exc:
+            raise CFTError(
+                f"the further fields of a request cannot be sent as JSON: {exc}"
+            ) from exc
         # OpenAI's own models reject the older name; most other servers know only that one.
         limit = "max_completion_tokens" if self.url == OPENAI_URL else "max_tokens"
         bounded = {"max_tokens", "max_completion_tokens"} & request.keys()
-        self._body = dict(request) if bounded else {limit: max_output_tokens, **request}
-        self._client = openai.AsyncOpenAI(
-            api_key=_api_key(self.url),
-            base_url=self.url,
-            timeout=timeout,
-            max_retries=max_retries,
-            http_client=_transport(openai, {"request": [self._count]}),
-        )
-
-    async def _count(self, request: Any) -> None:
-        """Event hook of httpx: count a request that the client sends again."""
-        self.retries += request.headers.get("x-stainless-retry-count", "0") != "0"
+        return dict(request) if bounded else {limit: most, **request}
 
     async def ask(self, message: str) -> Reply:
-        """Ask one question.
+        """Ask one question, once.
 
         Raises:
-            CFTError: the server refuses for good, or does not recover within the retries.
+            Fault: there was no answer, but there may be one later.
+            RefusedError: the endpoint does not want this text.
+            UnusableError: the endpoint answers no text.
+            CFTError: the trouble is on this machine.
         """
-        for attempt in range(self._max_retries + 1):
-            if attempt:
-                self.retries += 1
-                await asyncio.sleep(min(0.5 * 2 ** (attempt - 1), 8.0))
-            if (reply := _read(await self._complete(message))) is not None:
-                return reply
-        raise CFTError(
-            f"{self.url} sent {self._max_retries + 1} replies to one request that are not chat "
-            "completions: is this an OpenAI-compatible endpoint?"
-        )
-
-    async def _complete(self, message: str) -> Any:
-        """The parsed reply; None where it was not JSON."""
         openai = _import_openai()
         try:
-            return await self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": "user", "content": well_formed(message)}],
-                extra_body=self._body,
-            )
+            # Not the client's timeout: a server that sends a byte a second would never reach it.
+            reply = _read(await asyncio.wait_for(self._complete(message), self._timeout))
+        except asyncio.TimeoutError as exc:
+            words = f"gave no whole answer within {self._timeout:g} s (the timeout)"
+            raise Fault(words, Scope.REQUEST) from exc
         except openai.APIStatusError as exc:
-            kept = "kept answering" if _is_passing(exc.status_code) else "refused the request with"
-            raise CFTError(f"{self.url} {kept} {exc.status_code}: {_words(exc)}") from exc
-        except openai.APIConnectionError as exc:  # timeouts among them
-            cause = exc.__cause__ or exc
-            raise CFTError(
-                f"{self.url} gave no answer ({str(cause) or type(cause).__name__}): check the "
-                f"address and the server, or wait longer (the timeout is {self._timeout:g} s)"
-            ) from exc
+            raise self._of_status(exc) from exc
         except (ValueError, openai.APIResponseValidationError):
-            return None
+            reply = None
+        except Exception as exc:
+            raise self._of_break(exc) from exc
+        if reply is None:
+            raise Fault("sent a reply that is not a chat completion", Scope.REQUEST, foreign=True)
+        return reply
+
+    async def _complete(self, message: str) -> Any:
+        return await self._create(
+            model=self.model,
+            messages=[{"role": "user", "content": well_formed(message)}],
+            extra_body=self._body,
+        )
+
+    def _of_status(self, exc: Any) -> Exception:
+        """The fault behind an HTTP status that is no success."""
+        status, wait = exc.status_code, read_retry_after(exc.response.headers)
+        said = f"{status}: {redact(_words(exc), self._secrets)}"
+        scope = scope_of_status(status, wait)
+        if status in WRONG_FOR_ALL or status < 400 or _out_of_money(exc):
+            tip = f" (it was asked at {self.url}/chat/completions)" if status in (404, 405) else ""
+            return UnusableError(f"{self.url} refused the request with {said}{tip}")
+        if scope is None:
+            return RefusedError(f"the endpoint refused it with {said}", f"refused with {status}")
+        return Fault(f"answered {said}", scope, wait)
+
+    def _of_break(self, exc: Exception) -> Exception:
+        """The fault behind a connection that could not be made or did not last."""
+        cause = exc.__cause__ or exc
+        if not _is_transports(exc):
+            return exc
+        if trouble := local_trouble(exc):
+            return CFTError(f"{self.url} could not be asked: {trouble}")
+        said = redact(one_line(str(cause)) or type(cause).__name__, self._secrets)
+        if is_not_http(exc):
+            return Fault(f"sent what is not HTTP ({said})", Scope.REQUEST, foreign=True)
+        return Fault(f"gave no answer ({said})", scope_of_break(exc))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -122,32 +165,47 @@ def _import_openai() -> Any:
         ) from exc
 
 
-def _transport(openai: Any, event_hooks: dict[str, list[Any]]) -> Any:
+def _transport(openai: Any) -> Any:
     """The client's HTTP layer: aiohttp's takes half the CPU time per request of httpx's own."""
     try:
-        return openai.DefaultAioHttpClient(event_hooks=event_hooks)
+        return openai.DefaultAioHttpClient(timeout=None)
     except (AttributeError, RuntimeError):  # an older client, or aiohttp is not installed
-        return openai.DefaultAsyncHttpxClient(event_hooks=event_hooks)
+        return openai.DefaultAsyncHttpxClient(timeout=None)
 
 
-def _api_key(url: str) -> str:
-    key = os.environ.get("OPENAI_API_KEY")
-    if not key and url == OPENAI_URL:
+def _api_key(needed: bool) -> str:
+    """The key, which may be empty.
+
+    Raises:
+        CFTError: it is needed and not set, or no header can carry it.
+    """
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if not key and needed:
         raise CFTError("OPENAI_API_KEY is not set: set it, or give the base URL of a local server")
-    return key or "none"
+    if wrong := [place for place, char in enumerate(key, 1) if not "!" <= char <= "~"]:
+        raise CFTError(
+            f"OPENAI_API_KEY cannot be sent: character {wrong[0]} is no letter, digit or sign of "
+            "ASCII; copy the key again"
+        )
+    return key
 
 
-def _is_passing(status: int) -> bool:
-    return status in (408, 409, 429) or status >= 500
+def _is_transports(exc: Exception) -> bool:
+    """Whether the HTTP layers raised it; aiohttp's own come through for what is not HTTP."""
+    layers = ("openai", "aiohttp", "httpx", "httpx2", "httpcore", "httpcore2")
+    return isinstance(exc, OSError) or type(exc).__module__.split(".")[0] in layers
+
+
+def _out_of_money(exc: Any) -> bool:
+    """A 429 that no waiting mends: OpenAI's for an account without credit."""
+    return "insufficient_quota" in (getattr(exc, "code", None), getattr(exc, "type", None))
 
 
 def _words(exc: Any) -> str:
-    """What the server said about an error, in one line of at most 500 characters."""
+    """What the server said about an error, in one line."""
     body = exc.body if isinstance(exc.body, dict) else {}
-    words = body.get("message") or exc.response.text or exc.message
-    wait = exc.response.headers.get("retry-after")
-    asked = f" (Retry-After: {wait})" if wait else ""
-    return " ".join(str(words).split())[:500] + asked
+    words = body.get("message") or body.get("detail") or exc.response.text or exc.message
+    return one_line(str(words)) or "without a word"
 
 
 def _read(completion: Any) -> Reply | None:
@@ -155,13 +213,25 @@ def _read(completion: Any) -> Reply | None:
     try:
         choice = completion.choices[0]
         content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-    except (AttributeError, IndexError, TypeError):
+    except (AttributeError, LookupError, TypeError):
         return None
-    usage = getattr(completion, "usage", None)
+    usage, refused = getattr(completion, "usage", None), isinstance(refusal, str) and refusal
+    text = refusal if refused else content
     return Reply(
-        text=well_formed(refusal or (content if isinstance(content, str) else "")),
-        finish="refusal" if refusal else choice.finish_reason or "stop",
-        tokens_in=getattr(usage, "prompt_tokens", 0) or 0,
-        tokens_out=getattr(usage, "completion_tokens", 0) or 0,
-        model=getattr(completion, "model", None) or "",
+        text=well_formed(text) if isinstance(text, str) else "",
+        finish="refusal" if refused else _text(choice, "finish_reason") or "stop",
+        tokens_in=_count(usage, "prompt_tokens"),
+        tokens_out=_count(usage, "completion_tokens"),
+        model=_text(completion, "model"),
     )
+
+
+def _text(holder: Any, name: str) -> str:
+    value = getattr(holder, name, None)
+    return well_formed(value) if isinstance(value, str) else ""
+
+
+def _count(usage: Any, name: str) -> int:
+    """A number of tokens; 0 where a server puts anything else in its place."""
+    value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+    return value if type(value) is int and value > 0 else 0

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import sync_folder
+from axolotl_cft.generation.hiding import hide_secrets
 from axolotl_cft.records import JournalHeader
 
 Entry = dict[str, Any]
@@ -69,7 +70,9 @@ class Journal:
             sync_folder(self.path.parent)
             return
         header, *entries = [self._parse(number, line) for number, line in enumerate(lines, start=1)]
-        began = JournalHeader.parse(header, f"{self.path}, line 1,").identity
+        began = dict(JournalHeader.parse(header, f"{self.path}, line 1,").identity)
+        if "request" in began:  # earlier versions wrote keys among its fields
+            began["request"] = hide_secrets(began["request"])
         self.entries = {entry["key"]: entry for entry in entries}
         self._refuse_others(began, identity)
 

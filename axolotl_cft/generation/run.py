@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.hiding import hide_secrets
 
 if TYPE_CHECKING:
     from axolotl_cft.core.pool import PromptPool
-    from axolotl_cft.generation.client import Client
+    from axolotl_cft.generation.gate import Waits
     from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.prompting import PromptPlan
+    from axolotl_cft.generation.sharing import Clients
     from axolotl_cft.generation.workers import Job, Meter
 
 
@@ -37,35 +39,59 @@ class Endpoint:
 
     Attributes:
         model: the model's name at the endpoint; only an estimate can do without.
-        base_url: an OpenAI-compatible endpoint; None for OpenAI's own.
-        concurrency: requests under way at once.
+        base_url: an OpenAI-compatible endpoint, or several of the same model, which share the work;
+            None for OpenAI's own.
+        concurrency: requests under way at once, at all endpoints together.
         attempts: how often one answer is asked for before it is rejected.
-        max_retries: how often one request is sent again after 429, 5xx, a timeout or a broken line.
-        timeout: seconds to wait for one answer.
+        timeout: seconds from sending a request to the last byte of its answer.
+        patience: minutes without any answer after which a fault of the endpoint ends the run.
+        requests_per_minute: the limit of each endpoint; None for none that is known.
+        tokens_per_minute: the same for tokens in and out.
         max_output_tokens: bound on one answer, the model's reasoning included.
         request: more fields for every request.
     """
 
     model: str | None = None
-    base_url: str | None = None
+    base_url: str | Sequence[str] | None = dataclasses.field(default=None, repr=False)
     concurrency: int = 32
     attempts: int = 3
-    max_retries: int = 8
     timeout: float = 120.0
+    patience: float = 30.0
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
     max_output_tokens: int = 2048
-    request: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    request: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
-    def client(self) -> "Client":
-        """A client for one event loop."""
+    def clients(self, waits: "Waits | None" = None) -> "Clients":
+        """Clients of all endpoints, for one event loop.
+
+        Args:
+            waits: how long to wait where an endpoint does not say.
+
+        Raises:
+            CFTError: there is no model, or a client cannot be made.
+        """
         from axolotl_cft.generation.client import Client
+        from axolotl_cft.generation.sharing import Clients
 
-        return Client(
-            self.named_model(),
-            self.base_url,
-            timeout=self.timeout,
-            max_retries=self.max_retries,
-            max_output_tokens=self.max_output_tokens,
-            request=self.request,
+        given = [self.base_url] if isinstance(self.base_url, str) else self.base_url or ()
+        urls: list[str | None] = [*dict.fromkeys(given)] or [None]
+        clients = [
+            Client(
+                self.named_model(),
+                url,
+                timeout=self.timeout,
+                max_output_tokens=self.max_output_tokens,
+                request=self.request,
+            )
+            for url in urls
+        ]
+        return Clients(
+            clients,
+            patience=self.patience,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            waits=waits,
         )
 
     def named_model(self) -> str:
@@ -166,14 +192,14 @@ def identity_of(
 ) -> dict[str, Any]:
     """What decides a run's answers: a half-done run continues only under the same.
 
-    The endpoint's address, and how hard it is pressed, do not matter.
+    The endpoint's address, how hard it is pressed, and keys among the request fields do not matter.
     """
     digest = hashlib.sha256("\n".join(key or "" for key in keys).encode()).hexdigest()
     return {
         "command": command,
         "input": f"{len(keys)} rows, digest {digest[:16]}",
         "model": endpoint.named_model(),
-        "request": dict(endpoint.request),
+        "request": hide_secrets(endpoint.request),
         **plan.identity(),
     }
 
@@ -224,7 +250,7 @@ def settle(
             ask_all(
                 jobs(),
                 journal,
-                endpoint.client,
+                endpoint.clients,
                 concurrency=endpoint.concurrency,
                 attempts=endpoint.attempts,
                 show=show,

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.client import Client
+from axolotl_cft.generation.breaker import Breaker, HopelessError
+from axolotl_cft.generation.faults import RefusedError
 from axolotl_cft.generation.instructions import ask_again
 from axolotl_cft.generation.journal import Entry, Journal
+from axolotl_cft.generation.sharing import Clients
 from axolotl_cft.generation.verdicts import Reply, Verdict
 
 _STAGGER = 0.004
@@ -42,6 +44,8 @@ class Meter:
         asked_again: answers that could not be used and were asked for once more.
         rejected: answers given up on after the last attempt.
         retries: requests sent again because of faults in the connection or the server.
+        waiting: what the run waits for at the moment, in a few words, if for anything.
+        lost: sentences about endpoints that were given up.
     """
 
     settled: int = 0
@@ -49,12 +53,14 @@ class Meter:
     asked_again: int = 0
     rejected: int = 0
     retries: int = 0
+    waiting: str = ""
+    lost: list[str] = field(default_factory=list)
 
 
 def ask_all(
     jobs: Iterable[Job],
     journal: Journal,
-    make_client: Callable[[], Client],
+    make_clients: Callable[[], Clients],
     *,
     concurrency: int,
     attempts: int,
@@ -69,16 +75,19 @@ def ask_all(
     Args:
         jobs: distinct, and not in the journal yet.
         journal: where the answers go.
-        make_client: makes the client inside the event loop.
+        make_clients: makes the endpoints' clients inside the event loop.
         concurrency: requests in flight at once.
         attempts: how often one job is asked before it is rejected.
         show: told about the state a few times a second and at the end.
 
     Raises:
-        CFTError: the endpoint refused for good or did not recover.
+        HopelessError: too many answers could not be used.
+        CFTError: the endpoint refused for good or did not recover, or an answer cannot be kept.
     """
     try:
-        asyncio.run(_ask_all(iter(jobs), journal, make_client, concurrency, attempts, show))
+        asyncio.run(_ask_all(iter(jobs), journal, make_clients, concurrency, attempts, show))
+    except HopelessError:
+        raise
     except CFTError as exc:
         if not journal.entries:
             raise
@@ -91,25 +100,35 @@ def ask_all(
 async def _ask_all(
     jobs: Iterator[Job],
     journal: Journal,
-    make_client: Callable[[], Client],
+    make_clients: Callable[[], Clients],
     concurrency: int,
     attempts: int,
     show: Callable[[Meter], None],
 ) -> None:
-    client, meter, commits = make_client(), Meter(), _Commits(journal)
+    clients, meter, commits = make_clients(), Meter(), _Commits(journal)
+    breaker = Breaker(proven=any("reject" not in entry for entry in journal.entries.values()))
+    counted = 0  # retries that are in the journal
 
     async def work(delay: float) -> None:
+        nonlocal counted
         await asyncio.sleep(delay)
         for job in jobs:  # shared: every worker takes the next one
-            entry = await _settle(job, client, attempts, meter)
+            if breaker.tripped:
+                return  # the worker that saw it first stops the run once its answer is kept
+            entry = await _settle(job, clients, attempts, meter, breaker)
             # What any request was sent again since the last entry, so that the sum survives a kill.
-            entry["retries"], meter.retries = client.retries - meter.retries, client.retries
+            entry["retries"], counted = clients.retries - counted, clients.retries
             await commits.commit(entry)
             meter.settled += 1
+            breaker.settle(entry.get("reject"))
+
+    def tell() -> None:
+        meter.retries, meter.waiting, meter.lost = clients.retries, clients.waiting(), clients.lost
+        show(meter)
 
     async def report() -> None:
         while True:
-            show(meter)
+            tell()
             await asyncio.sleep(0.2)
 
     reporter = asyncio.create_task(report())
@@ -122,8 +141,8 @@ async def _ask_all(
         for task in (reporter, *workers):
             task.cancel()
         await asyncio.gather(reporter, *workers, return_exceptions=True)
-        await client.close()
-        show(meter)
+        await clients.close()
+        tell()
 
 
 class _Commits:
@@ -147,21 +166,32 @@ class _Commits:
                 await asyncio.to_thread(self._journal.append, batch)
 
 
-async def _settle(job: Job, client: Client, attempts: int, meter: Meter) -> Entry:
-    """Ask until an answer can be used or the attempts are spent."""
+async def _settle(
+    job: Job, clients: Clients, attempts: int, meter: Meter, breaker: Breaker
+) -> Entry:
+    """Ask until an answer can be used, the attempts are spent, or asking is in vain."""
     entry: Entry = {"key": job.key, "attempts": 0, "tokens_in": 0, "tokens_out": 0}
     request, verdict = job.request, Verdict("", "it was not asked")
     while verdict.complaint is not None and entry["attempts"] < attempts:
         if entry["attempts"]:
             meter.asked_again += 1
             request = ask_again(job.request, verdict.complaint)
-        reply = await client.ask(request)
-        verdict = job.judge(reply)
         entry["attempts"] += 1
+        try:
+            reply, client = await clients.ask(request)
+        except RefusedError as exc:
+            breaker.note(exc.reason, exc.kind)
+            verdict = Verdict(verdict.answer, exc.reason)
+            entry.setdefault("by", "no endpoint")
+            break
+        verdict = job.judge(reply)
+        breaker.note(verdict.complaint)
         entry["tokens_in"] += reply.tokens_in
         entry["tokens_out"] += reply.tokens_out
         entry["by"] = f"{reply.model} at {client.url}"
         meter.tokens += reply.tokens_in + reply.tokens_out
+        if breaker.tripped:
+            break
     entry["answer"] = verdict.answer
     if job.cut:
         entry["cut"] = True

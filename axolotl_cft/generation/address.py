@@ -1,0 +1,58 @@
+"""The address of an endpoint: what is sent to it, and what of it may be shown (pure)."""
+
+import base64
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from axolotl_cft.errors import CFTError
+
+
+@dataclass(frozen=True)
+class Address:
+    """A base URL, taken apart.
+
+    Attributes:
+        url: scheme, host, port and path; messages and files name the endpoint by it.
+        query: goes with every request, such as `api-version`.
+        headers: `Authorization`, where the URL holds a user or a password.
+        secrets: what must not be shown: the password and the values of the query.
+    """
+
+    url: str
+    query: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+def read_address(base_url: str) -> Address:
+    """Take a base URL apart.
+
+    Raises:
+        CFTError: it is no http or https URL; the sentence shows it only if it holds no secret.
+
+    Example:
+        >>> read_address("https://me:pw@host/v1?api-version=2").url
+        'https://host/v1'
+    """
+    text = base_url.strip()
+    shown = f" {text!r}" if not {"@", "?"} & set(text) else ""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise CFTError(
+            f"the base URL{shown} is no address of an endpoint: write it like "
+            "http://localhost:8000/v1"
+        )
+    login, _, host = parts.netloc.rpartition("@")
+    user, _, password = (unquote(part) for part in login.partition(":"))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    headers, secrets = {}, {*query.values(), password or user}
+    if login:
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        headers["Authorization"] = f"Basic {token}"
+        secrets |= {token, login, login.partition(":")[2]}
+    url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+    return Address(url, query, headers, frozenset(secrets - {""}))
