@@ -30,11 +30,14 @@ def workshop(root: Path, step: Step) -> Path:
 def share(made: Path, prepared: Path) -> None:
     """Move an arm's prepared datasets to where all runs look for them.
 
-    One that is there already is the same, by its name; ours is dropped then.
+    One that is there already is the same, by its name; ours is dropped then. A program of the
+    user's that prepares somewhere else leaves nothing to move.
 
     Raises:
         CFTError: a record cannot be read or written.
     """
+    if not made.is_dir():
+        return
     adopt_sources(made, prepared)
     for folder in sorted(path for path in made.iterdir() if path.is_dir()):
         ledger = f"{folder.name}.{LEDGER_FILE}"
