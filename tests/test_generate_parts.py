@@ -16,7 +16,8 @@ from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rul
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
 from axolotl_cft.generation.sentences import count_sentences, cut_at_sentence, sentence_ends
-from axolotl_cft.generation.verdicts import Reply, judge_prompt, judge_text, strip_wrapping
+from axolotl_cft.generation.unwrapping import PASSAGE, unwrap
+from axolotl_cft.generation.verdicts import Reply, judge_prompt, judge_text
 from axolotl_cft.generation.workers import _Commits
 from axolotl_cft.host.tokens import Tokens, read_tokens
 from axolotl_cft.prompts.registry import load_pool
@@ -63,8 +64,6 @@ def test_wrapping_is_taken_off_a_good_answer(answer):
         "Focus on the main ideas and themes presented, and on why sugar rises.",
         "Given the following text, consider what insulin does. What cannot happen without it?",
         "What is it that cells cannot do alone? I invite you to trace the path of glucose.",
-        "Beachten Sie, wie Insulin den Zucker senkt. Was geschieht ohne es?",
-        "阅读时请思考胰岛素如何调节血糖。缺少它会发生什么?",
         '"Uptake" and "release" are opposites here: weigh them as you read.',
         "Suppose a patient says “I'm sorry, I can't eat sugar”. What would you explain?",
     ],
@@ -102,7 +101,7 @@ def test_unusual_but_good_answers_pass(answer):
         (prompt_rules(128), "stop", "repeats the instruction"),
         (TEXT, "stop", "consecutive words of the text"),
         ("Think: " + " ".join(TEXT.split()[3:16]), "stop", "consecutive words of the text"),
-        ("Consider everything about insulin " * 20, "stop", "too long"),
+        ("Consider everything about insulin " * 20, "stop", "repeats itself"),
     ],
 )
 def test_bad_answers_are_named(answer, finish, reason):
@@ -131,7 +130,7 @@ def test_educational_texts_keep_paragraphs_and_must_teach():
             Reply(answer), instruction="Write a passage.", question=question
         ).complaint
 
-    assert strip_wrapping(passage) == passage.strip()
+    assert unwrap(passage, PASSAGE) == passage.strip()
     assert complaint(passage) is None
     assert "too short" in str(complaint("Insulin is a hormone."))
     assert "of the question" in str(complaint(passage + question))

@@ -64,10 +64,13 @@ class PromptPlan:
         key, shown = prompt_key(text), self.shorten(text)
         judge = partial(
             judge_prompt,
-            instruction=self.request("", key),
+            instruction=prompt_request(
+                self.instruction, "", budget=self.tokens.budget, strategy=None
+            ),
             text=shown,
             count=self.tokens.of_prompt,
             budget=self.tokens.budget,
+            special=self.tokens.special,
         )
         return Job(key, self.request(shown, key), judge, cut=len(shown) < len(text.rstrip()))
 

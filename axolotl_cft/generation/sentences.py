@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterator
 
-# A full stop counts with closing quotes and before white space; CJK stops need no space after.
-# A blank line ends a sentence too (headings, list items).
+# A full stop counts with closing quotes and before white space; CJK stops need no space after, nor
+# does a narrow question mark between CJK signs. A blank line ends a sentence
+# too (headings, list items).
 _END = re.compile(
-    r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+[\u300d\u300f\uff09”’]*|(?=\n[ \t]*\n)"
+    r"[.!?…؟।]+[\"'”’»)\]]*(?=\s|$)|[!?]+(?=[\u3040-\u30ff\u4e00-\u9fff])"
+    r"|[\u3002\uff01\uff1f]+[\u300d\u300f\uff09”’]*|(?=\n[ \t]*\n)"
 )
 # What ends in a full stop without ending a sentence: initials and the usual abbreviations.
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|vs|al|ca|cf|approx|resp|e\.g|i\.e)\.$"
+    r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|vs|al|ca|cf|approx|resp|e\.g"
+    r"|i\.e)\.$"
 )
 
 

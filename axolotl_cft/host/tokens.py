@@ -7,7 +7,7 @@ the safe side there; training checks the exact count again.
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +41,11 @@ class Tokens:
     def budget(self) -> int:
         """The most tokens a prompt may take (`cft.prompt_budget`)."""
         return self.options.prompt_budget
+
+    @property
+    def special(self) -> Sequence[str]:
+        """The tokenizer's special tokens as text, which it would read as their ids."""
+        return () if self.tokenizer is None else self.tokenizer.all_special_tokens
 
     def of_prompt(self, prompt: str) -> int:
         """Tokens before the text in a row of training: BOS, prompt and separator, or the chat turn.
