@@ -11,6 +11,7 @@ from axolotl_cft.corpus.writers import Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.journal import Entry
+from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
 from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
 
 REJECTS = "rejects.jsonl"
@@ -42,6 +43,14 @@ def count_answers(entries: Iterable[Entry]) -> AnswerCounts:
         retries=sum(entry["retries"] for entry in entries),
         answered_by=dict(sorted(Counter(entry["by"] for entry in entries).items())),
     )
+
+
+def _usable_prompts(entries: Mapping[str, Entry]) -> list[str]:
+    return [
+        entry["answer"]
+        for key, entry in entries.items()
+        if key.startswith("prompt:") and "reject" not in entry
+    ]
 
 
 def write_rejects(path: Path, keys: Sequence[str | None], entries: Mapping[str, Entry]) -> int:
@@ -100,7 +109,7 @@ def finish(
         described: the run, for the ledger.
 
     Returns:
-        A sentence about what was written.
+        A sentence about what was written, and one about prompts that are nearly all alike.
 
     Raises:
         RejectsError: rows are unusable and must not be dropped.
@@ -108,6 +117,7 @@ def finish(
     rejected = write_rejects(path.parent / REJECTS, keys, entries)
     values = zip(*columns.values(), strict=True)
     unusable = [key is not None and None in row for key, row in zip(keys, values, strict=True)]
+    likeness = likeness_of(_usable_prompts(entries))
     ledger = partial(
         GenerationLedger,
         **described,
@@ -115,6 +125,7 @@ def finish(
         rows_rejected=rejected,
         rows_dropped=len(keys) - sum(keep) + sum(unusable),
         answers=count_answers(entries.values()),
+        likeness=likeness,
     )
     if any(unusable) and not drop_rejects:
         ledger(output=None).write(path.parent / GENERATION_FILE)
@@ -130,4 +141,6 @@ def finish(
     dropped = f", {len(keys) - sum(kept):,} left out" if not all(kept) else ""
     stand_ins = rejected - sum(unusable)
     from_pool = f", {stand_ins:,} with a prompt of the pool" if stand_ins else ""
-    return f"{sum(kept):,} rows written{from_pool}{dropped}: {path}"
+    alike = likeness_in_words(likeness)
+    warning = f"\n{alike}." if alike else ""
+    return f"{sum(kept):,} rows written{from_pool}{dropped}: {path}{warning}"

@@ -91,7 +91,9 @@ def _language_of(text: str) -> str | None:
     step = max(_PIECE, len(prose) // _PIECES)
     pieces = [prose[i : i + _PIECE] for i in range(0, len(prose), step)]
     votes = Counter(_rank(piece)[0][0] for piece in pieces if len(piece) >= 60 and _rank(piece))
-    [(language, votes_for_it)] = votes.most_common(1) or [(None, 0)]
+    if not votes:
+        return None
+    [(language, votes_for_it)] = votes.most_common(1)
     return language if votes_for_it >= 0.8 * votes.total() else None
 
 

@@ -30,6 +30,7 @@ from axolotl_cft.records.generation import (
     AnswerCounts,
     GenerationLedger,
     JournalHeader,
+    PromptLikeness,
 )
 from axolotl_cft.records.preparation import (
     SHARD_FILE,
@@ -81,6 +82,7 @@ __all__ = [
     "PartialMatch",
     "PreparedDataset",
     "PreparedLedger",
+    "PromptLikeness",
     "ReachedTrainer",
     "Record",
     "RecordedSource",

@@ -45,6 +45,20 @@ class AnswerCounts(RecordPart):
     answered_by: dict[str, int]
 
 
+class PromptLikeness(RecordPart):
+    """How alike the usable prompts are, case and punctuation aside.
+
+    Attributes:
+        prompts: how many there are.
+        distinct: how many of them differ.
+        openings: the first words that most prompts share -> prompts; the commonest first.
+    """
+
+    prompts: int
+    distinct: int
+    openings: dict[str, int]
+
+
 class GenerationLedger(Record):
     """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
 
@@ -53,6 +67,7 @@ class GenerationLedger(Record):
         rows_rejected: rows whose answer was given up.
         rows_dropped: rows left out, or to be left out.
         answers: what the answers took.
+        likeness: how alike the prompts are; None in ledgers of version 0.1.
         output: file name of the rows; None while rejected answers keep them from being written.
         sha256: of that file, 64 hex digits.
     """
@@ -66,6 +81,7 @@ class GenerationLedger(Record):
     rows_rejected: int
     rows_dropped: int
     answers: AnswerCounts
+    likeness: PromptLikeness | None = None
     output: str | None
     sha256: str | None = None
 

@@ -1,0 +1,137 @@
+"""How well the checks of a generated prompt tell labelled answers apart (tests/answers)."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axolotl_cft.generation import checks, language
+from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
+from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
+from axolotl_cft.generation.verdicts import Reply, Verdict, judge_prompt
+
+# Repaired by that rule, and yet no prompts: read by a person, once.
+NOT_CLEAN = {
+    "style: critical text: Doubt the averages and ask for the distribution.",
+    "Supply shocks and how prices react",
+}
+ANSWERS = Path(__file__).parent / "answers"
+GOAL = 0.95
+
+
+def labelled(name: str) -> list[dict[str, Any]]:
+    lines = (ANSWERS / f"{name}.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def judge(row: dict[str, Any]) -> Verdict:
+    return judge_prompt(
+        Reply(row["answer"]),
+        instruction=TEXT_ADAPT_CFT,
+        text=row.get("text", ""),
+        count=lambda prompt: 1,
+        budget=128,
+    )
+
+
+def is_right(row: dict[str, Any]) -> bool:
+    """A good answer passes word for word; a bad one is refused, or repaired.
+
+    Repaired means that a wrapper came off and what is left passes by itself, unchanged.
+    """
+    verdict, as_it_stood = judge(row), " ".join(row["answer"].split())
+    if row["good"]:
+        return verdict == Verdict(as_it_stood)
+    repaired = verdict.answer != as_it_stood and verdict.answer not in NOT_CLEAN
+    return verdict.complaint is not None or (
+        repaired and judge({**row, "answer": verdict.answer}) == verdict
+    )
+
+
+def shares(rows: list[dict[str, Any]]) -> dict[bool, float]:
+    """Good -> which share of such answers is judged rightly."""
+    right = Counter(row["good"] for row in rows if is_right(row))
+    return {good: right[good] / sum(row["good"] is good for row in rows) for good in (True, False)}
+
+
+def test_answers_that_were_looked_at_are_judged_rightly():
+    assert shares(labelled("development")) == {True: 1.0, False: 1.0}
+
+
+def test_no_natural_prompt_is_rejected_or_changed():
+    rows = [{**row, "good": True} for row in labelled("natural")]
+    assert [row["answer"] for row in rows if not is_right(row)] == []
+
+
+def test_answers_that_were_scored_once_are_judged_as_well_as_then():
+    """The goal was `GOAL` on both sides. The bad ones missed it, and no check was fitted since."""
+    reached = shares(labelled("held_out"))
+    assert reached[True] >= 101 / 104 > GOAL
+    assert reached[False] >= 93 / 106
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.holds_special_tokens,
+        checks.is_a_refusal,
+        checks.is_an_error,
+        checks.is_a_list,
+        checks.speaks_about_the_task,
+        checks.holds_placeholders,
+        checks.is_no_sentence,
+        checks.repeats_itself,
+        checks.copies_the_text,
+        checks.describes_the_text,
+        checks.ends_early,
+        checks.is_in_another_language,
+    ],
+)
+def test_without_a_check_the_score_falls(monkeypatch, check):
+    """The scores are computed: they depend on every one of these checks."""
+    left = tuple(other for other in checks.CHECKS if other is not check)
+    monkeypatch.setattr(checks.first_complaint, "__defaults__", (left,))
+    scored = shares(labelled("development"))
+    assert scored[True] == 1.0 and scored[False] < 1.0
+
+
+def test_without_the_identifier_scripts_still_tell_languages_apart(monkeypatch):
+    text = "Die Delegationen warteten wochenlang in der Stadt, und niemand ahnte das Ergebnis. " * 3
+    english = "Pay attention to what each side gave up, and why."
+    assert language.language_complaint(english, text)
+    monkeypatch.setitem(sys.modules, "py3langid", None)  # as where it is not installed
+    language._language_of.cache_clear()
+    assert language.language_complaint(english, text) is None
+    assert language.language_complaint("请关注双方各自放弃了什么。", text)
+    language._language_of.cache_clear()
+
+
+def test_code_has_no_language_of_its_own():
+    code = "def median(values):\n    n = len(values)\n    return sorted(values)[n // 2]\n" * 5
+    for prompt in ("Ask what happens to an empty list.", "Frage dich, was hier geschieht."):
+        assert language.language_complaint(prompt, code) is None
+
+
+def test_special_tokens_of_the_tokenizer_are_refused():
+    reply = Reply("Follow the proton <proof> to the end of the reaction.")
+    facts = {"instruction": "", "text": "", "count": lambda prompt: 1, "budget": 128}
+    assert judge_prompt(reply, **facts).complaint is None
+    told = judge_prompt(reply, **facts, special=["<proof>"]).complaint
+    assert told == "it holds the special token <proof>"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [
+        (["Follow the money."] * 19, None),
+        ([f"Read section {i} twice: why {i}?" for i in range(30)], None),
+        (["Follow the money!", "follow the money"] * 15, "Only 3% of the 30 prompts are distinct"),
+        ([f"Focus on the main {i}." for i in range(30)], "100% of the 30 prompts begin alike"),
+    ],
+)
+def test_prompts_that_are_all_alike_are_said(prompts, said):
+    words = likeness_in_words(likeness_of(prompts))
+    assert words is None if said is None else said in str(words)
