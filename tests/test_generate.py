@@ -84,6 +84,8 @@ def test_every_row_is_answered_exactly_once_whatever_goes_wrong(tmp_path):
     assert set(moods) == {*FAULTS, GOOD}
     answers = ledger_of(corpus)["answers"]
     assert (answers["accepted"], answers["rejected"]) == (250, 0)
+    likeness = ledger_of(corpus)["likeness"]
+    assert likeness == {"prompts": 250, "distinct": 250, "openings": {"look closely at topic": 250}}
     assert answers["asked_again"] == moods.count(REFUSING)
     assert answers["retries"] == sum(moods.count(m) for m in (RATE_LIMITED, FAILING, GARBLED, CUT))
     assert answers["tokens_in"] == 100 * (moods.count(GOOD) + moods.count(REFUSING))

@@ -259,6 +259,14 @@ def test_strategies_and_stand_ins_depend_on_seed_and_text_alone():
     assert resolve_answers(rows, entries, pool, 1) == [stand_in, None, "A."]
 
 
+def test_an_answer_may_open_like_its_strategy_but_not_repeat_the_instruction():
+    pool = load_pool("paper")
+    job = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000).job("A text.")
+    example = draw_prompt(pool, 1, job.key).text
+    assert job.judge(Reply(example)).complaint is None
+    assert "instruction" in str(job.judge(Reply(TEXT_ADAPT_CFT)).complaint)
+
+
 def test_long_texts_are_cut_for_the_request_alone():
     plan = PromptPlan(TEXT_ADAPT_CFT, None, 1, Tokens(), 50)
     text = "A sentence of some words. " * 40
