@@ -6,11 +6,12 @@
 
 `generate.py` and `educate.py` are the two runs. `workers.py` drives that circle at a bounded
 concurrency, `prompting.py` makes its jobs, `run.py` holds a run's options and what is still to be
-asked, and `finish.py` ends a run, with `likeness.py`. What endpoints do wrong: `faults.py` names it, `gate.py` says
-when the next request may go to one, `sharing.py` sends it again or elsewhere, and `breaker.py`
-stops a run whose answers cannot be used. `address.py` and `hiding.py` keep passwords out of sight.
-A verdict takes wrappers off an answer (`unwrapping.py`) and tries the checks (`checks.py`, with
-`phrases.py` and `language.py`). `sentences.py` finds sentence ends, `host/tokens` counts; `questions.py`, `guard.py` and `export.py`
-are what `educate` has beyond `generate`. Nothing here imports torch; `transformers` and `openai`
-are imported only when a run needs them.
+asked, and `finish.py` ends a run, with `likeness.py`. What endpoints do wrong: `faults.py` names
+it, `gate.py` says when the next request may go to one, `sharing.py` sends it again or elsewhere,
+and `breaker.py` stops a run whose answers cannot be used. `address.py` and `hiding.py` keep
+passwords out of sight. A verdict takes wrappers off an answer (`unwrapping.py`) and tries the
+checks (`checks.py`, with `phrases.py` and `language.py`). `sentences.py` finds sentence ends,
+`host/tokens` counts; `questions.py`, `guard.py` and `export.py` are what `educate` has beyond
+`generate`. Nothing here imports torch; `transformers` and `openai` are imported only when a run
+needs them.
 """
