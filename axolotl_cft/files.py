@@ -101,8 +101,13 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     return content
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, as_text: bool = False) -> dict[str, Any]:
     """The mapping in a YAML file, such as an Axolotl config.
+
+    Args:
+        path: the file.
+        as_text: whether every value stays the text that stands there, so that `24:00:00` is no
+            number.
 
     Raises:
         CFTError: unreadable, not YAML, or something else than a mapping.
@@ -110,7 +115,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.BaseLoader if as_text else yaml.SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), loader)
     except OSError as exc:
         raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:

@@ -25,6 +25,7 @@ Examples:
   axolotl-cft study study.yml --dry-run
   axolotl-cft study study.yml --only cft,negative
   axolotl-cft study study.yml --parallel 4
+  axolotl-cft study study.yml --slurm slurm.yml
 
 After any interruption the same command carries on where it stopped. docs/study.md explains the
 file.
@@ -55,6 +56,16 @@ file.
     help="Run this step alone, as jobs of a cluster do: `cft/seed1/train`. Status 75: a signal "
     "ended it, and the same command carries on.",
 )
+@click.option(
+    "--slurm",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Submit what is missing as Slurm jobs, with sbatch's options from FILE, and return; with "
+    "--dry-run, print their scripts. docs/cluster.md explains it.",
+)
+@click.option("--status", is_flag=True, help="Show what every step is doing, and return.")
+@click.option("--json", "as_json", is_flag=True, help="With --status: for programs.")
+@click.option("--cancel", is_flag=True, help="Cancel the jobs that --slurm submitted.")
 def study(
     study_file: Path,
     output_dir: Path | None,
@@ -63,6 +74,10 @@ def study(
     report: bool,
     parallel: int | None,
     step: str | None,
+    slurm: Path | None,
+    status: bool,
+    as_json: bool,
+    cancel: bool,
 ) -> None:
     """Run a comparison: arms x seeds x stages, trained, evaluated and reported.
 
@@ -70,17 +85,35 @@ def study(
     what was meant to differ, trains with Axolotl's own commands, evaluates with lm_eval, and writes
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
+    from axolotl_cft.cli import study_cluster
     from axolotl_cft.study.parallel import INTERRUPTED, slots, visible_devices
+    from axolotl_cft.study.plan import expand
     from axolotl_cft.study.processes import Stopped
     from axolotl_cft.study.running import check_study
+    from axolotl_cft.study.slurm.options import read_slurm_options
     from axolotl_cft.study.spec import read_study
 
+    _one_of(parallel=parallel, step=step, slurm=slurm, status=status, cancel=cancel)
+    if as_json and not status:
+        raise CFTError("--json says how --status answers; give both")
     spec = read_study(study_file)
+    cluster = None if slurm is None else read_slurm_options(slurm)
     root = (output_dir or Path(spec.name)).resolve()
     arms = _chosen(only, list(spec.arms))
+    if status or cancel:
+        plan = expand(spec, study_file, root)
+        if cancel:
+            study_cluster.cancel_jobs(plan)
+        else:
+            study_cluster.show(plan, plan.only(arms), as_json)
+        return
     places = None if parallel is None else slots(parallel, visible_devices(os.environ))
     with progress("Checking configs and tasks"):
         checked = check_study(spec, study_file, root, arms, checked_before=step is not None)
+    if cluster is not None:
+        show = study_cluster.print_scripts if dry_run else study_cluster.submit_jobs
+        show(checked, cluster)
+        return
     if dry_run:
         for each in checked.steps:
             click.echo(f"# {each.name}\n{shlex.join(each.command)}")
@@ -142,6 +175,13 @@ def run_step(checked: "CheckedStudy", path: str) -> None:
     """Carry out one step and show that it goes on."""
     with progress("Study", 1, "steps", even=False) as work:
         checked.run_step(path, Display(work))
+
+
+def _one_of(**options: object) -> None:
+    """Refuse two options that each want to be the whole call."""
+    given = [f"--{name}" for name, value in options.items() if value]
+    if len(given) > 1:
+        raise CFTError(f"{given[0]} and {given[1]} cannot be given together; choose one")
 
 
 def _chosen(only: str | None, arms: list[str]) -> set[str]:

@@ -46,6 +46,7 @@ from axolotl_cft.records.preparation import (
     SourcesRecord,
 )
 from axolotl_cft.records.report import REPORT_FILE, ComparedRows, ReportRecord
+from axolotl_cft.records.slurm import SUBMISSION_FILE, SubmissionRecord, SubmittedJob
 from axolotl_cft.records.software import Software
 from axolotl_cft.records.study import (
     HELDOUT_FILE,
@@ -69,6 +70,7 @@ __all__ = [
     "SHARD_FILE",
     "SOURCES_FILE",
     "STUDY_FILE",
+    "SUBMISSION_FILE",
     "AnswerCounts",
     "Boilerplate",
     "ComparedRows",
@@ -98,6 +100,8 @@ __all__ = [
     "StudyHeldOut",
     "StudyRecord",
     "StudyRun",
+    "SubmissionRecord",
+    "SubmittedJob",
     "TaskOverlap",
     "Trained",
     "TrainingLedger",

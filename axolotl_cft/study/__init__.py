@@ -11,6 +11,7 @@
 
 `running.py` is what commands call: all steps in turn, one step (as jobs of a cluster do), or chains
 side by side (`parallel.py`). `leases.py` sees to it that nobody works on a chain twice at once.
+`slurm` has a cluster carry the steps out, and tells, with `progress.py`, what each is doing.
 
 `spec` and `plan` are pure: the same file gives the same steps, and nothing is written.
 """
