@@ -34,8 +34,9 @@ from axolotl_cft.core.ledger import NO_PROMPT, Ledger
 from axolotl_cft.host.plan import STAMP_JOINT, cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import record_sources
 
-MISHAPS = ("hang", "fail", "nan", "end early")
-"""Wait to be killed half-way; exit with status 3; lose the numbers; exit half-way with status 0."""
+MISHAPS = ("hang", "hang once", "fail", "nan", "end early")
+"""Wait to be killed half-way, always or in the first session of a training; exit with status 3;
+lose the numbers; exit half-way with status 0."""
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 WHOLE_MODEL = ("model.safetensors", "config.json", "generation_config.json")
@@ -137,6 +138,8 @@ def train(config: dict[str, Any], wrong: str | None) -> None:
     write_json(output / "cft_ledger.json", final_ledger(entries))
     (output / "trainer_state.json").unlink(missing_ok=True)
     history = resumed(output)
+    if wrong == "hang once":
+        wrong = None if history else "hang"
     for step in range(len(history) + 1, config["max_steps"] + 1):
         lost = wrong == "nan" and step > config["max_steps"] // 2
         history.append(log_entry(step, float("nan") if lost else 2.0 / step))
