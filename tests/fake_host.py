@@ -201,7 +201,9 @@ def final_ledger(entries: list[dict[str, Any]]) -> dict[str, Any]:
         "test": tested,
         "reached_trainer": {**reached, "rows_lost": 0, "trained_tokens_lost": 0},
         "datasets": entries,
-        "software": [{"versions": {"torch": "0"}, "cuda": None, "devices": {"cpu": 1}}],
+        "software": [
+            {"versions": {"torch": version("torch")}, "cuda": None, "devices": {"cpu": 1}}
+        ],
     }
 
 
