@@ -2,11 +2,14 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
 import pytest
 
 from axolotl_cft.core.choice import Document, FromColumn, FromFunction, FromPool, NoPrompts
+from axolotl_cft.core.cuts import Cut
 from axolotl_cft.core.pool import Prompt, PromptFunction, PromptPool
 from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
@@ -36,7 +39,7 @@ ABOUT = FromPool(pool("About {topic}.", "Fixed.", defaults={"level": "low"}), "m
         (PLAIN, "mine.yaml", "pool mine", frozenset(), True, False),
         (ABOUT, "mine", "pool mine", {"topic"}, True, False),
         (FromPool(pool("One."), "mine"), "mine", "pool mine", frozenset(), True, True),
-        (FromColumn("p"), "column p", "column p", {"p"}, True, True),
+        (FromColumn("p"), "column p", "column p", {"p", "p_cut", "p_shown"}, True, True),
         (function(str), "function give", "function give", None, True, False),
         (
             function(str, columns=frozenset("x")),
@@ -115,6 +118,26 @@ def test_a_column_offers_the_rows_own_prompt():
     for empty in ({}, {"p": None}, {"p": " \n"}, {"p": 3}):
         with pytest.raises(CFTError, match="corpus: document 3 has no prompt in column 'p'"):
             source.offer(document(**empty), 0, 1, 1)
+
+
+def test_a_column_with_a_list_offers_each_chunk_its_own_prompt_in_every_view():
+    cut = Cut(text_key("a text"), np.arange(30, dtype=np.int32), 12)
+    listed = replace(document(p=["One.", None, "Three."], p_cut=cut.digest), cut=cut)
+    offered = [FromColumn("p").offer(listed, chunk, seed=1, views=2) for chunk in range(3)]
+    assert offered == [[("p", "One.")] * 2, [None] * 2, [("p", "Three.")] * 2]
+    for wrong in (" ", 3, ["a"]):
+        values = {"p": [wrong, None, None], "p_cut": cut.digest}
+        with pytest.raises(CFTError, match="document 3 has no prompt in column 'p'"):
+            FromColumn("p").offer(replace(listed, values=values), 0, seed=1, views=1)
+
+
+@pytest.mark.parametrize(
+    ("written", "share"), [(0.5, 0.5), (1.0, 1.0), (None, None), (1.5, None), ("x", None)]
+)
+def test_a_column_says_how_much_of_a_text_its_writer_saw(written, share):
+    assert FromColumn("p").share_shown(document(p="Think.", p_shown=written)) == share
+    assert FromColumn("p").share_shown(document(p="Think.")) is None
+    assert PLAIN.share_shown(document(p_shown=0.5)) is None
 
 
 def test_a_function_is_told_row_seed_chunk_and_view():

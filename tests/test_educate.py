@@ -72,8 +72,9 @@ def test_items_become_texts_with_prompts_in_order(tmp_path, educate):
     for index, row in enumerate(rows):
         assert row["text"] == passage_for(question(index)).strip()
         assert row["contextual_prompt"] == prompt_for(row["text"])
-    first = server.requests[0]["messages"][0]["content"]
-    assert question(0) in first and "Drug 0" in first and "Drug 1" not in first
+    sent = [request["messages"][0]["content"] for request in server.requests]
+    first = next(message for message in sent if question(0) in message)
+    assert "Drug 0" in first and "Drug 1" not in first
     ledger = json.loads((tmp_path / "out" / "generation.json").read_text())
     assert ledger["rows_in"] == 40 and ledger["answers"]["accepted"] == 80
     assert ledger["guard"]["allow_test_split"] is False

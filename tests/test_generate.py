@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,7 +36,10 @@ from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.client import Client
 from axolotl_cft.generation.generate import estimate, generate
+from axolotl_cft.generation.journal import Journal
+from axolotl_cft.generation.prompting import prompt_key
 from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, Endpoint, PromptOptions
+from axolotl_cft.generation.workers import ask_all
 from axolotl_cft.prompts.registry import load_pool
 
 COMMAND = [sys.executable, "-c", "from axolotl_cft.cli import main; main()", "generate"]
@@ -111,6 +114,25 @@ def test_retry_after_is_honoured(tmp_path):
     ) as server:
         assert ask(server, corpus).exit_code == 0
     assert seen[1] - seen[0] >= 1.2  # its own first back-off would be 0.5 s at most
+
+
+def test_a_request_that_takes_long_to_make_holds_up_no_answer(tmp_path):
+    """As that of a long text does, of which all must be tokenized."""
+    plan, settled = PromptOptions().plan(), []
+    journal = Journal(tmp_path / "journal.jsonl", {})
+
+    def jobs():
+        yield plan.job("First.")
+        deadline = time.monotonic() + 30
+        while not journal.entries and time.monotonic() < deadline:
+            time.sleep(0.05)
+        settled.extend(journal.entries)
+        yield plan.job("Second.")
+
+    with serve(Loopback()) as server, closing(journal):
+        make = Endpoint("m", server.url).clients
+        ask_all(jobs(), journal, make, concurrency=2, attempts=1, show=lambda meter: None)
+        assert settled == [prompt_key("First.")] and len(journal.entries) == 2
 
 
 def test_an_answer_is_durable_before_the_next_is_asked_for(tmp_path):
@@ -270,7 +292,8 @@ def test_formats_types_and_order_are_kept(tmp_path):
         assert ask(server, zipped).exit_code == 0
         written = rows_of(tmp_path / "gz" / "out" / "corpus.jsonl")
         assert written == [
-            row | {"contextual_prompt": p} for row, p in zip(rows, expected, strict=True)
+            row | {"contextual_prompt": p, "contextual_prompt_shown": 1.0 if p else None}
+            for row, p in zip(rows, expected, strict=True)
         ]
         assert ask(server, zipped, "--format", "parquet").exit_code == 0
         assert pq.read_table(tmp_path / "gz" / "out" / "corpus.parquet").to_pylist() == written
@@ -280,7 +303,9 @@ def test_formats_types_and_order_are_kept(tmp_path):
         assert ask(server, source).exit_code == 0
         result = pq.read_table(tmp_path / "parquet" / "out" / "corpus.parquet")
         assert result.schema.field("n").type == pa.int16()
-        assert result.drop_columns(["contextual_prompt"]).equals(table)
+        assert result.schema.field("contextual_prompt_shown").type == pa.float64()
+        added = ["contextual_prompt", "contextual_prompt_shown"]
+        assert result.drop_columns(added).equals(table)
         assert result["contextual_prompt"].to_pylist() == expected
 
         for name, part in (("a.parquet", table[:2]), ("b.parquet", table[2:])):

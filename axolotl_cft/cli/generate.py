@@ -15,7 +15,33 @@ from axolotl_cft.cli.llm_options import (
     show_answers,
 )
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
-from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, Endpoint, PromptOptions
+from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, CorpusPromptOptions, Endpoint
+
+CHUNK_OPTIONS = (
+    click.option(
+        "--per",
+        type=click.Choice(["chunk", "document"]),
+        help="What gets a prompt of its own. chunk: each chunk that training with --config will "
+        "make, so that every prompt is about the very text behind it. document: each document, "
+        "whose prompt then stands before all of its chunks, and whose beginning alone is shown to "
+        "the LLM where it is long. Default: chunk with --config, else document.",
+    ),
+    click.option(
+        "--part",
+        type=click.Choice(["train", "test"]),
+        default=CorpusPromptOptions.part,
+        show_default=True,
+        help="The chunks of `datasets`, or those of `test_datasets`, which differ where the config "
+        "sets eval_sequence_len.",
+    ),
+    click.option(
+        "--context-chars",
+        type=click.IntRange(0),
+        default=CorpusPromptOptions.context_chars,
+        show_default=True,
+        help="Characters before a chunk to show with it, for orientation.",
+    ),
+)
 
 
 @click.command()
@@ -29,7 +55,7 @@ from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, Endpoint, PromptO
 @FIELD
 @SUBSET
 @SPLIT
-@bundled("prompts", PromptOptions, PROMPT_OPTIONS)
+@bundled("prompts", CorpusPromptOptions, (*CHUNK_OPTIONS, *PROMPT_OPTIONS))
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
 @click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
@@ -39,23 +65,30 @@ def generate(
     field: str,
     subset: str | None,
     split: str,
-    prompts: PromptOptions,
+    prompts: CorpusPromptOptions,
     endpoint: Endpoint,
     closing: Closing,
     estimate: bool,
 ) -> None:
-    """Write a contextual prompt for every text with an LLM (the paper's TextAdaptCFT).
+    """Write contextual prompts for the texts of a corpus with an LLM (the paper's TextAdaptCFT).
 
     CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a dataset on
     the hub. The same rows come out in the same order with a column `contextual_prompt`, which
     `cft.prompts: {column: contextual_prompt}` trains on. Every answer is kept as it arrives: after
     a crash the same command continues where it stopped. The key is read from OPENAI_API_KEY.
 
+    With --config there is a prompt for each chunk of training: the column holds a list, and
+    `contextual_prompt_cut` says for which cut it was written. Training refuses the list once the
+    text, the tokenizer, sequence_len or cft.prompt_budget cut otherwise. `contextual_prompt_shown`
+    holds the share of the text that the LLM was shown.
+
     \b
     Examples:
-      axolotl-cft generate corpus.jsonl --estimate --output-dir prompts/
+      axolotl-cft generate corpus.jsonl --config config.yml --estimate --output-dir prompts/
       axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
-          --config config.yml --concurrency 64 --output-dir prompts/
+          --config config.yml --context-chars 500 --concurrency 64 --output-dir prompts/
+      axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
+          --per document --output-dir prompts/
     """
     from axolotl_cft.corpus.readers import Field, open_corpus
     from axolotl_cft.corpus.writers import Corpus

@@ -12,7 +12,7 @@ import click
 
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.run import Endpoint, PromptOptions
+from axolotl_cft.generation.run import DOCUMENT_TOKENS, Endpoint, PromptOptions
 
 if TYPE_CHECKING:
     from axolotl_cft.generation.workers import Meter
@@ -147,10 +147,9 @@ PROMPT_OPTIONS = (
     ),
     click.option(
         "--max-input-tokens",
-        default=PromptOptions.max_input_tokens,
-        show_default=True,
         type=click.IntRange(1),
-        help="A longer text is cut at the end of a sentence, but only for the request.",
+        help="A longer text is cut at the end of a sentence, but only for the request. Default: "
+        f"{DOCUMENT_TOKENS} for a document; a chunk is shown whole.",
     ),
 )
 

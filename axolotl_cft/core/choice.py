@@ -10,9 +10,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from axolotl_cft.core.cuts import Cut
 from axolotl_cft.core.pool import PromptFunction, PromptPool
 from axolotl_cft.core.sampling import draw
 from axolotl_cft.errors import CFTError
+
+CUT_SUFFIX = "_cut"
+"""Behind the name of a column with a prompt for each chunk: the column of `Cut.digest`."""
+
+SHOWN_SUFFIX = "_shown"
+"""Behind the name of a column of prompts: the share of each text that their writer was shown."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,14 @@ class Document:
         number: its place there from 1, for messages only.
         key: stands for its text (`sampling.text_key`).
         values: the columns that prompts refer to.
+        cut: how it falls into chunks; None for what is never cut, a conversation.
     """
 
     dataset: str
     number: int
     key: bytes
     values: Mapping[str, Any]
+    cut: Cut | None = None
 
     @property
     def place(self) -> str:
@@ -86,6 +95,10 @@ class PromptSource(ABC):
         Raises:
             CFTError: the document lacks what a prompt needs, or a package's function fails.
         """
+
+    def share_shown(self, document: Document) -> float | None:
+        """Share of a document's text that the writer of its prompts was shown; None if unknown."""
+        return None
 
     def check_columns(self, present: Collection[str], dataset: str) -> None:
         """Check that the data have every column that some prompt cannot do without.
@@ -194,7 +207,10 @@ class FromPool(PromptSource):
 
 
 class FromColumn(PromptSource):
-    """`prompts: {column: NAME}`: every row brings its own prompt.
+    """`prompts: {column: NAME}`: every row brings its own prompt, or one for each of its chunks.
+
+    Beside a list of prompts a second column must say which cut it was written for, since nothing
+    else tells a list of yesterday's chunks from one of today's.
 
     Args:
         column: its name, and the prompts' id.
@@ -215,18 +231,69 @@ class FromColumn(PromptSource):
 
     @property
     def columns(self) -> frozenset[str]:
-        """The column."""
-        return frozenset({self.column})
+        """The column, and the two that `generate` writes beside it."""
+        return frozenset({self.column, self._cut_column, self._shown_column})
 
-    def offer(self, document: Document, chunk: int, seed: int, views: int) -> list[Choice]:
-        """The row's own prompt."""
+    @property
+    def _cut_column(self) -> str:
+        return self.column + CUT_SUFFIX
+
+    @property
+    def _shown_column(self) -> str:
+        return self.column + SHOWN_SUFFIX
+
+    def offer(
+        self, document: Document, chunk: int, seed: int, views: int
+    ) -> Sequence[Choice | None]:
+        """The row's own prompt, or the chunk's: None where the list has null for it."""
         prompt = document.values.get(self.column)
+        if isinstance(prompt, list):
+            prompt = self._of_chunk(document, chunk, prompt)
+            if prompt is None:
+                return [None] * views
         if not isinstance(prompt, str) or not prompt.strip():
             raise CFTError(
                 f"{document.place} has no prompt in column '{self.column}'; fill it "
                 "(`axolotl-cft generate --fallback paper` does) or drop the row"
             )
         return [(self.column, prompt)] * views
+
+    def share_shown(self, document: Document) -> float | None:
+        """What the column beside the prompts says."""
+        share = document.values.get(self._shown_column)
+        return share if isinstance(share, float) and 0 <= share <= 1 else None
+
+    def _of_chunk(self, document: Document, chunk: int, prompts: list[Any]) -> Any:
+        """The chunk's entry in a list that was written for these very chunks."""
+        place, cut, digest = document.place, document.cut, document.values.get(self._cut_column)
+        if cut is None:
+            raise CFTError(
+                f"{place} has a list of prompts in column '{self.column}', and a conversation is "
+                "not cut into chunks; give it one prompt, as a text"
+            )
+        again = "run `axolotl-cft generate --per chunk --config` again with this config"
+        if not isinstance(digest, str):
+            raise CFTError(
+                f"{place} has a list of prompts in column '{self.column}' and nothing in column "
+                f"'{self._cut_column}', which says for which chunks they are; keep that column "
+                f"too, or {again}"
+            )
+        if len(prompts) != len(cut.bounds):
+            raise CFTError(
+                f"{place} has {len(prompts)} prompts in column '{self.column}' for "
+                f"{len(cut.bounds)} chunks; restore the text, tokenizer, sequence_len and "
+                f"cft.prompt_budget that they were written for, or {again}"
+            )
+        if digest != cut.digest:
+            raise CFTError(
+                f"{place} has prompts in column '{self.column}' for other chunks than these; "
+                "restore the text, tokenizer, sequence_len and cft.prompt_budget that they were "
+                f"written for, or {again}"
+            )
+        return prompts[chunk]
+
+    def _needed(self) -> frozenset[str]:
+        return frozenset({self.column})
 
     def _why_and_what_to_do(self, present: Collection[str]) -> str:
         return f"; set `cft.prompts.column` to one of {', '.join(present)}"

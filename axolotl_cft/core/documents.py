@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from axolotl_cft.core.choice import Document
 from axolotl_cft.core.contexts import OWN_TEMPLATE, ContextEncoder, Template, frame_of
+from axolotl_cft.core.cuts import Cut
 from axolotl_cft.core.encoding import Context, Ids, Row, encode_document
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
@@ -120,7 +121,8 @@ class DocumentEncoder:
             if ids.size == 0:
                 self.ledger.empty += 1
                 continue
-            document = Document(self.plan.path, number, key, values[index])
+            cut = Cut(key, ids, self.frame.capacity)
+            document = Document(self.plan.path, number, key, values[index], cut)
             rows += self._encode_one(document, ids)
 
     def _encode_one(self, document: Document, ids: Ids) -> list[Row]:
@@ -131,13 +133,15 @@ class DocumentEncoder:
             ]
 
         rows = encode_document(ids, self.frame, contexts)
-        self._count(ids, rows)
+        self._count(ids, rows, self.plan.source.share_shown(document))
         return rows
 
-    def _count(self, ids: Ids, rows: Sequence[Row]) -> None:
+    def _count(self, ids: Ids, rows: Sequence[Row], shown: float | None) -> None:
         ledger, bare = self.ledger, max(1, len(self.frame.start))
         ledger.used += 1
         ledger.text_tokens += ids.size
+        if shown is not None:
+            ledger.tokens_shown = (ledger.tokens_shown or 0) + round(shown * ids.size)
         ledger.special_tokens_in_text += int(self._is_special[ids].sum())
         ledger.add_targets(row.target for row in rows if row.view == 0)
         for row in rows:

@@ -29,6 +29,8 @@ class Ledger:
         used: of these, encoded here.
         rows: rows made (chunks times views).
         text_tokens: the used documents' own tokens, each counted once.
+        tokens_shown: of these, what the LLM that wrote the documents' prompts was shown, by the
+            share of each text's characters; None where the data do not say.
         trained_tokens: tokens that bear loss, over all views, EOS included.
         prompt_tokens: tokens the prompts add (prompt, separator, template).
         total_tokens: length of all rows.
@@ -53,6 +55,7 @@ class Ledger:
     used: int = 0
     rows: int = 0
     text_tokens: int = 0
+    tokens_shown: int | None = None
     trained_tokens: int = 0
     prompt_tokens: int = 0
     total_tokens: int = 0
@@ -131,6 +134,12 @@ class Ledger:
             f"prompts          {counts or NO_PROMPT}",
             f"targets digest   {self.targets_digest:032x}",
         ]
+        if self.tokens_shown is not None:
+            share = self.tokens_shown / max(1, self.text_tokens)
+            lines.append(
+                f"prompts saw      {self.tokens_shown:,} of the text tokens ({share:.1%}): the "
+                "LLM that wrote them was shown no more"
+            )
         if self.near_duplicates is not None:
             lines.append(
                 f"near duplicates  {self.near_duplicates:,} of the {self.compared:,} held-out "

@@ -87,7 +87,7 @@ def _refuse(name: str, row: Row, new: Sequence[str] | Mapping[str, Any]) -> None
 def write_rows(
     corpus: Corpus,
     path: Path,
-    columns: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, Sequence[Any]],
     keep: Sequence[bool],
 ) -> None:
     """Write the rows of a corpus with more columns; the file appears whole or not at all.
@@ -95,7 +95,8 @@ def write_rows(
     Args:
         corpus: the rows.
         path: `.parquet` for Parquet, anything else for JSON lines.
-        columns: name -> one value for each row of the corpus.
+        columns: name -> one value for each row of the corpus: texts, lists of texts or floats, any
+            of them None.
         keep: for each row of the corpus, whether it is written.
 
     Raises:
@@ -110,7 +111,7 @@ def write_rows(
 def _write_lines(
     corpus: Corpus,
     file: IO[bytes],
-    columns: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, Sequence[Any]],
     keep: Sequence[bool],
 ) -> None:
     for index, (name, row) in enumerate(corpus.named_rows()):
@@ -129,7 +130,7 @@ def _write_lines(
 def _write_parquet(
     corpus: Corpus,
     file: IO[bytes],
-    columns: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, Sequence[Any]],
     keep: Sequence[bool],
 ) -> None:
     import pyarrow as pa
@@ -150,12 +151,12 @@ def _write_parquet(
 
 
 def _extended(
-    corpus: Corpus, columns: Mapping[str, Sequence[str | None]], keep: Sequence[bool]
+    corpus: Corpus, columns: Mapping[str, Sequence[Any]], keep: Sequence[bool]
 ) -> Iterator[Any]:
     """The rows kept, as Arrow tables with the new columns."""
     import pyarrow as pa
 
-    begin = 0
+    begin, types = 0, {name: _type_of(values) for name, values in columns.items()}
     for block in corpus.blocks():
         end = begin + len(block.texts)
         table = _table(block)
@@ -165,9 +166,21 @@ def _extended(
             columns,
         )
         for name, values in columns.items():
-            table = table.append_column(name, pa.array(values[begin:end], pa.string()))
+            table = table.append_column(name, pa.array(values[begin:end], types[name]))
         yield table.filter(pa.array(keep[begin:end], pa.bool_()))
         begin = end
+
+
+def _type_of(values: Sequence[Any]) -> Any:
+    """The Arrow type of a new column, from all of it: a block may hold nothing but nulls."""
+    import pyarrow as pa
+
+    match next((value for value in values if value is not None), None):
+        case list():
+            return pa.list_(pa.string())
+        case float():
+            return pa.float64()
+    return pa.string()
 
 
 def _table(block: Block) -> Any:

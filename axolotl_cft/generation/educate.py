@@ -82,7 +82,7 @@ class Education:
                 self.corpus,
                 output_dir / f"corpus.{closing.format_ or self.corpus.format}",
                 columns,
-                keys,
+                [[key] if key else [] for key in keys],
                 [item is not None for item in self.items],
                 journal.entries,
                 drop_rejects=closing.drop_rejects,

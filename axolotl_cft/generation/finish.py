@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,21 +53,22 @@ def _usable_prompts(entries: Mapping[str, Entry]) -> list[str]:
     ]
 
 
-def write_rejects(path: Path, keys: Sequence[str | None], entries: Mapping[str, Entry]) -> int:
+def write_rejects(path: Path, keys: Sequence[Collection[str]], entries: Mapping[str, Entry]) -> int:
     """List the answers that were given up, each with its rows (from 0), reason and last answer.
 
     Args:
         path: the file; removed where nothing was rejected.
-        keys: each row's key, None for a row that needs no answer.
+        keys: each row's keys, none for a row that needs no answer.
         entries: the journal's.
 
     Returns:
         The number of rows without a usable answer.
     """
     rows: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        if key is not None and "reject" in entries.get(key, ()):
-            rows.setdefault(key, []).append(row)
+    for row, its_keys in enumerate(keys):
+        for key in dict.fromkeys(its_keys):
+            if "reject" in entries.get(key, ()):
+                rows.setdefault(key, []).append(row)
     if not rows:
         path.unlink(missing_ok=True)
         return 0
@@ -82,17 +83,18 @@ def write_rejects(path: Path, keys: Sequence[str | None], entries: Mapping[str, 
         for key in rows
     ]
     write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return sum(map(len, rows.values()))
+    return len({row for its_rows in rows.values() for row in its_rows})
 
 
 def finish(
     corpus: Corpus,
     path: Path,
-    columns: Mapping[str, Sequence[str | None]],
-    keys: Sequence[str | None],
+    columns: Mapping[str, Sequence[Any]],
+    keys: Sequence[Collection[str]],
     keep: Sequence[bool],
     entries: Mapping[str, Entry],
     *,
+    beside: Mapping[str, Sequence[Any]] | None = None,
     drop_rejects: bool,
     described: Mapping[str, Any],
 ) -> str:
@@ -102,9 +104,10 @@ def finish(
         corpus: the rows that came in.
         path: the rows that go out, beside which the other two files stand.
         columns: the new columns; a row with a key and without a value in one of them is unusable.
-        keys: for each row, the key of the answer that decides about it; None where it needs none.
+        keys: for each row, the keys of the answers that decide about it; none where it needs none.
         keep: for each row, whether it is wanted at all.
         entries: the journal's.
+        beside: more new columns, which decide nothing.
         drop_rejects: leave unusable rows out; otherwise one of them prevents the writing.
         described: the run, for the ledger.
 
@@ -116,7 +119,7 @@ def finish(
     """
     rejected = write_rejects(path.parent / REJECTS, keys, entries)
     values = zip(*columns.values(), strict=True)
-    unusable = [key is not None and None in row for key, row in zip(keys, values, strict=True)]
+    unusable = [bool(k) and None in row for k, row in zip(keys, values, strict=True)]
     likeness = likeness_of(_usable_prompts(entries))
     ledger = partial(
         GenerationLedger,
@@ -135,7 +138,7 @@ def finish(
             (entry["reject"] for entry in entries.values() if "reject" in entry),
         )
     kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
-    write_rows(corpus, path, columns, kept)
+    write_rows(corpus, path, {**columns, **(beside or {})}, kept)
     whole = ledger(output=path.name, sha256=digest_file(path))
     whole.write(path.parent / GENERATION_FILE)
     dropped = f", {len(keys) - sum(kept):,} left out" if not all(kept) else ""

@@ -21,6 +21,11 @@ EDUCATE = (
 )
 """Our instruction for `educate`: the paper says what was made, not in which words it was asked."""
 
+_BEFORE = (
+    "For orientation only: in its document, the text below comes right after this.\n\n"
+    "<before>\n{}\n</before>"
+)
+
 _PLACEHOLDER = re.compile(r"\{(text|question|answer)\}")
 
 
@@ -57,9 +62,15 @@ def fill(instruction: str, **fields: str) -> str:
     return "\n\n".join([filled, *rest])
 
 
-def prompt_request(instruction: str, text: str, *, budget: int, strategy: Strategy | None) -> str:
-    """The user message that asks for the contextual prompt of `text`."""
-    parts = [fill(instruction, text=text)]
+def prompt_request(
+    instruction: str, text: str, *, budget: int, strategy: Strategy | None, before: str = ""
+) -> str:
+    """The user message that asks for the contextual prompt of `text`.
+
+    What stands `before` it in its document comes first, and is said to be no part of it.
+    """
+    parts = [_BEFORE.format(before)] if before else []
+    parts.append(fill(instruction, text=text))
     if strategy is not None:
         parts.append(
             f"Let the prompt follow the learning strategy named {strategy.name}. In general words "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from axolotl_cft.core.cuts import ChunkFinder
 from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import draw, text_key
 from axolotl_cft.generation.instructions import Strategy, prompt_request
@@ -16,9 +17,10 @@ from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import Tokens
 
 
-def prompt_key(text: str) -> str:
-    """What a text's prompt is stored under; equal texts share one answer."""
-    return f"prompt:{text_key(text).hex()}"
+def prompt_key(text: str, before: str = "") -> str:
+    """What a text's prompt is stored under; equal texts behind equal ones share one answer."""
+    shown = f"{before}\0{text}" if before else text
+    return f"prompt:{text_key(shown).hex()}"
 
 
 def draw_prompt(pool: PromptPool, seed: int, key: str) -> Prompt:
@@ -38,30 +40,39 @@ class PromptPlan:
         strategies: pool whose learning strategies are handed out; None for none.
         seed: decides which strategy (and which stand-in) a text gets.
         tokens: counts prompts, and holds the budget.
-        max_input_tokens: a longer text is cut, at the end of a sentence, for the request alone.
+        max_input_tokens: a longer text is cut, at the end of a sentence, for the request alone;
+            None for no limit.
+        finder: finds the chunks that get a prompt each; None for one prompt for each text.
+        context_chars: characters before a chunk that are shown with it.
     """
 
     instruction: str
     strategies: PromptPool | None
     seed: int
     tokens: Tokens
-    max_input_tokens: int
+    max_input_tokens: int | None
+    finder: ChunkFinder | None = None
+    context_chars: int = 0
 
     def shorten(self, text: str) -> str:
         """The beginning of `text` that goes into the request."""
+        if self.max_input_tokens is None:
+            return text
         return cut_at_sentence(text, self.tokens.prefix(text, self.max_input_tokens))
 
-    def request(self, text: str, key: str) -> str:
-        """The user message for a (shortened) text."""
+    def request(self, text: str, key: str, before: str = "") -> str:
+        """The user message for a (shortened) text, and what stands before it."""
         strategy = None
         if self.strategies is not None:
             prompt = draw_prompt(self.strategies, self.seed, key)
             strategy = Strategy(prompt.strategy or prompt.id, prompt.text)
-        return prompt_request(self.instruction, text, budget=self.tokens.budget, strategy=strategy)
+        return prompt_request(
+            self.instruction, text, budget=self.tokens.budget, strategy=strategy, before=before
+        )
 
-    def job(self, text: str) -> Job:
-        """The job for a text as it stands in the corpus."""
-        key, shown = prompt_key(text), self.shorten(text)
+    def job(self, text: str, before: str = "") -> Job:
+        """The job for a text, or a chunk and what stands before it, as in the corpus."""
+        key, shown = prompt_key(text, before), self.shorten(text)
         judge = partial(
             judge_prompt,
             instruction=prompt_request(
@@ -72,7 +83,8 @@ class PromptPlan:
             budget=self.tokens.budget,
             special=self.tokens.special,
         )
-        return Job(key, self.request(shown, key), judge, cut=len(shown) < len(text.rstrip()))
+        cut = len(shown) if len(shown) < len(text.rstrip()) else None
+        return Job(key, self.request(shown, key, before), judge, cut)
 
     def estimate(self, request: str) -> int:
         """Tokens of a request: exact for the tokenizer, else four characters taken as one."""
@@ -84,6 +96,9 @@ class PromptPlan:
         wording = prompt_request(
             self.instruction, "{text}", budget=self.tokens.budget, strategy=None
         )
+        chunks = {"chunk_tokens": self.finder.capacity} if self.finder else {}
+        if self.context_chars:
+            chunks["context_chars"] = self.context_chars
         return {
             "instruction": hashlib.sha256(wording.encode()).hexdigest()[:16],
             "strategies": self.strategies and self.strategies.fingerprint,
@@ -93,6 +108,7 @@ class PromptPlan:
             "separator": self.tokens.options.separator,
             "tokenizer": self.tokens.name,
             "max_input_tokens": self.max_input_tokens,
+            **chunks,
         }
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PROMPT_COLUMN = "contextual_prompt"
 """The column in which `generate` and `educate` write a row's prompt."""
 
+DOCUMENT_TOKENS = 3000
+"""Most tokens of a whole text that are shown, unless told otherwise."""
+
 Progress = Callable[[str, int | None, int], AbstractContextManager[Callable[["Meter"], None]]]
 """Shows a piece of work, given its name, how much of it there is (None: unknown) and how much of
 that is done already; told about the state from time to time."""
@@ -116,7 +119,8 @@ class PromptOptions:
         config: Axolotl YAML whose tokenizer, format and budget the prompts must fit.
         tokenizer: to count with; a name or a folder. The config's if None.
         prompt_budget: most tokens of a prompt with BOS and separator. The config's if None.
-        max_input_tokens: a longer text is cut at the end of a sentence, for the request alone.
+        max_input_tokens: a longer text is cut at the end of a sentence, for the request alone;
+            None for `DOCUMENT_TOKENS`, and for no limit where chunks are asked about.
     """
 
     instruction: Path | None = None
@@ -125,7 +129,7 @@ class PromptOptions:
     config: Path | None = None
     tokenizer: str | None = None
     prompt_budget: int | None = None
-    max_input_tokens: int = 3000
+    max_input_tokens: int | None = None
 
     def plan(self) -> "PromptPlan":
         """The plan; reads the instruction, the pool, the config and the tokenizer.
@@ -143,6 +147,47 @@ class PromptOptions:
             strategies=load_pool("paper") if self.style == "strategies" else None,
             seed=self.seed,
             tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
+            max_input_tokens=self.max_input_tokens or DOCUMENT_TOKENS,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusPromptOptions(PromptOptions):
+    """How contextual prompts for the texts of a corpus are asked for.
+
+    Attributes:
+        per: what gets a prompt of its own: each chunk that training with `config` will make, or
+            each document. Chunks where there is a config, if None.
+        part: whose chunks: those of `datasets`, or of `test_datasets` (`eval_sequence_len`).
+        context_chars: characters before a chunk that are shown with it, for orientation.
+    """
+
+    per: Literal["chunk", "document"] | None = None
+    part: Literal["train", "test"] = "train"
+    context_chars: int = 0
+
+    def plan(self) -> "PromptPlan":
+        """The plan; reads what `PromptOptions.plan` reads.
+
+        Raises:
+            CFTError: one of them cannot be read, chunks are wanted without a config, or of a
+                tokenizer that does not tell their texts.
+        """
+        plan = super().plan()
+        if self.per == "document" or (self.per is None and self.config is None):
+            return plan
+        if self.config is None:
+            raise CFTError(
+                "a prompt for each chunk needs the config of the training, whose tokenizer, "
+                "sequence_len and cft.prompt_budget make the chunks; name it with --config, or "
+                "ask per document"
+            )
+        from axolotl_cft.host.tokens import chunk_finder
+
+        return dataclasses.replace(
+            plan,
+            finder=chunk_finder(self.config, plan.tokens, self.part),
+            context_chars=self.context_chars,
             max_input_tokens=self.max_input_tokens,
         )
 

@@ -25,13 +25,13 @@ class Job:
         key: what it is stored under.
         request: the user message.
         judge: turns a reply into a verdict.
-        cut: whether the text was cut to fit the request.
+        cut: characters shown of a text that was cut to fit the request; None where all of it is.
     """
 
     key: str
     request: str
     judge: Callable[[Reply], Verdict]
-    cut: bool = False
+    cut: int | None = None
 
 
 @dataclass
@@ -109,10 +109,17 @@ async def _ask_all(
     breaker = Breaker(proven=any("reject" not in entry for entry in journal.entries.values()))
     counted = 0  # retries that are in the journal
 
+    making = asyncio.Lock()
+
+    async def next_job() -> Job | None:
+        # In a thread: making the job of a long text must not hold up the answers to others.
+        async with making:
+            return await asyncio.to_thread(next, jobs, None)
+
     async def work(delay: float) -> None:
         nonlocal counted
         await asyncio.sleep(delay)
-        for job in jobs:  # shared: every worker takes the next one
+        while (job := await next_job()) is not None:
             if breaker.tripped:
                 return  # the worker that saw it first stops the run once its answer is kept
             entry = await _settle(job, clients, attempts, meter, breaker)
@@ -193,8 +200,8 @@ async def _settle(
         if breaker.tripped:
             break
     entry["answer"] = verdict.answer
-    if job.cut:
-        entry["cut"] = True
+    if job.cut is not None:
+        entry["cut"] = job.cut
     if verdict.complaint is not None:
         entry["reject"] = verdict.complaint
         meter.rejected += 1

@@ -19,6 +19,12 @@ from axolotl_cft.host.plan import parse_options
 
 if TYPE_CHECKING:
     from axolotl_cft.core.contexts import ContextEncoder
+    from axolotl_cft.core.cuts import ChunkFinder
+    from axolotl_cft.core.options import Part
+
+
+_REACH = 8
+"""Characters that hold as many tokens, in nearly all texts."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +95,25 @@ class Tokens:
         if len(text) <= limit:  # a token has at least a character, or is one byte of one
             return len(text)
         if self.tokenizer is not None and self.tokenizer.is_fast:
+            return self._prefix(text, limit)
+        tokens = self.of_text(text)
+        return len(text) if tokens <= limit else len(text) * limit // tokens
+
+    def _prefix(self, text: str, limit: int) -> int:
+        """`prefix` by offsets; of a long text no more is tokenized than it takes."""
+        reach = _REACH * limit
+        while True:
             offsets = self.tokenizer(
-                well_formed(text),
+                well_formed(text[:reach]),
                 add_special_tokens=False,
                 return_offsets_mapping=True,
                 verbose=False,
             )["offset_mapping"]
-            return len(text) if len(offsets) <= limit else offsets[limit][0]
-        tokens = self.of_text(text)
-        return len(text) if tokens <= limit else len(text) * limit // tokens
+            if len(offsets) > limit:
+                return int(offsets[limit][0])
+            if reach >= len(text):
+                return len(text)
+            reach *= 2
 
 
 def read_tokens(
@@ -135,6 +151,38 @@ def read_tokens(
     return tokens
 
 
+_OTHER_TOKENIZERS = ("tokenizer_use_mistral_common", "tokenizer_type", "added_tokens_overrides")
+"""Options by which the host loads a tokenizer that `load_tokenizer` does not."""
+
+
+def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "ChunkFinder":
+    """What finds the chunks that a training with this config makes of a text.
+
+    Args:
+        config: an Axolotl YAML.
+        tokens: from `read_tokens`, with the tokenizer and the budget.
+        part: `datasets`, or `test_datasets`, whose rows may have a length of their own.
+
+    Raises:
+        CFTError: the length of a row is not in the config, leaves no room for text, or the
+            tokenizer is one that cannot be loaded or asked here.
+    """
+    from axolotl_cft.core.contexts import frame_of
+    from axolotl_cft.core.cuts import ChunkFinder
+
+    raw = read_yaml(config)
+    if other := next((name for name in _OTHER_TOKENIZERS if raw.get(name)), None):
+        raise CFTError(
+            f"{config}: {other} makes a tokenizer that is not loaded here, so that a chunk's text "
+            "is not known; write prompts per document"
+        )
+    length = (raw.get("eval_sequence_len") if part == "test" else None) or raw.get("sequence_len")
+    if not isinstance(length, int):
+        raise CFTError(f"{config}: sequence_len decides the chunks; set it to a number of tokens")
+    frame = frame_of(tokens.tokenizer, tokens.budget, length)
+    return ChunkFinder(tokens.tokenizer, frame.capacity)
+
+
 def tokenizer_name(config: Mapping[str, Any]) -> str | None:
     """The tokenizer of an Axolotl config, if it names one."""
     name = config.get("tokenizer_config") or config.get("base_model")
@@ -149,18 +197,23 @@ def tokens_of(
     Raises:
         CFTError: it cannot be loaded, or does not take what the config adds.
     """
-    loaded = load_tokenizer(name, bool(config.get("trust_remote_code")))
+    # As axolotl/loaders/tokenizer.py::load_tokenizer hands them on.
+    given = {"use_fast": "tokenizer_use_fast", "legacy": "tokenizer_legacy"}
+    given["revision"] = "revision_of_model"
+    how = {name: config[key] for name, key in given.items() if config.get(key) is not None}
+    loaded = load_tokenizer(name, bool(config.get("trust_remote_code")), **how)
     _adapt(loaded, config)
     kwargs = dict(config.get("chat_template_kwargs") or {})
     return Tokens(options or DatasetOptions(), name, loaded, kwargs)
 
 
-def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(name: str, trust_remote_code: bool = False, **how: Any) -> Any:
     """The tokenizer of a model.
 
     Args:
         name: a hub name or a folder.
         trust_remote_code: run the code that the repository brings, as the config of that name.
+        how: more arguments for `AutoTokenizer.from_pretrained`.
 
     Raises:
         CFTError: it cannot be loaded.
@@ -168,14 +221,18 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **how)
     except Exception as exc:  # transformers, tokenizers and the hub share no base class
         raise CFTError(f"the tokenizer of {name} cannot be loaded: {first_line(exc)}") from exc
 
 
 def well_formed(text: str) -> str:
     """The text with `?` for each lone surrogate, which neither tokenizers nor UTF-8 take."""
-    return text.encode("utf-8", "replace").decode()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def first_line(exc: Exception) -> str:
@@ -191,11 +248,20 @@ def _adapt(tokenizer: Any, raw: Mapping[str, Any]) -> None:
     `AutoTokenizer` takes 10.7 s (medians of three, axolotl 0.19), which `prompts check` and
     `generate` would wait for.
     """
+    from transformers import AddedToken
+
+    def bare(token: str) -> Any:
+        return AddedToken(token, lstrip=False, rstrip=False, normalized=False)
+
     try:
-        if special := raw.get("special_tokens"):
-            tokenizer.add_special_tokens(dict(special))
+        special = dict(raw.get("special_tokens") or {})
+        more = special.pop("additional_special_tokens", None)
+        if special:
+            tokenizer.add_special_tokens({name: bare(token) for name, token in special.items()})
         if added := raw.get("tokens"):
-            tokenizer.add_tokens(list(added))
+            tokenizer.add_tokens([bare(token) for token in added])
+        if more:
+            tokenizer.add_special_tokens({"additional_special_tokens": more})
         if choice := raw.get("chat_template"):
             from axolotl.utils.chat_templates import get_chat_template
 

@@ -24,6 +24,7 @@ class LedgerRecord(RecordPart):
     used: int = 0
     rows: int = 0
     text_tokens: int = 0
+    tokens_shown: int | None = None
     trained_tokens: int = 0
     prompt_tokens: int = 0
     total_tokens: int = 0
