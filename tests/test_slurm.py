@@ -269,12 +269,33 @@ def test_a_step_that_had_no_time_to_handle_the_signal_is_requeued_too(node):
     assert process.returncode == 143 and node.requeued()
 
 
-@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "TIMEOUT", ""])
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "TIMEOUT"])
 def test_a_job_that_is_being_ended_is_not_requeued(node, state):
     node.queue_says(state)
     status, output = node.run("exit 75")
     assert status == 75 and not node.requeued()
-    assert f"job 7 is not requeued: it is {state or 'unknown to Slurm'}" in output
+    assert f"job 7 is not requeued: it is {state}" in output
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_away_for_a_moment_is_asked_again(node, tmp_path):
+    away = shlex.quote(str(tmp_path / "away"))
+    node.program("squeue", f"[ -e {away} ] || {{ touch {away}; exit 1; }}; echo RUNNING")
+    scontrol = node.programs / "scontrol"
+    down = shlex.quote(str(tmp_path / "down"))
+    node.program(
+        "scontrol", f"[ -e {down} ] || {{ touch {down}; exit 1; }}; {scontrol.read_text()}"
+    )
+    status, output = node.run("exit 75")
+    assert status == 75 and node.requeued()
+    assert output == "job 7 is requeued\n"
+
+
+def test_the_users_defaults_for_squeue_do_not_reach_the_script(node, monkeypatch):
+    monkeypatch.setenv("SQUEUE_USERS", "somebody")
+    node.program("squeue", '[ -z "$SQUEUE_USERS" ] && echo RUNNING')
+    node.run("exit 75")
+    assert node.requeued()
 
 
 @pytest.mark.parametrize(("restarts", "again"), [(None, True), (1, True), (2, False), (3, False)])

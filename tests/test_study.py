@@ -273,9 +273,9 @@ def test_a_finished_training_is_kept_while_its_documents_are_elsewhere(tmp_path:
     def checked() -> StudyPlan:
         _, plan = planned(tmp_path, **changes)
         steps = plan.steps
-        carried_out = runner.Runner(plan, steps, False, progress=None)  # type: ignore[arg-type]
+        records = Records(plan)
         for step in steps:
-            carried_out._check_identity(step)
+            runner.check_identity(records, step)
         return plan
 
     plan = checked()
@@ -304,9 +304,9 @@ def test_touched_and_copied_data_never_ask_to_delete_a_finished_training(tmp_pat
 
     def checked(root: str = "out") -> StudyPlan:
         _, plan = planned(tmp_path, root, base=base, arms={"cft": None}, seeds=[1])
-        carried_out = runner.Runner(plan, plan.steps, False, progress=None)  # type: ignore[arg-type]
+        records = Records(plan)
         for step in plan.steps:
-            carried_out._check_identity(step)
+            runner.check_identity(records, step)
         return plan
 
     plan = checked()
@@ -407,6 +407,19 @@ def test_targets_must_agree_unless_told_otherwise() -> None:
         preflight.check_targets({"a": "1", "b": "1", "c": "2"}, allowed=False)
     assert preflight.check_targets({"a": "1", "c": "2"}, allowed=True) is None
     assert "c" in (preflight.check_targets({"a": "1", "c": None}, allowed=False) or "")
+
+
+def test_arms_are_not_called_like_folders_of_the_study(tmp_path: Path) -> None:
+    for name in ("prepared", "slurm", "report", "heldout"):
+        assert f"arms: {name!r} is a folder of the study's own" in refusal(
+            tmp_path, arms={name: None}
+        )
+
+
+def test_a_study_that_moves_to_an_accented_folder_is_the_same(tmp_path: Path) -> None:
+    plans = [planned(tmp_path, root)[1] for root in ("out", "Münster 100 %")]
+    identities = [[step.identity for step in plan.steps] for plan in plans]
+    assert identities[0] == identities[1]
 
 
 # --- the shipped studies -----------------------------------------------------------------------

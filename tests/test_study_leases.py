@@ -1,5 +1,6 @@
 """Who may work on a study, and what several workers at once leave behind."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -7,11 +8,14 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.records import Holder, StudyRecord
@@ -22,6 +26,7 @@ from axolotl_cft.study.leases import (
     RUNNING,
     Busy,
     lease,
+    refuse_if_busy,
     refuse_if_held,
     sole_writer,
 )
@@ -130,7 +135,7 @@ sys.exit(status)
         (("COMPLETING", "", 0), True),
         (("PENDING", "", 0), False),  # started again: what it began has ended
         (("CANCELLED", "", 0), False),
-        (("", "", 0), False),
+        (("", "", 0), None),
         (("", "slurm_load_jobs error: Invalid job id specified", 1), False),
         (("", "slurm_load_jobs error: Unable to contact slurm controller", 1), None),
     ],
@@ -161,6 +166,49 @@ def test_slurm_knows_whether_a_job_lives(
         refuse_if_held(chain)
     monkeypatch.setenv(JOB_VARIABLE, "77")  # the same job, started again
     refuse_if_held(chain)
+
+
+def test_of_several_who_find_a_dead_note_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without locks, the note alone decides."""
+
+    @contextmanager
+    def no_lock(path: Path) -> Iterator[bool]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield True
+
+    monkeypatch.setattr(leases, "_locked", no_lock)
+    monkeypatch.setattr(leases, "refuse_if_held", lambda chain: None)  # all have looked before
+    monkeypatch.setattr(Path, "rename", lambda self, target: None)  # and moved the dead one away
+    with lease(tmp_path, "a step"), pytest.raises(Busy, match="has just begun to work on it"):
+        lease(tmp_path, "a step").__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_leaves_it_to_the_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with lease(tmp_path, "a step"):
+        assert (tmp_path / RUNNING).is_file()
+        with sole_writer(tmp_path):
+            pass
+        with pytest.raises(Busy, match=rf"process {os.getpid()} works on it \(a step\)"):
+            lease(tmp_path, "a step").__enter__()
+        os.utime(tmp_path / RUNNING, (0, 0))  # its number belongs to a later process
+        refuse_if_busy(tmp_path)
+
+
+def test_a_healthy_worker_is_no_orphan(tmp_path: Path) -> None:
+    with lease(tmp_path, "a step"), pytest.raises(Busy, match="another process works on it"):
+        refuse_if_busy(tmp_path)
+    refuse_if_busy(tmp_path)
+    refuse_if_busy(tmp_path / "never begun")
+    assert not (tmp_path / "never begun").exists()
 
 
 # --- records of many writers -------------------------------------------------------------------

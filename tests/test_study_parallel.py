@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import FAKE, journal, recorded, write_study
+from studies import FAKE, Told, journal, recorded, write_study
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.records import StepMark
 from axolotl_cft.study.parallel import INTERRUPTED, Slot, slots, visible_devices
+from axolotl_cft.study.plan import expand
+from axolotl_cft.study.processes import at_own_port, marked, run_child
+from axolotl_cft.study.runner import Runner
+from axolotl_cft.study.spec import read_study
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +161,41 @@ def test_a_signal_ends_all_that_runs_side_by_side(tmp_path: Path, tiny_model: Pa
     assert not list(root.rglob("running.json"))
     status, output = run(study, root, "--parallel", "2")
     assert status == 0, output
+
+
+def test_what_another_process_finished_meanwhile_is_not_done_again(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, root = write_study(tmp_path, tiny_model, FAKE, **ONE), tmp_path / "out"
+    for kind in ("prepare", "train"):
+        assert run(study, root, "--step", f"cft/seed1/{kind}")[0] == 0
+    spec = read_study(study)
+    plan = expand(spec, study, root)
+    told = Told()
+    runner = Runner(plan, plan.steps, allow_targets=False, progress=told)
+    before = journal(root)
+    runner._attempt(plan.find("cft/seed1/train"))  # it had looked when training was not done yet
+    assert (told.ends, journal(root)) == (["done before"], before)
+    runner.records.mark_ended(plan.find("cft/seed1/train"), "interrupted")  # a signal at the end
+    assert runner.records.is_done(plan.find("cft/seed1/train"))
+
+
+def test_helpers_that_follow_their_program_soon_are_waited_for(tmp_path: Path) -> None:
+    lingering = "import subprocess; subprocess.Popen(['sleep', '1'], start_new_session=True)"
+    command = (sys.executable, "-c", lingering)
+    assert run_child(command, tmp_path / "log", tmp_path, lambda child: None) == 0
+    assert marked(tmp_path) == []
+
+
+def test_accelerate_meets_at_the_port_of_the_slot() -> None:
+    command = ("accelerate", "launch", "-m", "axolotl.cli.train", "c.yml")
+    variables = Slot(None, 29510).variables()
+    assert at_own_port(command, variables)[:4] == (*command[:2], "--main_process_port", "29510")
+    assert at_own_port(command, {}) == command
+    own = (*command[:2], "--main_process_port=1", *command[2:])
+    assert at_own_port(own, variables) == own
+    torchrun = ("torchrun", "-m", "axolotl.cli.train")  # which reads the variable itself
+    assert at_own_port(torchrun, variables) == torchrun
 
 
 def test_devices_are_shared_out_evenly() -> None:

@@ -96,6 +96,12 @@ def study(
     _one_of(parallel=parallel, step=step, slurm=slurm, status=status, cancel=cancel)
     if as_json and not status:
         raise CFTError("--json says how --status answers; give both")
+    if cancel and (dry_run or only):
+        raise CFTError(
+            "--cancel takes back all that --slurm submitted; --only and --dry-run cannot limit it"
+        )
+    if step and only:
+        raise CFTError("--step names its arm; leave --only out")
     spec = read_study(study_file)
     cluster = None if slurm is None else read_slurm_options(slurm)
     root = (output_dir or Path(spec.name)).resolve()

@@ -160,6 +160,7 @@ class Holder(Record):
         step: which step, for messages.
         host: name of the machine.
         boot: identifies the machine since it was started.
+        pid: the process that holds the chain.
         job: the Slurm job; None outside Slurm.
         child: process id of what was started; None before that.
     """
@@ -171,5 +172,6 @@ class Holder(Record):
     step: str
     host: str
     boot: str
+    pid: int | None = None
     job: str | None = None
     child: int | None = None

@@ -5,6 +5,7 @@ folder, which the system takes back when the process dies, and leaves a note, `r
 machines that the lock does not reach (network file systems differ in that).
 """
 
+import errno
 import os
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from uuid import uuid4
 
+import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from axolotl_cft.errors import CFTError
@@ -32,6 +35,8 @@ _AT_WORK = {
     "STAGE_OUT",
 }
 """States of a Slurm job that may have processes (squeue(1), JOB STATE CODES)."""
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 class Busy(CFTError):
@@ -82,13 +87,45 @@ def lease(chain: Path, step: str) -> Iterator[Lease]:
             raise Busy(f"{chain}: another process works on it; wait for that to end")
         refuse_if_held(chain)
         note = chain / RUNNING
-        job = os.environ.get(JOB_VARIABLE)
-        Holder(step=step, host=socket.gethostname(), boot=_boot(), job=job).write(note)
+        _place(note, step)
         try:
             with _heartbeat(note):
                 yield Lease(note)
         finally:
             note.unlink(missing_ok=True)
+
+
+def _place(note: Path, step: str) -> None:
+    """Put our note where that of a dead process may lie; of several who try, one succeeds."""
+    job = os.environ.get(JOB_VARIABLE)
+    ours = Holder(step=step, host=socket.gethostname(), boot=_boot(), pid=os.getpid(), job=job)
+    new, old = (note.with_name(f".{note.name}.{uuid4().hex}") for _ in range(2))
+    with suppress(FileNotFoundError):
+        note.rename(old)
+        old.unlink()
+    ours.write(new)
+    try:
+        os.link(new, note)  # fails where there is one, over NFS too
+    except FileExistsError:
+        raise Busy(f"{note.parent}: another process has just begun to work on it") from None
+    except OSError:  # a file system without links
+        ours.write(note)
+    finally:
+        new.unlink()
+
+
+def refuse_if_busy(chain: Path) -> None:
+    """Make sure that nobody works on a chain, before anything is started.
+
+    Raises:
+        Busy: somebody does, or may.
+    """
+    if not chain.is_dir():
+        return
+    with _locked(chain / ".lock") as free:
+        if not free:
+            raise Busy(f"{chain}: another process works on it; wait for that to end")
+        refuse_if_held(chain)
 
 
 def refuse_if_held(chain: Path) -> None:
@@ -107,8 +144,10 @@ def refuse_if_held(chain: Path) -> None:
     if not path.is_file():
         return
     note = Holder.read(path)
-    if note.boot == _boot():
-        return  # its process held the lock of this machine, which is free, and left none behind
+    if (note.boot, note.host) == (_boot(), socket.gethostname()):
+        if note.pid is not None and _lives(note.pid, path.stat().st_mtime):
+            raise Busy(f"{chain}: process {note.pid} works on it ({note.step}); wait for it to end")
+        return
     if note.job is not None and (lives := _job_lives(note.job)) is not None:
         if lives:
             raise Busy(
@@ -124,16 +163,30 @@ def refuse_if_held(chain: Path) -> None:
         )
 
 
+def _lives(pid: int, seen: float) -> bool:
+    """Whether a process of this machine that was last heard of at `seen` is there still.
+
+    One that was started later has only got the number of a dead one.
+    """
+    try:
+        started: float = psutil.Process(pid).create_time()
+    except psutil.Error:
+        return False
+    return started <= seen + 1
+
+
 def _job_lives(job: str) -> bool | None:
     """Whether a Slurm job may have processes; None where Slurm cannot be asked."""
     if job == os.environ.get(JOB_VARIABLE):
         return False  # Slurm starts a job again only when its earlier processes have ended
-    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
+    command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"]
+    # The user's defaults for squeue would hide jobs.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, env=plain)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if asked.returncode == 0:
+    if asked.returncode == 0 and asked.stdout.split():
         return bool(_AT_WORK & set(asked.stdout.split()))
     # Slurm forgets a job some minutes after its end.
     return False if "Invalid job id" in asked.stderr else None
@@ -176,15 +229,25 @@ def _heartbeat(note: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Whether a lock was free; held inside the block if it was."""
-    lock = FileLock(path)
+    """Whether a lock was free; held inside the block if it was.
+
+    Where the file system has no locks, it is free, and the note decides. (filelock's own way out, a
+    file that stays behind when its writer is killed, would close a chain for good.)
+    """
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:  # an OSError itself
         yield False
         return
+    except NotImplementedError:
+        yield True
+        return
     except OSError as exc:
+        if exc.errno in _NO_LOCKS:
+            yield True
+            return
         raise CFTError(f"cannot write to {path.parent}: {exc.strerror or exc}") from exc
     try:
         yield True

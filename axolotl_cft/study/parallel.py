@@ -19,7 +19,7 @@ from typing import IO
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.study.plan import Step
-from axolotl_cft.study.processes import GRACE_SECONDS, Stopped
+from axolotl_cft.study.processes import GRACE_SECONDS, PORT_VARIABLE, Stopped
 from axolotl_cft.study.runner import Runner
 from axolotl_cft.study.standing import Standing
 
@@ -44,10 +44,10 @@ class Slot:
     port: int
 
     def variables(self) -> dict[str, str]:
-        """What its processes find in their environment; torchrun and accelerate read these."""
+        """What its processes find in their environment (for accelerate: processes.at_own_port)."""
         port = str(self.port)
         visible = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        return {**visible, "MASTER_PORT": port, "PET_MASTER_PORT": port}
+        return {**visible, "MASTER_PORT": port, PORT_VARIABLE: port}
 
 
 def slots(count: int, devices: Sequence[str]) -> list[Slot]:
@@ -126,15 +126,21 @@ class _Crew:
 
     def stop(self, signum: int) -> None:
         """Pass a signal on, and wait until all children have ended theirs."""
+        self._tell(signum)
+        deadline = time.monotonic() + 2 * GRACE_SECONDS + 10
+        for _, process, _ in self.at_work.values():
+            while process.poll() is None:
+                try:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                except Stopped as exc:  # asked again: nor shall they wait for theirs
+                    self._tell(exc.signum)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+    def _tell(self, signum: int) -> None:
         for _, process, _ in self.at_work.values():
             with suppress(ProcessLookupError):
                 process.send_signal(signum)
-        deadline = time.monotonic() + 2 * GRACE_SECONDS + 10
-        for _, process, _ in self.at_work.values():
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except (subprocess.TimeoutExpired, Stopped):
-                process.kill()
 
     def _settled(self, step: Step, standing: Standing, to_come: Sequence[Step]) -> bool:
         """Whether nothing is left to do for a step: it is done, or what it needs will not come."""

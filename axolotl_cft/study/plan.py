@@ -383,7 +383,9 @@ class _Planner:
         return max(int(config.get("sequence_len") or 512) for config in self.derived.values())
 
     def _digest(self, content: Any) -> str:
-        text = json.dumps(content, sort_keys=True, default=str).replace(str(self.root), "STUDY")
+        text = json.dumps(content, sort_keys=True, default=str).replace(
+            json.dumps(str(self.root))[1:-1], "STUDY"
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

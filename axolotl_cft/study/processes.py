@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ MARK = "AXOLOTL_CFT_STUDY"
 """Variable with a chain's folder that every process working on it carries: launchers put their
 workers into sessions and groups of their own (torch/distributed/elastic), but the environment is
 handed down."""
+
+PORT_VARIABLE = "PET_MASTER_PORT"
+
+LINGER_SECONDS = 30
+"""For helpers of a program that ended well: compile workers, a logger's upload."""
 
 GRACE_SECONDS = 110
 """For a training to finish its update and to save a checkpoint (host/ending)."""
@@ -58,6 +63,19 @@ def child_environment(chain: Path) -> dict[str, str]:
     return {**ours, **os.environ, "PATH": path, MARK: str(chain)}
 
 
+def at_own_port(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A launch command that meets at the port which the environment names for torchrun.
+
+    `accelerate launch` reads no variable for it, and says 29500 to torchrun
+    (accelerate/utils/launch.py::prepare_multi_gpu_env).
+    """
+    port = environment.get(PORT_VARIABLE)
+    said = any(word.startswith("--main_process_port") for word in command)
+    if port is None or said or command[:2] != ("accelerate", "launch"):
+        return command
+    return (*command[:2], "--main_process_port", port, *command[2:])
+
+
 def run_child(
     command: tuple[str, ...], log: Path, chain: Path, started: Callable[[int], None]
 ) -> int:
@@ -87,13 +105,24 @@ def run_child(
         try:
             started(child.pid)
             child.wait()
+            left_alone = child.returncode == 0 and _ends_by_itself(chain)
         except BaseException:
             _end_all(child, chain)
             raise
         else:
-            if child.returncode != 0:  # a launcher that was killed may leave its workers
+            if not left_alone:  # a launcher that was killed may leave its workers
                 _end_all(child, chain)
     return child.returncode
+
+
+def _ends_by_itself(chain: Path) -> bool:
+    """Whether what a program that ended well left behind follows it soon."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    while marked(chain):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _end_all(child: subprocess.Popen, chain: Path) -> None:

@@ -6,6 +6,7 @@ import shlex
 import socket
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class Records:
 
     def mark_ended(self, step: Step, status: str, error: str | None = None) -> None:
         """Mark a step as failed or interrupted just now; what its mark said otherwise is kept."""
+        if self.is_done(step):  # the signal came when all was over
+            return
         before = self.state(step)
         state = {"started": time.time(), **(before.content() if before else {})}
         self.mark(step, **{**state, "status": status, "error": error, "ended": time.time()})
@@ -74,7 +77,12 @@ class Records:
         mark = self.state(step)
         left = missing(mark, step)
         harness = mark.software.get("lm_eval") if mark else None
+        names = (path.stem for path in self.output(step).rglob("results_*.json"))
+        # Of several results of a task the one with the latest name counts, and harness and clock
+        # of another machine name them otherwise.
+        now = f"results_{datetime.now().isoformat().replace(':', '-')}"
         fit = harness in (None, version("lm_eval")) and self.output(step).is_dir()
+        fit = fit and max(names, default="") < now
         return left if fit else left and [*step.tasks]
 
     def output(self, step: Step) -> Path:
@@ -138,13 +146,17 @@ class Records:
         """Write `study.json`, which `axolotl-cft report` reads."""
         with self._lock:
             standing = self.standing()
-            StudyRecord(
+            self.heldout = self.plan.heldout.record() or self.heldout  # others may have made it
+            path = self.plan.root / STUDY_FILE
+            record = StudyRecord(
                 name=self.plan.name,
                 baseline=self.plan.baseline,
                 heldout=self._heldout(),
                 tasks=list(self.plan.tasks),
                 runs=[self._run(run, standing) for run in self.plan.runs],
-            ).write(self.plan.root / STUDY_FILE)
+            )
+            if not path.is_file() or StudyRecord.read(path).content() != record.content():
+                record.write(path)
 
     def _heldout(self) -> StudyHeldOut:
         record = self.heldout

@@ -17,7 +17,7 @@ from axolotl_cft.files import write_atomic
 from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
-from axolotl_cft.study.leases import Busy, Lease, lease, refuse_if_held
+from axolotl_cft.study.leases import JOB_VARIABLE, Busy, Lease, lease, refuse_if_busy
 from axolotl_cft.study.plan import (
     HELDOUT,
     PREPARED,
@@ -29,12 +29,15 @@ from axolotl_cft.study.plan import (
 )
 from axolotl_cft.study.preflight import check_targets
 from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
-from axolotl_cft.study.processes import Stopped, run_child
+from axolotl_cft.study.processes import Stopped, at_own_port, run_child
 from axolotl_cft.study.records import JOURNAL, Records, installed
 from axolotl_cft.study.remaining import foretell
 
 _AGAIN = ("prepare", "evaluate", "heldout")
 """Kinds of steps that are done again where they would have another outcome now."""
+
+SEEN_SECONDS = 60
+"""After which every node sees what another one wrote (NFS keeps what it read for so long)."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _EXCEPTION = re.compile(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Interrupt)(: .+)?")
@@ -98,10 +101,10 @@ class Runner:
             Busy: somebody else works on one of the chains.
         """
         for step in self.steps:
-            self._check_identity(step)
+            check_identity(self.records, step)
             self.records.adopt(step)
         for chain in dict.fromkeys(step.run.chain for step in self.steps):
-            refuse_if_held(self.plan.root / chain)
+            refuse_if_busy(self.plan.root / chain)
 
     def run_one(self, step: Step) -> None:
         """Carry out one step that others of the plan were made ready for.
@@ -111,17 +114,26 @@ class Runner:
             Busy: somebody else works on its chain.
             Stopped: by a signal; the running child has ended.
         """
-        self._check_identity(step)
+        check_identity(self.records, step)
         if self.records.is_done(step):
             self.progress.end(step, "done before")
             return
-        if unmet := self.records.standing().blocker(step):
+        if unmet := self._unmet(step):
             raise CFTError(f"{step.path} cannot begin before {unmet.path} is done; run that first")
         if step.kind == "train":
             self.check_targets()
         self._attempt(step)
         if step.run in self.failures:
             raise CFTError(f"{step.path} failed: {self.failures[step.run]}")
+
+    def _unmet(self, step: Step) -> Step | None:
+        """What has to be done first. Of a node that has just ended it, others may hear late."""
+        deadline = time.monotonic() + (SEEN_SECONDS if JOB_VARIABLE in os.environ else 0)
+        while unmet := self.records.standing().blocker(step):
+            if time.monotonic() >= deadline:
+                return unmet
+            time.sleep(5)
+        return None
 
     def _carry_out(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -155,7 +167,10 @@ class Runner:
         """Carry out a step as the only one on its chain, and mark how it ended."""
         try:
             with lease(self.plan.root / step.run.chain, step.name) as held:
-                self._try(step, held)
+                if self.records.is_done(step):  # by another process, since we looked
+                    self.progress.end(step, "done before")
+                else:
+                    self._try(step, held)
         except Busy as exc:  # its mark is the other's
             self.failures[step.run] = str(exc)
             self.progress.end(step, "skipped")
@@ -164,7 +179,7 @@ class Runner:
     def _try(self, step: Step, held: Lease) -> None:
         try:
             self._execute(step, held)
-        except CFTError as exc:
+        except (CFTError, OSError, ValueError) as exc:
             self.failures[step.run] = f"{step.kind}: {exc}"
             self.records.mark_ended(step, "failed", str(exc))
             self.progress.end(step, "failed")
@@ -198,7 +213,8 @@ class Runner:
         self.progress.begin(step, log)
         records.note(step, "started")
         chain = self.plan.root / step.run.chain
-        status = run_child(step.command, log, chain, held.started)
+        command = at_own_port(step.command, os.environ)
+        status = run_child(command, log, chain, held.started)
         seconds = round(time.time() - started, 3)
         records.note(step, "ended", exit=status, seconds=seconds)
         output = _read_from(log, begin)
@@ -280,26 +296,6 @@ class Runner:
         elif step.kind == "heldout":
             shutil.rmtree(folder / f"{HELDOUT}.partial", ignore_errors=True)
 
-    def _check_identity(self, step: Step) -> None:
-        """Refuse to mix trainings of another config into this study; the rest is done again."""
-        state = self.records.state(step)
-        if not state or state.identity == step.identity or step.kind in _AGAIN:
-            return
-        folder = self.plan.folder(step.run)
-        if state.status != "done" and not checkpoints(folder / "train"):
-            return
-        if step.config is not None and (missing := missing_documents(step.config)):
-            raise CFTError(
-                f"{missing} is not here, and {PREPARED}/{SOURCES_FILE} does not know it, so nobody "
-                f"can tell whether {os.path.relpath(folder)} was trained on it; put one of the two "
-                "back"
-            )
-        raise CFTError(
-            f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other data "
-            "(or of axolotl-cft 0.1, which told data apart by their times: finish its studies with "
-            "it); delete this folder to run it again, or choose another output folder"
-        )
-
     def check_targets(self) -> None:
         """Compare all arms that are prepared, whichever were chosen for this call.
 
@@ -316,6 +312,31 @@ class Runner:
         lines = _lines(_read_from(self.records.log(step), 0))[-12:]
         shown = (f"  | {line[:200]}" for line in lines)
         return "\n".join([f"{step.name}: {self.failures[step.run]}", *shown])
+
+
+def check_identity(records: Records, step: Step) -> None:
+    """Refuse to mix trainings of another config into this study; the rest is done again.
+
+    Raises:
+        CFTError: a training was begun with another config or other data.
+    """
+    state = records.state(step)
+    if not state or state.identity == step.identity or step.kind in _AGAIN:
+        return
+    folder = records.plan.folder(step.run)
+    if state.status != "done" and not checkpoints(folder / "train"):
+        return
+    if step.config is not None and (missing := missing_documents(step.config)):
+        raise CFTError(
+            f"{missing} is not here, and {PREPARED}/{SOURCES_FILE} does not know it, so nobody "
+            f"can tell whether {os.path.relpath(folder)} was trained on it; put one of the two "
+            "back"
+        )
+    raise CFTError(
+        f"{os.path.relpath(folder)} holds a {step.kind} step of another config or other data "
+        "(or of axolotl-cft 0.1, which told data apart by their times: finish its studies with "
+        "it); delete this folder to run it again, or choose another output folder"
+    )
 
 
 def _config_text(config: Mapping[str, Any], added: Iterable[str]) -> str:

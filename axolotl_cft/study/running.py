@@ -83,6 +83,7 @@ class CheckedStudy:
         with sole_writer(self.plan.root), stop_signals():
             runner.check()
             run_side_by_side(runner, self.file, slots)
+            runner.records.write_study()
         return runner.failures
 
     def _runner(self, progress: Progress) -> Runner:

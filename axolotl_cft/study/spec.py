@@ -14,6 +14,9 @@ from axolotl_cft.files import read_yaml
 RESERVED = ("train", "stages")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
 
+OUR_FOLDERS = {"prepared", "prepared.partial", "slurm", "report", "heldout"}
+"""What lies beside the arms' folders in a study's."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -159,6 +162,10 @@ def _check(path: Path, study: Study) -> None:
                 raise CFTError(
                     f"{path}: {kind}: {name!r} cannot name a folder; use letters, digits and _.+-"
                 )
+    for name in sorted(study.arms.keys() & OUR_FOLDERS):
+        raise CFTError(
+            f"{path}: arms: {name!r} is a folder of the study's own; name the arm otherwise"
+        )
     if len(set(study.seeds)) < len(study.seeds):
         raise CFTError(f"{path}: seeds: {study.seeds} names a seed twice; remove the repetition")
     for stage in study.evaluate or []:

@@ -1,6 +1,7 @@
 """Slurm's own commands: sbatch, squeue and scancel, with patience while nobody answers."""
 
 import functools
+import os
 import re
 import subprocess
 import time
@@ -145,9 +146,12 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
         CFTError: there is no such program, or it failed, in its own words.
         NoAnswer: it could not reach the controller.
     """
+    given = os.environ if environment is None else environment
+    # The user's defaults for these programs would hide jobs, or have them ask a question.
+    plain = {k: v for k, v in given.items() if not k.startswith(("SQUEUE_", "SCANCEL_"))}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, env=plain, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as exc:
         raise CFTError(

@@ -9,10 +9,11 @@ from pathlib import Path
 import psutil
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.records import Holder
+from axolotl_cft.records import STUDY_FILE, Holder
 from axolotl_cft.study.leases import HEARTBEAT_SECONDS, RUNNING
 from axolotl_cft.study.plan import Step, StudyPlan
 from axolotl_cft.study.records import Records
+from axolotl_cft.study.runner import check_identity
 from axolotl_cft.study.running import CheckedStudy
 from axolotl_cft.study.slurm.client import Slurm
 from axolotl_cft.study.slurm.jobs import REPORT, Job, QueuedJob, living, study_jobs
@@ -34,7 +35,7 @@ _ANSWERS_AT_ONCE = 20.0
 def jobs_of(plan: StudyPlan, study_file: Path) -> tuple[Job, ...]:
     """The jobs of a study: this interpreter, one step each, the report at the end."""
     program = [sys.executable, "-m", "axolotl_cft.cli", "--quiet"]
-    step = [*program, "study", str(study_file.resolve()), "--output-dir", str(plan.root), "--step"]
+    step = [*program, "study", str(study_file.absolute()), "--output-dir", str(plan.root), "--step"]
     return study_jobs(plan, step, [*program, "report", str(plan.root)])
 
 
@@ -57,9 +58,14 @@ def submit_study(
         say: where to tell what takes long.
 
     Raises:
-        CFTError: sbatch refuses a job, Slurm does not answer, or somebody else is submitting.
+        CFTError: sbatch refuses a job, Slurm does not answer, somebody else is submitting, or a
+            finished training does not fit the study any more.
     """
     plan, records = checked.plan, Records(checked.plan)
+    for step in checked.steps:
+        check_identity(records, step)
+    if (plan.root / STUDY_FILE).is_file():
+        records.write_study()  # arms, tasks and names may have changed since
 
     def settled() -> set[str]:
         left_out = {step.path for step in plan.steps if step not in checked.steps}

@@ -140,6 +140,8 @@ fi"""
 _RUN = f"""
 # A signal is passed on; the step saves a checkpoint and ends with status {INTERRUPTED}.
 asked= step= again=
+# The user's defaults for squeue would hide the job.
+unset "${{!SQUEUE_@}}"
 state() {{
   squeue --noheader --jobs="$SLURM_JOB_ID" --states=all --format=%T
 }}
@@ -163,14 +165,17 @@ done
 
 # Cut short: back into the queue, unless this job was canceled or has come back too often.
 if [ "$status" -eq {INTERRUPTED} ] || {{ [ -n "$asked" ] && [ "$status" -eq 143 ]; }}; then
-  now=$(state)
+  for pause in 5 5 10 10 15 15 0; do  # Slurm may be away for a minute
+    now=$(state) && [ -n "$now" ] && break
+    sleep "$pause"
+  done
   if [ "$now" != RUNNING ]; then
     echo "job $SLURM_JOB_ID is not requeued: it is ${{now:-unknown to Slurm}}"
   elif [ "${{SLURM_RESTART_COUNT:-0}}" -ge "$max_requeues" ]; then
     echo "job $SLURM_JOB_ID is not requeued: it was $max_requeues times (max_requeues)"
   else
     echo "job $SLURM_JOB_ID is requeued"
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$SLURM_JOB_ID" || {{ sleep 15; scontrol requeue "$SLURM_JOB_ID"; }}
   fi
 fi
 exit "$status"

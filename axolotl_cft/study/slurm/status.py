@@ -84,12 +84,18 @@ def study_status(
         submitted = submission.jobs.get(step.path) if submission else None
         state = "done" if step.path in done else _state(step, mark, job, is_running)
         error = mark.error if mark and state == "failed" else None
+        if job is not None and job.state == "PENDING" and job.reason not in _USUAL:
+            error = f"Slurm job {job.id} does not start: {job.reason}"
         may_begin = all(other.path in done for other in plan.needs(step))
         lost = _lost(submitted, mark, step.path, plan.root) if may_begin and job is None else None
         if lost and state not in ("done", "running"):
             state, error = "failed", lost
         rows.append(_row(plan, step, state, mark, job, error, now()))
     return rows
+
+
+_USUAL = {"", "None", "Priority", "Resources", "Dependency", "BeginTime"}
+"""Why a job waits that will start (squeue(1), JOB REASON CODES)."""
 
 
 def _state(
@@ -114,7 +120,9 @@ def _lost(
     submitted: SubmittedJob | None, mark: StepMark | None, path: str, root: Path
 ) -> str | None:
     """A sentence about a job that is gone although its step never began; None if it did begin."""
-    if submitted is None or (mark and (mark.started or 0.0) >= submitted.time):
+    if submitted is None:
+        return None
+    if mark and (mark.job == str(submitted.job) or (mark.started or 0.0) >= submitted.time):
         return None
     log = Place(root, root, "").log(path)
     where = (
