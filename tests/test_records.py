@@ -311,7 +311,7 @@ if what == "train":
     out = Path(yaml.safe_load(Path(rest[0]).read_text())["output_dir"])
     out.mkdir(parents=True)
     (out / "model.safetensors").touch()
-    print("{'train_runtime': '1.0'}")
+    (out / "trainer_state.json").write_text('{"global_step": 1, "max_steps": 1}')
 if what == "evaluate":
     out = Path(rest[rest.index("--output_path") + 1])
     out.mkdir(parents=True)
