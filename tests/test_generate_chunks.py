@@ -324,6 +324,7 @@ def test_a_chunk_without_a_usable_answer_decides_its_row(tmp_path, tiny_model):
         asked = len(server.requests)
         dropped = run(server, corpus, out, "--config", config, "--drop-rejects")
         assert dropped.exit_code == 0 and "1 left out" in dropped.output
+        assert "and 1 of 2 rows with them (50.0%)" in dropped.stderr
         assert [row["text"] for row in rows_of(out / "corpus.jsonl")] == texts[1:]
         pooled = run(server, corpus, out, "--config", config, "--fallback", "paper")
         assert pooled.exit_code == 0 and len(server.requests) == asked
@@ -378,6 +379,26 @@ def test_what_gets_a_prompt_follows_from_the_config_unless_said(tmp_path, tiny_m
         config.write_text(f"base_model: {tiny_model}\ntokenizer_type: LlamaTokenizer\n")
         refused = run(server, corpus, tmp_path / "z", "--config", config)
         assert refused.exit_code == 1 and "tokenizer_type makes a tokenizer" in refused.output
+
+
+def test_chunks_are_cut_with_the_tokenizer_and_a_budget_of_the_training(tmp_path, tiny_model):
+    corpus = write_jsonl(tmp_path / "c.jsonl", [{"text": "Another text. " * 300}])
+    own = {"path": str(corpus), "type": "cft", "cft": {"prompt_budget": 90}}
+    config = config_file(tmp_path, tiny_model, datasets=[own])
+    byte_level().save_pretrained(tmp_path / "other")
+    with serve(Loopback()) as server:
+        for name, more, words in (
+            ("a", ("--tokenizer", tmp_path / "other"), "--tokenizer would cut other chunks"),
+            ("b", ("--prompt-budget", 80), "whose prompt_budget is 100 or 90"),
+        ):
+            refused = run(server, corpus, tmp_path / name, "--config", config, *more)
+            assert refused.exit_code == 1 and words in refused.output
+            per = ("--config", config, *more, "--per", "document")
+            assert run(server, corpus, tmp_path / f"{name}-whole", *per).exit_code == 0
+        asked = len(server.requests)
+        for name, more in (("c", ("--tokenizer", tiny_model)), ("d", ("--prompt-budget", 90))):
+            assert run(server, corpus, tmp_path / name, "--config", config, *more).exit_code == 0
+        assert asked == 2 < len(server.requests)
 
 
 def test_a_run_goes_on_only_with_the_same_chunks(tmp_path, tiny_model):

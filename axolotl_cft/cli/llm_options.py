@@ -224,7 +224,8 @@ def check_model(endpoint: Endpoint) -> None:
 
 
 MANY_REJECTS = 0.05
-"""A larger share of rejected answers is not left for the reader of the ledger to find."""
+"""A larger share of rejected answers, or of rows left out for them, is not left for the reader of
+the ledger to find."""
 
 
 @contextlib.contextmanager
@@ -266,13 +267,16 @@ def _say_many_rejects(output_dir: Path) -> None:
     from axolotl_cft.generation.finish import REJECTS
     from axolotl_cft.records import GENERATION_FILE, GenerationLedger
 
-    answers = GenerationLedger.read(output_dir / GENERATION_FILE).answers
-    count = answers.accepted + answers.rejected
-    if answers.rejected <= MANY_REJECTS * count:
+    ledger = GenerationLedger.read(output_dir / GENERATION_FILE)
+    rejected, rows = ledger.answers.rejected, ledger.rows_in
+    answers = ledger.answers.accepted + rejected
+    lost = min(ledger.rows_rejected, ledger.rows_dropped)  # others are dropped for other reasons
+    if rejected <= MANY_REJECTS * answers and lost <= MANY_REJECTS * rows:
         return
+    with_them = f", and {lost:,} of {rows:,} rows with them ({lost / rows:.1%})" if lost else ""
     click.secho(
-        f"{answers.rejected:,} of {count:,} answers were rejected ({answers.rejected / count:.1%}):"
-        f" read the reasons in {output_dir / REJECTS} before you train on the rest",
+        f"{rejected:,} of {answers:,} answers were rejected ({rejected / answers:.1%}){with_them}: "
+        f"read the reasons in {output_dir / REJECTS} before you train on the rest",
         fg="red",
         bold=True,
         err=True,

@@ -170,8 +170,8 @@ class CorpusPromptOptions(PromptOptions):
         """The plan; reads what `PromptOptions.plan` reads.
 
         Raises:
-            CFTError: one of them cannot be read, chunks are wanted without a config, or of a
-                tokenizer that does not tell their texts.
+            CFTError: one of them cannot be read, chunks are wanted without a config, of a tokenizer
+                that does not tell their texts, or by another tokenizer or budget than training's.
         """
         plan = super().plan()
         if self.per == "document" or (self.per is None and self.config is None):

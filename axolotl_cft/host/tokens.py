@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
-from axolotl_cft.host.plan import parse_options
+from axolotl_cft.host.plan import cft_datasets, parse_options
 
 if TYPE_CHECKING:
     from axolotl_cft.core.contexts import ContextEncoder
@@ -164,8 +164,9 @@ def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "Chunk
         part: `datasets`, or `test_datasets`, whose rows may have a length of their own.
 
     Raises:
-        CFTError: the length of a row is not in the config, leaves no room for text, or the
-            tokenizer is one that cannot be loaded or asked here.
+        CFTError: the length of a row is not in the config, leaves no room for text, the
+            tokenizer is one that cannot be loaded or asked here, or training with this config would
+            take another tokenizer or budget.
     """
     from axolotl_cft.core.contexts import frame_of
     from axolotl_cft.core.cuts import ChunkFinder
@@ -176,11 +177,30 @@ def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "Chunk
             f"{config}: {other} makes a tokenizer that is not loaded here, so that a chunk's text "
             "is not known; write prompts per document"
         )
+    if tokens.name != tokenizer_name(raw):
+        raise CFTError(
+            "--tokenizer would cut other chunks than the training with this config: leave it out, "
+            "or set tokenizer_config in the config; per document it may differ"
+        )
+    if tokens.budget not in (known := _budgets(raw)):
+        raise CFTError(
+            f"--prompt-budget {tokens.budget} would cut other chunks than the training with this "
+            f"config, whose prompt_budget is {' or '.join(map(str, known))}: leave it out, or set "
+            "it in the config; per document it may differ"
+        )
     length = (raw.get("eval_sequence_len") if part == "test" else None) or raw.get("sequence_len")
     if not isinstance(length, int):
         raise CFTError(f"{config}: sequence_len decides the chunks; set it to a number of tokens")
     frame = frame_of(tokens.tokenizer, tokens.budget, length)
     return ChunkFinder(tokens.tokenizer, frame.capacity)
+
+
+def _budgets(config: Mapping[str, Any]) -> list[int]:
+    """The `prompt_budget` of a config, and those of its datasets."""
+    own = (dataset.get("cft") for _, _, dataset in cft_datasets(config))
+    overrides = [block.get("prompt_budget") for block in own if isinstance(block, Mapping)]
+    given = [budget for budget in overrides if isinstance(budget, int)]
+    return [*dict.fromkeys([parse_options(config).prompt_budget, *given])]
 
 
 def tokenizer_name(config: Mapping[str, Any]) -> str | None:
