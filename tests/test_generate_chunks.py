@@ -140,8 +140,7 @@ def generated(folder: Path, model: Path, *more: object, **config: Any) -> Path:
     corpus = write_jsonl(folder / "c.jsonl", [{"text": text} for text in messy_documents()])
     with serve(Loopback(behave=lambda text, before: own_prompt(text))) as server:
         path = config_file(folder, model, **config)
-        fallback = ("--fallback", "paper")  # for a chunk whose language nobody can tell
-        result = run(server, corpus, folder / "out", "--config", path, *fallback, *more)
+        result = run(server, corpus, folder / "out", "--config", path, *more)
     assert result.exit_code == 0, result.output
     return folder / "out"
 
@@ -152,7 +151,7 @@ def prompted(tiny_model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prompted")
     out = generated(folder, tiny_model, eval_sequence_len=320)
     with serve(Loopback(behave=lambda text, before: own_prompt(text))) as server:
-        again = ("--config", folder / "generate.yml", "--fallback", "paper")
+        again = ("--config", folder / "generate.yml")
         parquet = run(server, folder / "c.jsonl", out, *again, "--format", "parquet")
         test = run(server, folder / "c.jsonl", folder / "test", *again, "--part", "test")
     assert (parquet.exit_code, test.exit_code) == (0, 0)

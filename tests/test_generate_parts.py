@@ -5,18 +5,20 @@ import copy
 import errno
 import json
 import os
+import time
 
 import pytest
 from encoder import encoder_for
 from hypothesis import given
 from hypothesis import strategies as st
+from test_pieces import LLAMA_3, byte_level
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
 from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
 from axolotl_cft.generation.sentences import count_sentences, cut_at_sentence, sentence_ends
-from axolotl_cft.generation.unwrapping import PASSAGE, unwrap
+from axolotl_cft.generation.unwrapping import PASSAGE, drop_thinking, unwrap
 from axolotl_cft.generation.verdicts import Reply, judge_prompt, judge_text
 from axolotl_cft.generation.workers import _Commits
 from axolotl_cft.host.tokens import Tokens, read_tokens
@@ -66,6 +68,13 @@ def test_wrapping_is_taken_off_a_good_answer(answer):
         "What is it that cells cannot do alone? I invite you to trace the path of glucose.",
         '"Uptake" and "release" are opposites here: weigh them as you read.',
         "Suppose a patient says “I'm sorry, I can't eat sugar”. What would you explain?",
+        "Distinguish how ICH presents from ischemic stroke, and ask which finding comes first.",
+        "Trace how FK and IK divide the work of moving an arm, and ask when each is better.",
+        "Consider the continuity of f on [a, b], and ask what would fail without one endpoint.",
+        "Compare how insulin fails in diabetes type 1. Ask what differs in type 2. What is shared?",
+        "Consider why the inspectors say that it violates safety rules, and weigh their evidence.",
+        "Note how the speaker's refusal to apologize shapes the scene, and what follows from it.",
+        "The point to watch is how each reform answers the failure of the one before.",
     ],
 )
 def test_unusual_but_good_answers_pass(answer):
@@ -90,6 +99,12 @@ def test_unusual_but_good_answers_pass(answer):
         ("I understand your wish, but I cannot help with that.", "stop", "refusal"),
         ("Unfortunately, I can't create a prompt for this text.", "stop", "refusal"),
         ("This goes against my content policy.", "stop", "refusal"),
+        ("Content like that violates content policies.", "stop", "refusal"),
+        ("I must apologize, for there is nothing here to write about.", "stop", "refusal"),
+        ("We apologise for the trouble with this text.", "stop", "refusal"),
+        ("Apologies aside, look at insulin. Apologize we must.", "stop", "refusal"),
+        ("Follow the path of [insert topic] through the body.", "stop", "placeholder"),
+        ("Try: 1. look at insulin and 2. look at glucose.", "stop", "list"),
         (GOOD, "content_filter", "refused or filtered"),
         (GOOD, "refusal", "refused or filtered"),
         ("- Look at insulin\n- Look at glucose", "stop", "list"),
@@ -108,6 +123,14 @@ def test_bad_answers_are_named(answer, finish, reason):
     complaint = judge(answer, finish).complaint
     assert complaint is not None and reason in complaint
     assert "--" not in complaint  # it is told to a model, which has no options
+
+
+def test_a_long_answer_without_tags_is_unwrapped_at_once():
+    answer = "Consider how the enzyme changes its shape and what that means. " * 400
+    begin = time.process_time()
+    assert drop_thinking(answer) == answer
+    assert time.process_time() - begin < 1.0  # it took 7 s while each character was a beginning
+    assert drop_thinking(f"What do I say?</think>{GOOD}") == GOOD
 
 
 def test_the_budget_is_a_bound_that_may_just_be_met():
@@ -132,6 +155,8 @@ def test_educational_texts_keep_paragraphs_and_must_teach():
 
     assert unwrap(passage, PASSAGE) == passage.strip()
     assert complaint(passage) is None
+    assert complaint("心脏是循环系统的核心器官，它把血液送往全身。" * 5) is None
+    assert "too short" in str(complaint("心脏是循环系统的核心器官，它把血液送往全身。"))
     assert "too short" in str(complaint("Insulin is a hormone."))
     assert "of the question" in str(complaint(passage + question))
     assert "refusal" in str(complaint("I'm sorry, but I can't write that. " + passage))
@@ -190,6 +215,10 @@ def test_prefix_holds_at_most_the_limit(any_tokenizer):
         assert tokens.prefix("short", 100) == 5
         broken = "\ud83d " * 200  # half an emoji, as cut texts have it
         assert tokens.of_text(broken) >= 200 and tokens.prefix(broken, 100) <= 300
+
+
+def test_special_tokens_without_a_name_are_known_too():
+    assert "<|eot_id|>" in Tokens(tokenizer=byte_level(LLAMA_3)).special
 
 
 def test_budget_and_tokenizer_come_from_an_axolotl_config(tmp_path, sentencepiece_tokenizer):

@@ -115,6 +115,24 @@ def test_code_has_no_language_of_its_own():
         assert language.language_complaint(prompt, code) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anna Müller\nPeter Schmidt\nJean-Luc Dubois\nGiovanni Rossi\nErik Svensson\n" * 12,
+        "Quercus robur\nFagus sylvatica\nPinus sylvestris\nAcer pseudoplatanus\n" * 12,
+        "watashi wa mainichi gakkou ni ikimasu. sensei wa totemo shinsetsu desu. " * 6,
+        "Gallia est omnis divisa in partes tres. Unam incolunt Belgae, aliam Aquitani. " * 6,
+        "a\u0301" * 300,
+    ],
+)
+def test_what_is_no_prose_of_a_well_known_language_has_none(text):
+    for prompt in (
+        "Focus on how the parts fit together, and ask yourself why they stand in this order.",
+        "Pay attention to the recurring patterns and consider what they reveal about the whole.",
+    ):
+        assert language.language_complaint(prompt, text) is None
+
+
 def test_special_tokens_of_the_tokenizer_are_refused():
     reply = Reply("Follow the proton <proof> to the end of the reaction.")
     facts = {"instruction": "", "text": "", "count": lambda prompt: 1, "budget": 128}

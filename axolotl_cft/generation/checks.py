@@ -139,6 +139,7 @@ _ERROR = re.compile(
 
 
 _FIRST_PERSON, _WISH = compile_all(FIRST_PERSON), compile_all(WISHES)
+_ACRONYM = re.compile(r"\b[A-Z]{2,}\b")  # ICH is a hemorrhage, and IK kinematics
 
 
 def speaks_of_itself(answer: Answer) -> str | None:
@@ -149,7 +150,7 @@ def speaks_of_itself(answer: Answer) -> str | None:
         spoken = before if colon and len(before) > 10 else sentence
         if "?" in sentence or "؟" in sentence or _WISH.search(spoken):
             continue
-        if _FIRST_PERSON.search(spoken):
+        if _FIRST_PERSON.search(_ACRONYM.sub("…", spoken)):
             return "it speaks of itself"
     return None
 
@@ -189,7 +190,7 @@ def is_marked_up(answer: Answer) -> str | None:
 
 # `list[index]`, `vector<int>` and LaTeX's braces belong to what a prompt may speak about.
 _PLACEHOLDER = re.compile(
-    r"(?<![\w\\\])}^_>])(?:\[(?!sic\])(?:[^\W\d]|[\s'’/,.…-]){3,60}\]"
+    r"(?<![\w\\\])}^_>])(?:\[(?!sic\]|\w{1,2}(?:,\s*\w{1,2})+\])(?:[^\W\d]|[\s'’/,.…-]){3,60}\]"
     r"|\{\{?\s*[^\W\d][\w .-]{2,40}\}?\}"
     r"|<(?!/)[^\W\d][\w-]*(?:[ _-][\w-]+)+>|<(?:topic|text|subject|insert|title|name|prompt)\w*>"
     r"|<?<[A-Z_]{3,}>)|【\w{1,8}】"
@@ -206,7 +207,7 @@ def holds_placeholders(answer: Answer) -> str | None:
 
 _LIST = re.compile(r"^\s*(?:[-*•–▪◦·]|\(?\d+[.)、]|[①-⑳]|[a-zA-Z][.):]\s)\s*\S", re.MULTILINE)
 _INLINE_LIST = re.compile(
-    r"(?:^|[\s:])(?:1[.)]\s.+\s2[.)]\s|\(1\).+\(2\).+\(3\)|A[.)]\s.+\sB[.)]\s|①.+②|a\)\s.+\sb\)\s|Either:\s.+\sOr:\s)",
+    r"(?:^|[:.;!?]\s)(?:1[.)]\s.+\s2[.)]\s|\(1\).+\(2\).+\(3\)|A[.)]\s.+\sB[.)]\s|①.+②|a\)\s.+\sb\)\s|Either:\s.+\sOr:\s)",
     re.DOTALL,
 )
 _ALTERNATIVE = re.compile(
@@ -286,7 +287,7 @@ _ADDRESSES = re.compile(
     r"[?؟;:]|\byou(?:r|rself)?\b|[请你您]|ください|ましょう|세요|십시오", re.IGNORECASE
 )
 _SUBJECT = re.compile(r"(?:the|this|these|it|its|they|he|she|in|a|an|there|both)\b", re.IGNORECASE)
-_STATES = re.compile(r"(?:the|this|it|in this|a|an)\s[^,—–]+$", re.IGNORECASE)
+_STATES = re.compile(r"(?:the|this|it|in this|a|an)\s(?!\w+ (?:to|for) )[^,—–]+$", re.IGNORECASE)
 
 
 def describes_the_text(answer: Answer) -> str | None:

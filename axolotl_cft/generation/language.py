@@ -24,6 +24,17 @@ _MARGIN = 12.0
 """By how much (in log-likelihood) an answer must be likelier in another language than the text's.
 Neighbors such as Danish and Norwegian stay below it."""
 
+_TRUSTED = frozenset(
+    {"ar", "bg", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id"}
+    | {"it", "ja", "ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "zh"}
+)
+"""Languages by which a text may be called prose: lists of names, dialects and transliterations are
+mostly taken for one of the others."""
+
+_STOP = re.compile(r"[.!?…؟।](?=\s|$)|[。！？]")
+_PER_STOP = 400
+"""Characters of prose in which a sentence ends at least once; a list has no sentences."""
+
 
 def language_complaint(answer: str, text: str) -> str | None:
     """What is wrong with the language of `answer`, if anything plainly is."""
@@ -40,6 +51,11 @@ def language_complaint(answer: str, text: str) -> str | None:
     language = _language_of(text[:SAMPLE])
     other = language is not None and _gap(_rank(answer), language) > _MARGIN
     return "it is not in the language of the text" if other else None
+
+
+def load_identifier() -> None:
+    """Read py3langid's model, which takes a second, before an answer has to wait for it."""
+    _rank("a")
 
 
 def mixture_complaint(sentences: Sequence[str]) -> str | None:
@@ -88,13 +104,16 @@ def _language_of(text: str) -> str | None:
     plain = sum(sign == " " or unicodedata.category(sign)[0] in "LM" for sign in prose)
     if len(prose) < 60 or plain < 0.9 * len(prose):
         return None
+    if _PER_STOP * len(_STOP.findall(prose)) < len(prose):
+        return None
     step = max(_PIECE, len(prose) // _PIECES)
     pieces = [prose[i : i + _PIECE] for i in range(0, len(prose), step)]
     votes = Counter(_rank(piece)[0][0] for piece in pieces if len(piece) >= 60 and _rank(piece))
     if not votes:
         return None
     [(language, votes_for_it)] = votes.most_common(1)
-    return language if votes_for_it >= 0.8 * votes.total() else None
+    agreed = language in _TRUSTED and votes_for_it >= 0.8 * votes.total()
+    return language if agreed else None
 
 
 Ranking = list[tuple[str, float]]

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 REFUSALS: Mapping[str, str] = {
     "en": r"""
-        \b(?:i(?:'m| am) (?:very |so |really |truly )?sorry|(?:i |we |my )?apologi[sz]e
-        |my apologies)\b
+        \b(?:i(?:'m| am) (?:very |so |really |truly )?sorry|my apologies)\b
+        |(?:^|[.!?]\s+|\b(?:i|we) )(?:must |do )?apologi[sz]e\b
         |(?:^|[.!?]\s+)(?:sorry|unfortunately),?\s+(?:but\s+)?(?:i|we|this|that|there|no
         |something)\b
         |\bi (?:can't|cannot|can not|won't|will not|could not|couldn't|am unable to
@@ -25,7 +25,7 @@ REFUSALS: Mapping[str, str] = {
         |\bas an? (?:\w+ )?(?:ai|artificial intelligence|language model
         |assistant)\b[^.]{0,30},?\s+i\b
         |\b(?:this|that|it|request|content)\s(?:\w+\s){0,3}(?:against|violates?)\s
-            (?:my|our|openai's|usage|content|safety)\b
+            (?:(?:my|our|openai's|usage)\b|content polic|safety polic)
         |\bplease (?:share|provide|paste|send|upload|supply|attach|include)\b
         |(?:^|[.!?]\s+)could you (?:please )?(?:share|provide|paste|send|upload|clarify)\b
         |^(?:cannot|can't|unable to|not able to) (?:help|comply|assist|process|generate

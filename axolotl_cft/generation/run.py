@@ -288,8 +288,10 @@ def settle(
                 left.remove(key)
                 yield make()
 
+    from axolotl_cft.generation.language import load_identifier
     from axolotl_cft.generation.workers import ask_all
 
+    load_identifier()  # not in the event loop, where it would hold up all requests
     with progress(label, len(wanted), len(done)) as show:
         try:
             ask_all(

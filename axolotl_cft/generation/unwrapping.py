@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 _THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 # Some servers send the closing tag alone: the opening one stood in the chat template.
+# Anchored, or a text without a tag is gone through again from each of its characters.
 _THOUGHT = re.compile(
-    r".*(?:</(?:think|thinking|reasoning)>|\[/THINK\])", re.DOTALL | re.IGNORECASE
+    r"\A.*(?:</(?:think|thinking|reasoning)>|\[/THINK\])", re.DOTALL | re.IGNORECASE
 )
 _FENCE = re.compile(r"(`{3,}|~{3,})\w*[ \t]*\n?(.*?)\n?\1", re.DOTALL)
 _TAG = re.compile(r"<(\w+)(?:\s[^<>]*)?>(.*)</\1>", re.DOTALL)

@@ -95,7 +95,7 @@ def judge_text(reply: Reply, *, instruction: str, question: str) -> Verdict:
     """Judge an answer meant as the educational text behind `question`; paragraphs are kept."""
     answer = Answer(unwrap(reply.text, PASSAGE))
     complaint = _unusable(reply, answer.plain)
-    words = len(answer.raw.split())
+    words = len(answer.words)  # a sign of Chinese is a word there
     if complaint is None and find_refusal(answer.said[:200]):
         complaint = "it is a refusal"
     if complaint is None and words < MIN_TEXT_WORDS:

@@ -48,10 +48,15 @@ class Tokens:
         """The most tokens a prompt may take (`cft.prompt_budget`)."""
         return self.options.prompt_budget
 
-    @property
+    @functools.cached_property
     def special(self) -> Sequence[str]:
         """The tokenizer's special tokens as text, which it would read as their ids."""
-        return () if self.tokenizer is None else self.tokenizer.all_special_tokens
+        from axolotl_cft.core.documents import special_ids
+
+        if self.tokenizer is None:
+            return ()
+        marks = map(self.tokenizer.convert_ids_to_tokens, sorted(special_ids(self.tokenizer)))
+        return [mark for mark in marks if mark]
 
     def of_prompt(self, prompt: str) -> int:
         """Tokens before the text in a row of training: BOS, prompt and separator, or the chat turn.
