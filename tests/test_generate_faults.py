@@ -3,9 +3,13 @@
 Real HTTP on 127.0.0.1. Seconds are scaled, except where a test is marked slow.
 """
 
+import heapq
 import importlib
 import json
+import math
+import random
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -150,10 +154,19 @@ def test_answers_that_all_fail_for_one_reason_stop_the_run_before_the_money_is_g
     with serve(Loopback(behave=lambda text, before: cut_off if bad else GOOD)) as server:
         settle(tmp_path, server.url, 40)
         bad, asked = True, sum(server.asked.values())
-        reason = f"last {IN_A_ROW} answers all failed for one reason: it was cut off"
+        reason = f"last {IN_A_ROW} texts all failed for one reason: it was cut off"
         with pytest.raises(HopelessError, match=reason):
             settle(tmp_path, server.url, 2000, concurrency=8, attempts=3)
-        assert IN_A_ROW <= sum(server.asked.values()) - asked <= IN_A_ROW + 8
+        assert 3 * IN_A_ROW <= sum(server.asked.values()) - asked <= 3 * (IN_A_ROW + 8)
+
+
+def test_a_stretch_of_hard_texts_does_not_count_once_for_each_attempt(tmp_path):
+    def behave(text: str, before: int) -> str:
+        return REFUSING if 30 <= int(text.split()[1]) < 55 else GOOD
+
+    with serve(Loopback(behave=behave)) as server:
+        entries = settle(tmp_path, server.url, 80, concurrency=4, attempts=3)
+    assert sum("reject" in entry for entry in entries.values()) == 25
 
 
 def test_the_breaker_goes_by_reasons_and_not_by_their_numbers():
@@ -312,6 +325,8 @@ def test_patience_decides_about_a_long_retry_after_and_says_so(tmp_path):
     [
         ({"retry-after": "7"}, 7),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after-ms": "0", "retry-after": "30"}, 30),
+        ({"retry-after": "Fri, 31 Dec 2099 23:59:59 +99999999999999"}, None),
         ({"retry-after": "0"}, None),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "inf"}, None),
@@ -463,17 +478,18 @@ def test_odd_replies_are_no_crash(tmp_path):
 def test_addresses_with_a_path_ipv6_a_password_and_a_query(tmp_path):
     host = "::1"
     with serve(Loopback(host=host)) as server:
-        url = f"http://me:s3cr%40t-pw@[{host}]:{server.port}/openai/v1/?api-version=2024-06-01&code=qu3ry"
+        url = f"http://me:s3cr%40t-pw@[{host}]:{server.port}/openai/v1/?api-version=2024-06-01&code=qu3ry/%25"
         corpus = make_corpus(tmp_path, 3)
         secret = {"api_key": "b0dy-secret", "extra": {"authToken": "n3sted-secret"}}
         more = ("--base-url", url, "--request", json.dumps({"temperature": 0, **secret}))
         done = run(corpus, *more, env={"OPENAI_API_KEY": "the-key-1234"})
         assert done.exit_code == 0, done.output
-        assert server.paths == {"/openai/v1/chat/completions?api-version=2024-06-01&code=qu3ry"}
+        assert server.paths == {"/openai/v1/chat/completions?api-version=2024-06-01&code=qu3ry/%25"}
         assert server.keys == {"Basic bWU6czNjckB0LXB3"}
         assert server.requests[0]["api_key"] == "b0dy-secret"
 
-        said = "bad: s3cr@t-pw, qu3ry, b0dy-secret, n3sted-secret, the-key-1234, bWU6czNjckB0LXB3"
+        said = "bad: s3cr@t-pw, qu3ry/%, qu3ry%2F%25, b0dy-secret, n3sted-secret, the-key-1234"
+        said += ", bWU6czNjckB0LXB3" + "x" * (395 - len(said)) + "the-key-1234"
         ERRORS["echo"] = (401, {"message": said})
         server.behave = lambda text, before: "echo"
         failed = run(
@@ -483,7 +499,7 @@ def test_addresses_with_a_path_ipv6_a_password_and_a_query(tmp_path):
     files = [path.read_text() for path in tmp_path.glob("*/*.json*")]
     assert len(files) >= 3
     for text in (*files, done.output, failed.output):
-        for hidden in ("s3cr", "qu3ry", "b0dy-secret", "n3sted-secret", "the-key", "bWU6", "me:"):
+        for hidden in ("s3cr", "qu3ry", "b0dy-secret", "n3sted-secret", "the-", "bWU6", "me:"):
             assert hidden not in text, (hidden, text)
 
 
@@ -505,6 +521,7 @@ def test_secrets_are_told_from_settings():
         "temperature": 0,
         "max_tokens": 5,
         "stop_token_ids": [1, 2],
+        "return_tokens_as_token_ids": True,
         "api_key": "k",
         "X-Api-Key": "k2",
         "headers": {"Authorization": "Bearer abc", "trace": "Bearer abcd"},
@@ -517,8 +534,8 @@ def test_secrets_are_told_from_settings():
         "X-Api-Key": "(hidden)",
         "headers": {"Authorization": "(hidden)", "trace": "(hidden)"},
         "callbacks": ["(hidden)", "(hidden)", "https://host/x"],
-        "stop_token_ids": hidden["stop_token_ids"],
     }
+    assert hide_secrets("sk-proj-Z9Z9Z9Z9") == "(hidden)"
     assert {"k", "k2", "Bearer abc", "Bearer abcd"} <= secrets_in(fields)
     assert redact("key abcdef and abc", {"abcdef", "abc"}) == "key (hidden) and abc"
 
@@ -569,6 +586,67 @@ def test_fields_that_are_no_json_are_not_blamed_on_the_endpoint(tmp_path):
         settle(tmp_path, "http://127.0.0.1:1/v1", 1, request={"top_p": float("nan")})
 
 
+@pytest.mark.parametrize("mood", ["too large", "flagged"])
+def test_a_text_that_is_too_large_or_flagged_is_its_own_trouble(tmp_path, monkeypatch, mood):
+    words = "Request too large on tokens per min: Limit 30000, Requested 45000"
+    monkeypatch.setitem(ERRORS, "too large", (429, {"message": words}))
+    monkeypatch.setitem(ERRORS, "flagged", (403, {"message": "your input was flagged"}))
+    with serve(Loopback(behave=lambda text, before: mood if text == "text 3" else GOOD)) as server:
+        if mood == "flagged":  # nothing was answered before, so that it may be the key
+            server.behave = lambda text, before: mood
+            with pytest.raises(CFTError, match="flagged"):
+                settle(tmp_path, server.url, 20, concurrency=1)
+            server.behave = lambda text, before: mood if text == "text 3" else GOOD
+        entries = settle(tmp_path, server.url, 20, concurrency=1)
+        assert server.asked["text 3"] == 1
+    [reject] = [entry["reject"] for entry in entries.values() if "reject" in entry]
+    assert ERRORS[mood][1]["message"] in reject and len(entries) == 20
+
+
+def test_a_key_that_is_revoked_under_way_still_stops_the_run(tmp_path):
+    def behave(text: str, before: int) -> str:
+        return "403" if int(text.split()[1]) >= 30 else GOOD
+
+    with serve(Loopback(behave=behave)) as server:
+        with pytest.raises(HopelessError, match=f"last {IN_A_ROW} texts all failed.* 403"):
+            settle(tmp_path, server.url, 300, concurrency=4)
+        assert sum(server.asked.values()) <= 30 + IN_A_ROW + 2 * 4
+
+
+def test_two_texts_in_a_row_on_which_the_endpoint_fails_stop_no_run_of_one_worker(tmp_path):
+    bad = {"text 5", "text 6"}
+    with serve(Loopback(behave=lambda text, before: FAILING if text in bad else GOOD)) as server:
+        entries = settle(tmp_path, server.url, 10, concurrency=1, patience=0.01)
+    assert {key for key, entry in entries.items() if "reject" in entry} == bad
+
+
+def test_a_run_that_had_answers_before_is_not_told_to_check_its_address(tmp_path):
+    with serve(Loopback()) as server:
+        settle(tmp_path, server.url, 3)
+        server.behave = lambda text, before: "503"
+        server.retry_after = None
+        jobs = [Job("more", "<text>\nmore\n</text>", judge)]
+        journal = Journal(tmp_path / "journal.jsonl", {})
+        clients = Endpoint("m", server.url, patience=0.005).clients
+        with pytest.raises(CFTError, match="run's patience") as caught:
+            ask_all(jobs, journal, clients, concurrency=1, attempts=1, show=lambda meter: None)
+        journal.close()
+    assert "check the address" not in str(caught.value)
+
+
+def test_languages_are_learned_before_the_first_request(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "py3langid", raising=False)
+    known = []
+
+    def behave(text: str, before: int) -> str:
+        known.append("py3langid" in sys.modules)
+        return GOOD
+
+    with serve(Loopback(behave=behave)) as server:
+        assert run(make_corpus(tmp_path, 1), "--base-url", server.url).exit_code == 0
+    assert known == [True]
+
+
 # The gate, with a clock of the test's
 
 
@@ -597,6 +675,30 @@ def test_a_single_429_among_many_answers_sets_no_pace():
     sent = [gate.enter(0.01 * i, 1) for i in range(64)]
     gate.limited(sent[-1], 1.0, 0.05)
     assert gate.opens(1.0) == 1.05 and gate.pace(2.0) is None
+
+
+def test_429s_that_come_by_chance_leave_half_of_what_once_got_through():
+    """A third of the requests is told to come later, at any pace: others use up the quota, too."""
+    dice, gate, under_way = random.Random(1), make_gate(), []
+    now, sent, answered = 0.0, 0, 0
+    while answered < 300:
+        opens = gate.opens(now) if len(under_way) < 32 else math.inf
+        if opens <= now:
+            limited = dice.random() < 0.35
+            sent += 1
+            ends = now + (0.05 if limited else 1.0)
+            heapq.heappush(under_way, (ends, sent, gate.enter(now, 1), limited))
+        elif under_way and under_way[0][0] <= opens:
+            now, _, permit, limited = heapq.heappop(under_way)
+            if limited:
+                gate.limited(permit, now, None)
+            else:
+                gate.answered(permit, None)
+                answered += 1
+            gate.leave(permit)
+        else:
+            now = opens
+    assert answered / now > 1.5
 
 
 def test_out_of_service_one_probe_goes_and_the_others_wait():

@@ -2,7 +2,8 @@
 
 import base64
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from functools import partial
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from axolotl_cft.errors import CFTError
 
@@ -15,7 +16,8 @@ class Address:
         url: scheme, host, port and path; messages and files name the endpoint by it.
         query: goes with every request, such as `api-version`.
         headers: `Authorization`, where the URL holds a user or a password.
-        secrets: what must not be shown: the password and the values of the query.
+        secrets: what must not be shown: the password and the values of the query, as they are and
+            as a URL holds them.
     """
 
     url: str
@@ -48,11 +50,16 @@ def read_address(base_url: str) -> Address:
         )
     login, _, host = parts.netloc.rpartition("@")
     user, _, password = (unquote(part) for part in login.partition(":"))
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    headers, secrets = {}, {*query.values(), password or user}
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    headers, hidden = {}, {*(value for _, value in fields), password or user}
+    secrets = {form(value) for value in hidden for form in (str, _quote, quote, quote_plus)}
+    secrets |= {pair.partition("=")[2] for pair in parts.query.split("&")}
     if login:
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers["Authorization"] = f"Basic {token}"
         secrets |= {token, login, login.partition(":")[2]}
     url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-    return Address(url, query, headers, frozenset(secrets - {""}))
+    return Address(url, dict(fields), headers, frozenset(secrets - {""}))
+
+
+_quote = partial(quote, safe="")

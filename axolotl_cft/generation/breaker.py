@@ -10,7 +10,7 @@ FIRST = 20
 """If so many different texts come to nothing at the beginning, the rest would too."""
 
 IN_A_ROW = 50
-"""If so many answers fail in a row for one reason, so will the next."""
+"""If so many texts fail in a row for one reason, so will the next."""
 
 
 class HopelessError(CFTError):
@@ -26,7 +26,7 @@ class HopelessError(CFTError):
 
 
 class Breaker:
-    """Looks at each answer and at each text that is settled; once it has tripped, it stays so."""
+    """Looks at how each text ends, and again once that is kept; tripped once, it stays so."""
 
     def __init__(self, proven: bool) -> None:
         """`proven`: whether an earlier session of the run got a usable answer."""
@@ -41,11 +41,11 @@ class Breaker:
         return self._why is not None
 
     def note(self, complaint: str | None, kind: str | None = None) -> None:
-        """See an answer: what is wrong with it (None: nothing), and what that has in common."""
+        """See a text's last answer: what is wrong with it, if anything, and what kind of fault."""
         self._kinds.append(complaint and (kind or re.sub(r"\d[\d,.]*", "#", complaint)))
         if complaint and self._kinds == deque([self._kinds[-1]] * IN_A_ROW):
             self._trip(
-                f"the last {IN_A_ROW} answers all failed for one reason: {complaint}", [complaint]
+                f"the last {IN_A_ROW} texts all failed for one reason: {complaint}", [complaint]
             )
 
     def settle(self, reject: str | None) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,9 @@ from axolotl_cft.generation.verdicts import Reply
 from axolotl_cft.host.tokens import well_formed
 
 OPENAI_URL = "https://api.openai.com/v1"
+
+# OpenAI's 429 for one text that takes more tokens than a whole minute allows.
+_TOO_LARGE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 
 
 class Client:
@@ -130,13 +134,17 @@ class Client:
     def _of_status(self, exc: Any) -> Exception:
         """The fault behind an HTTP status that is no success."""
         status, wait = exc.status_code, read_retry_after(exc.response.headers)
-        said = f"{status}: {redact(_words(exc), self._secrets)}"
+        said = f"{status}: {self._shown(_words(exc)) or 'without a word'}"
+        refusal = RefusedError(f"the endpoint refused it with {said}", f"refused with {status}")
         scope = scope_of_status(status, wait)
+        if status == 429 and _TOO_LARGE.search(_words(exc)):
+            return refusal
         if status in WRONG_FOR_ALL or status < 400 or _out_of_money(exc):
             tip = f" (it was asked at {self.url}/chat/completions)" if status in (404, 405) else ""
-            return UnusableError(f"{self.url} refused the request with {said}{tip}")
+            why = f"{self.url} refused the request with {said}{tip}"
+            return UnusableError(why, refusal if status == 403 else None)
         if scope is None:
-            return RefusedError(f"the endpoint refused it with {said}", f"refused with {status}")
+            return refusal
         return Fault(f"answered {said}", scope, wait)
 
     def _of_break(self, exc: Exception) -> Exception:
@@ -146,10 +154,14 @@ class Client:
             return exc
         if trouble := local_trouble(exc):
             return CFTError(f"{self.url} could not be asked: {trouble}")
-        said = redact(one_line(str(cause)) or type(cause).__name__, self._secrets)
+        said = self._shown(str(cause)) or type(cause).__name__
         if is_not_http(exc):
             return Fault(f"sent what is not HTTP ({said})", Scope.REQUEST, foreign=True)
         return Fault(f"gave no answer ({said})", scope_of_break(exc))
+
+    def _shown(self, words: str) -> str:
+        """A server's words as a message may show them: what is cut off is no secret's end."""
+        return one_line(redact(words, self._secrets))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -202,10 +214,9 @@ def _out_of_money(exc: Any) -> bool:
 
 
 def _words(exc: Any) -> str:
-    """What the server said about an error, in one line."""
+    """What the server said about an error."""
     body = exc.body if isinstance(exc.body, dict) else {}
-    words = body.get("message") or body.get("detail") or exc.response.text or exc.message
-    return one_line(str(words)) or "without a word"
+    return str(body.get("message") or body.get("detail") or exc.response.text or exc.message)
 
 
 def _read(completion: Any) -> Reply | None:

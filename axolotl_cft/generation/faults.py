@@ -60,7 +60,16 @@ class RefusedError(Exception):
 
 
 class UnusableError(Exception):
-    """The endpoint will answer no text at all: the key, the account or the address is wrong."""
+    """The endpoint will answer no text at all: the key, the account or the address is wrong.
+
+    Attributes:
+        refusal: what it is instead where the endpoint has answered others, if it may be about this
+            text: a moderator and a firewall, too, answer 403.
+    """
+
+    def __init__(self, words: str, refusal: RefusedError | None = None) -> None:
+        super().__init__(words)
+        self.refusal = refusal
 
 
 def scope_of_status(status: int, wait: float | None) -> Scope | None:
@@ -134,7 +143,8 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
             wait = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
-        return wait if math.isfinite(wait) and wait > 0 else None
+        if math.isfinite(wait) and wait > 0:
+            return wait
     then = _read_date(headers.get("retry-after"))
     if then is None:
         return None
@@ -146,7 +156,7 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 def _read_date(text: str | None) -> datetime | None:
     try:
         date = parsedate_to_datetime(text or "")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # an offset of more hours than a date has
         return None
     return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 

@@ -119,6 +119,7 @@ class Gate:
     _ended: deque[_Stretch] = field(default_factory=lambda: deque(maxlen=ENOUGH))
     _pace: float | None = None  # requests a second, at the end of the last pause
     _rise: float = SEARCHING
+    _peak: float = 0.0  # the most that got through, in requests a second
     _pace_before: float | None = None
     _rise_before: float = SEARCHING
     _pace_slot: float = -math.inf
@@ -227,4 +228,15 @@ class Gate:
             self._rise = CAREFUL
         elif crowded:
             self._pace = 0.97 * max(1, sent - limited) / span
+        if self._pace is not None:
+            self._pace = max(self._pace, self._floor())
         self._pace_slot = self.until
+
+    def _floor(self) -> float:
+        """Half of the most that ever got through: 429s may be due to what others use up."""
+        *before, last = self._ended  # of the last one, some may still be told to come later
+        sent = sum(stretch.sent for stretch in before)
+        if sent >= ENOUGH:
+            got = sent - sum(stretch.limited for stretch in before)
+            self._peak = max(self._peak, got / max(last.began - before[0].began, 1e-3))
+        return self._peak / 2

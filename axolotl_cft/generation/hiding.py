@@ -15,14 +15,15 @@ _SECRET_WORDS = frozenset(
     | {"authorization", "bearer", "credential", "credentials", "cookie", "signature"}
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_SECRET_VALUE = re.compile(r"(?i:bearer|basic)\s+\S|sk-\w{8}|\w+://[^/\s]*@|\w+://[^\s?]*\?\S")
+_SECRET_VALUE = re.compile(r"(?i:bearer|basic)\s+\S|sk-[\w-]{8}|\w+://[^/\s]*@|\w+://[^\s?]*\?\S")
 
 
 def hide_secrets(fields: Any) -> Any:
     """A copy of request fields in which secrets are replaced by `HIDDEN`, at any depth.
 
-    A secret is known by its field's name (`api_key`, `Authorization`, `password`, …) or by its look
-    (`Bearer …`, `sk-…`, a URL with a password or a query).
+    A secret is a text that is known by its field's name (`api_key`, `Authorization`, `password`, …)
+    or by its look (`Bearer …`, `sk-…`, a URL with a password or a query). Numbers, such as
+    `stop_token_ids`, are none.
 
     Example:
         >>> hide_secrets({"api_key": "abc", "max_tokens": 9, "x": {"authToken": "abc"}})
@@ -64,7 +65,7 @@ def redact(words: str, secrets: Iterable[str]) -> str:
 
 def _is_secret(name: str, value: Any) -> bool:
     words = {word.lower() for word in _WORD.findall(name)} | {name.lower()}
-    return value not in (None, "") and bool(words & _SECRET_WORDS)
+    return bool(words & _SECRET_WORDS) and bool(_texts(value))
 
 
 def _texts(value: Any) -> set[str]:
@@ -73,4 +74,4 @@ def _texts(value: Any) -> set[str]:
         return set().union(*map(_texts, value.values()))
     if isinstance(value, list | tuple):
         return set().union(*map(_texts, value))
-    return {str(value)}
+    return {value} if isinstance(value, str) and value else set()

@@ -21,6 +21,9 @@ TRIES = 12
 """How often the endpoint may fail on one text, while it answers others, until the text is given
 up."""
 
+SPARED = 3
+"""How many texts in a row may each cost the patience before it is the endpoint that fails."""
+
 FOREIGN = 10
 """How many replies need not be those of a chat-completions endpoint before it is called none."""
 
@@ -49,6 +52,7 @@ class Clients:
 
     Attributes:
         retries: requests sent again so far, whatever the reason.
+        proven: whether any text was dealt with; an earlier session of the run may have seen to it.
         lost: sentences about endpoints that were given up.
     """
 
@@ -71,7 +75,7 @@ class Clients:
                 estimated, and put right once it is known.
             waits: where an endpoint does not say how long.
         """
-        self.retries = 0
+        self.retries, self.proven = 0, False
         self.lost: list[str] = []
         self._waits = waits or Waits()
         self._patience = patience
@@ -89,7 +93,7 @@ class Clients:
         self._since: float | None = None  # the first fault since the last answer
         self._trouble = ""  # the last fault
         self._asked: float | None = None  # the wait that it asked for
-        self._spared = False  # whether a text was given up for the patience since the last answer
+        self._spared = 0  # texts given up for the patience since the last answer
         self._usual_answer = 100.0  # tokens
 
     async def ask(self, message: str) -> tuple[Reply, Client]:
@@ -116,6 +120,9 @@ class Clients:
                     self._progress(place, permit, None)
                     raise
                 except UnusableError as exc:
+                    if exc.refusal and self._has_answered(place):
+                        self._progress(place, permit, None)
+                        raise exc.refusal from exc
                     self._give_up(place, str(exc))
                 else:
                     self._progress(place, permit, reply)
@@ -153,7 +160,7 @@ class Clients:
     def _progress(self, place: _Place, permit: Permit, reply: Reply | None) -> None:
         """An endpoint has dealt with a text."""
         self._answers += 1
-        self._since, self._spared = None, False
+        self.proven, self._since, self._spared = True, None, 0
         used = reply.tokens_in + reply.tokens_out if reply else 0
         if reply and reply.tokens_out:
             self._usual_answer += (reply.tokens_out - self._usual_answer) / 20
@@ -181,15 +188,19 @@ class Clients:
             self._doubt_the_text(fault, troubles)
         self._doubt_the_place(fault, place)
         if self._spent(now + pause) and self._may_be_the_text(fault, troubles):
-            self._since, self._spared = None, True
+            self._since, self._spared = None, self._spared + 1
             raise self._given_up(fault, troubles.faults)
         self._check_patience(max(now + pause, self._paused_until()))
         return pause
 
     def _may_be_the_text(self, fault: Fault, troubles: _Troubles) -> bool:
         """Whether one text alone has kept the run from an answer: with a single worker, say."""
-        alone = self._answers > 0 and self._in_trouble == 1 and not self._spared
+        alone = self.proven and self._in_trouble == 1 and self._spared < SPARED
         return alone and fault.scope is Scope.REQUEST and troubles.faults >= 3
+
+    def _has_answered(self, place: _Place) -> bool:
+        """Whether an endpoint has dealt with a text; of an earlier session, where it is alone."""
+        return place.gate.answered_ever or (self.proven and len(self._places) == 1)
 
     def _paused_until(self) -> float:
         return min(place.gate.until for place in self._places)
@@ -241,7 +252,7 @@ class Clients:
         why = f"no answer came within the run's patience of {limit}"
         if self._asked and self._asked > 30 * self._patience:
             why = f"it asks to wait {self._asked:,.0f} s, and the run's patience is {limit}"
-        elif not self._answers:
+        elif not self.proven:
             why += ", nor any before: check the address and the server"
         raise CFTError(f"{self._trouble}; {why}")
 

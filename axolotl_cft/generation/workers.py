@@ -106,7 +106,8 @@ async def _ask_all(
     show: Callable[[Meter], None],
 ) -> None:
     clients, meter, commits = make_clients(), Meter(), _Commits(journal)
-    breaker = Breaker(proven=any("reject" not in entry for entry in journal.entries.values()))
+    clients.proven = any("reject" not in entry for entry in journal.entries.values())
+    breaker = Breaker(clients.proven)
     counted = 0  # retries that are in the journal
 
     making = asyncio.Lock()
@@ -178,7 +179,7 @@ async def _settle(
 ) -> Entry:
     """Ask until an answer can be used, the attempts are spent, or asking is in vain."""
     entry: Entry = {"key": job.key, "attempts": 0, "tokens_in": 0, "tokens_out": 0}
-    request, verdict = job.request, Verdict("", "it was not asked")
+    request, verdict, kind = job.request, Verdict("", "it was not asked"), None
     while verdict.complaint is not None and entry["attempts"] < attempts:
         if entry["attempts"]:
             meter.asked_again += 1
@@ -187,18 +188,17 @@ async def _settle(
         try:
             reply, client = await clients.ask(request)
         except RefusedError as exc:
-            breaker.note(exc.reason, exc.kind)
-            verdict = Verdict(verdict.answer, exc.reason)
+            verdict, kind = Verdict(verdict.answer, exc.reason), exc.kind
             entry.setdefault("by", "no endpoint")
             break
         verdict = job.judge(reply)
-        breaker.note(verdict.complaint)
         entry["tokens_in"] += reply.tokens_in
         entry["tokens_out"] += reply.tokens_out
         entry["by"] = f"{reply.model} at {client.url}"
         meter.tokens += reply.tokens_in + reply.tokens_out
         if breaker.tripped:
             break
+    breaker.note(verdict.complaint, kind)
     entry["answer"] = verdict.answer
     if job.cut is not None:
         entry["cut"] = job.cut
