@@ -8,12 +8,14 @@ source is one more class here.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from axolotl_cft.core.cuts import Cut
 from axolotl_cft.core.pool import PromptFunction, PromptPool
 from axolotl_cft.core.sampling import draw
 from axolotl_cft.errors import CFTError
+
+if TYPE_CHECKING:  # `prompts list` does without NumPy
+    from axolotl_cft.core.cuts import Cut
 
 CUT_SUFFIX = "_cut"
 """Behind the name of a column with a prompt for each chunk: the column of `Cut.digest`."""
@@ -38,7 +40,7 @@ class Document:
     number: int
     key: bytes
     values: Mapping[str, Any]
-    cut: Cut | None = None
+    cut: "Cut | None" = None
 
     @property
     def place(self) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from axolotl_cft.study import preflight
 from axolotl_cft.study.leases import sole_writer
 from axolotl_cft.study.parallel import Slot, run_side_by_side
 from axolotl_cft.study.plan import Run, Step, StudyPlan, expand
-from axolotl_cft.study.preflight import check_environment, check_plan
 from axolotl_cft.study.processes import child_environment, stop_signals
 from axolotl_cft.study.runner import Progress, Runner
 from axolotl_cft.study.spec import Study
@@ -111,9 +111,9 @@ def check_study(
     Raises:
         CFTError: the study cannot be carried out, or its comparison would not be fair.
     """
-    check_environment(os.environ)
+    preflight.check_environment(os.environ)
     plan = expand(spec, study_file, root)
     steps = plan.only(set(spec.arms if arms is None else arms))
     if not checked_before:
-        check_plan(spec, plan, steps, child_environment(plan.root)["PATH"])
+        preflight.check_plan(spec, plan, steps, child_environment(plan.root)["PATH"])
     return CheckedStudy(spec, study_file, plan, steps)
