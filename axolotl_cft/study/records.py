@@ -89,6 +89,11 @@ class Records:
         """The folder of an evaluation's results."""
         return self.plan.folder(step.run) / (HELDOUT if step.kind == "heldout" else "eval")
 
+    def partial(self, step: Step) -> Path:
+        """Where the harness puts them before they are checked."""
+        folder = self.output(step)
+        return folder.with_name(f"{folder.name}.partial")
+
     def held(self, step: Step) -> dict[str, Any]:
         """What an evaluation's mark says of its results, which a new attempt leaves as they are."""
         mark = self.state(step)

@@ -19,7 +19,6 @@ from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
 from axolotl_cft.study.leases import JOB_VARIABLE, Busy, Lease, lease, refuse_if_busy
 from axolotl_cft.study.plan import (
-    HELDOUT,
     PREPARED,
     Run,
     Step,
@@ -271,7 +270,7 @@ class Runner:
     def _take_evaluation(self, step: Step) -> dict[str, Any]:
         """Put new results beside those that still hold; the mark alone tells which do."""
         folder = self.records.output(step)
-        partial = folder.with_name(f"{folder.name}.partial")
+        partial = self.records.partial(step)
         missing = self.records.missing(step)
         software = outcome.check_evaluation(partial, missing)
         kept = {task: digest for task, digest in step.tasks.items() if task not in missing}
@@ -285,16 +284,14 @@ class Runner:
         folder = self.plan.folder(step.run)
         if step.kind == "prepare":
             shutil.rmtree(workshop(self.plan.root, step), ignore_errors=True)
-        if step.kind == "train" and (removed := clear_half_prepared(self.plan.root / PREPARED)):
-            self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
-        if step.kind == "train":
+        elif step.kind == "train":
+            if removed := clear_half_prepared(self.plan.root / PREPARED):
+                self.progress.say(f"removed half-written prepared data: {', '.join(removed)}")
             outcome.clear_half_checkpoints(folder / "train")
         elif step.kind in ("merge", "consolidate"):
             shutil.rmtree(folder / "train" / "merged", ignore_errors=True)
-        elif step.kind == "evaluate":
-            shutil.rmtree(folder / "eval.partial", ignore_errors=True)
-        elif step.kind == "heldout":
-            shutil.rmtree(folder / f"{HELDOUT}.partial", ignore_errors=True)
+        else:
+            shutil.rmtree(self.records.partial(step), ignore_errors=True)
 
     def check_targets(self) -> None:
         """Compare all arms that are prepared, whichever were chosen for this call.
