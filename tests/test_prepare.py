@@ -361,6 +361,21 @@ def prepare_shard_that_is_killed(path: Path, prepared: Path, shard: str, seed: s
     return half_way
 
 
+def kill_a_merge(path: Path, prepared: Path) -> bool:
+    """Kill a merge as it begins to write; whether it was half-way."""
+    command = [*COMMAND, str(path), "--merge"]
+
+    def begun() -> list[Path]:
+        found = (folder for folder in prepared.iterdir() if not folder.name.endswith(".shards"))
+        return [file for folder in found for file in folder.rglob("*.arrow")]
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not begun():
+        time.sleep(0.001)
+    process.kill()
+    return process.wait() == -signal.SIGKILL and not list(prepared.glob("*/state.json"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("prompts", "count"), [("paper", 8), ("none", 3)])
 def test_processes_that_are_killed_and_run_again_prepare_the_same(
@@ -380,6 +395,8 @@ def test_processes_that_are_killed_and_run_again_prepare_the_same(
             order,
         )
         assert sum(half_way) >= 1
+    if prompts == "none":
+        assert kill_a_merge(path, folder / "prepared")
     assert run(config, "--merge").exit_code == 0
     _, whole = prepare(elsewhere(config), preprocess=True)
     assert prepared(config) == prepared(elsewhere(config))
