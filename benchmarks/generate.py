@@ -10,11 +10,13 @@ has it on the disk (fsync) before the next request of that worker.
 
 import argparse
 import asyncio
+import contextlib
 import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -25,8 +27,8 @@ from loopback_llm import Loopback, serve
 from rich.console import Console
 from rich.table import Table
 
+from axolotl_cft.generation.answers import Answers
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
-from axolotl_cft.generation.journal import Journal
 from axolotl_cft.generation.prompting import PromptPlan
 from axolotl_cft.generation.run import Endpoint
 from axolotl_cft.generation.workers import ask_all
@@ -43,17 +45,17 @@ def run_server(latency: float, pipe: Connection) -> None:
 
 def ours(url: str, texts: list[str], concurrency: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder) / "journal.jsonl", {})
-        ask_all(
-            map(PLAN.job, texts),
-            journal,
-            Endpoint("m", url, timeout=60, patience=0, max_output_tokens=512).clients,
-            concurrency=concurrency,
-            attempts=1,
-            show=lambda meter: None,
-        )
-        journal.close()
-        assert len(journal.entries) == len(texts)
+        endpoint = Endpoint("m", url, timeout=60, patience=0, max_output_tokens=512)
+        with contextlib.closing(Answers(Path(folder) / "answers.sqlite")) as answers:
+            ask_all(
+                map(partial(PLAN.job, endpoint.keys()), texts),
+                answers,
+                endpoint.clients,
+                concurrency=concurrency,
+                attempts=1,
+                show=lambda meter: None,
+            )
+            assert len(answers) == len(texts)
 
 
 def bare_client(url: str, texts: list[str], concurrency: int) -> None:
@@ -63,7 +65,7 @@ def bare_client(url: str, texts: list[str], concurrency: int) -> None:
 
         async def ask(text: str) -> str | None:
             async with gate:
-                messages = [{"role": "user", "content": PLAN.request(text, "prompt:00")}]
+                messages = [{"role": "user", "content": PLAN.message(text, text)}]
                 completion = await client.chat.completions.create(
                     model="m", messages=messages, max_tokens=512
                 )

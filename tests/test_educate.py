@@ -171,10 +171,7 @@ def test_rejected_texts_stop_the_writing_or_are_dropped(tmp_path, educate):
         refused = educate(server, items, "--fallback", "paper")
         assert refused.exit_code == 1 and "1 of 4 rows got no usable answer" in refused.output
         rejects = rows_of(tmp_path / "out" / "rejects.jsonl")
-        assert [(reject["rows"], reject["key"][:4]) for reject in rejects] == [
-            ([1], "text"),
-            ([2], "prom"),
-        ]
+        assert [reject["rows"] for reject in rejects] == [[1], [2]]
         dropped = educate(server, items, "--fallback", "paper", "--drop-rejects")
         assert dropped.exit_code == 0, dropped.output
     rows = rows_of(tmp_path / "out" / "corpus.jsonl")

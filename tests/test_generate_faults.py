@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -47,11 +47,11 @@ from loopback_llm import (
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.address import read_address
+from axolotl_cft.generation.answers import Answer, Answers, Keys
 from axolotl_cft.generation.breaker import FIRST, IN_A_ROW, Breaker, HopelessError
 from axolotl_cft.generation.faults import local_trouble, read_retry_after
 from axolotl_cft.generation.gate import Gate, Spacing, Waits
 from axolotl_cft.generation.hiding import hide_secrets, redact, secrets_in
-from axolotl_cft.generation.journal import Entry, Journal
 from axolotl_cft.generation.run import Endpoint
 from axolotl_cft.generation.verdicts import Reply, Verdict
 from axolotl_cft.generation.workers import Job, Meter, ask_all
@@ -75,29 +75,31 @@ def settle(
     scale: float = SCALE,
     show: Callable[[Meter], None] = lambda meter: None,
     **options: object,
-) -> dict[str, Entry]:
-    """Ask about texts "text 0", … and return the journal's entries by text."""
+) -> dict[str, Answer]:
+    """Ask about texts "text 0", … and return what became of them by text."""
     endpoint = Endpoint("m", urls, **options)
     jobs = [Job(f"text {i}", f"<text>\ntext {i}\n</text>", judge) for i in range(count)]
-    journal = Journal(folder / "journal.jsonl", {})
+    answers = Answers(folder / "answers.sqlite")
+    before = answers.read(job.key for job in jobs).values()
     waits = Waits(Waits.first / scale, Waits.longest / scale)
     try:
         ask_all(
             jobs,
-            journal,
+            answers,
             lambda: endpoint.clients(waits),
             concurrency=concurrency,
             attempts=attempts,
             show=show,
+            proven=any(answer.usable for answer in before),
         )
+        return answers.read(job.key for job in jobs)
     finally:
-        journal.close()
-    return journal.entries
+        answers.close()
 
 
-def complete(entries: dict[str, Entry], count: int) -> bool:
+def complete(entries: dict[str, Answer], count: int) -> bool:
     """Whether every text has its own answer."""
-    return {key: entry["answer"] for key, entry in entries.items() if "reject" not in entry} == {
+    return {key: entry.text for key, entry in entries.items() if entry.usable} == {
         f"text {i}": prompt_for(f"text {i}") for i in range(count)
     }
 
@@ -127,8 +129,8 @@ def test_a_text_that_the_endpoint_refuses_becomes_a_reject(tmp_path, mood):
         assert server.asked["text 3"] == 1  # it would be refused again
     refused = entries.pop("text 3")
     status, error = ERRORS[mood]
-    assert refused["reject"] == f"the endpoint refused it with {status}: {error['message']}"
-    assert len(entries) == 29 and not any("reject" in entry for entry in entries.values())
+    assert refused.reject == f"the endpoint refused it with {status}: {error['message']}"
+    assert len(entries) == 29 and all(entry.usable for entry in entries.values())
 
 
 @pytest.mark.parametrize("mood", [PERMANENT, "402", "403", "404", "no credit"])
@@ -166,7 +168,7 @@ def test_a_stretch_of_hard_texts_does_not_count_once_for_each_attempt(tmp_path):
 
     with serve(Loopback(behave=behave)) as server:
         entries = settle(tmp_path, server.url, 80, concurrency=4, attempts=3)
-    assert sum("reject" in entry for entry in entries.values()) == 25
+    assert sum(not entry.usable for entry in entries.values()) == 25
 
 
 def test_the_breaker_goes_by_reasons_and_not_by_their_numbers():
@@ -387,8 +389,8 @@ def test_one_text_on_which_the_endpoint_fails_does_not_hold_the_others(tmp_path)
         (tmp_path / "alone").mkdir()
         alone = settle(tmp_path / "alone", server.url, 12, concurrency=1, patience=0.01)
     for found, count in ((entries, 400), (alone, 12)):
-        assert "500: overloaded, and so" in found.pop("text 5")["reject"]
-        assert len(found) == count - 1 and not any("reject" in e for e in found.values())
+        assert "500: overloaded, and so" in found.pop("text 5").reject
+        assert len(found) == count - 1 and all(e.usable for e in found.values())
 
 
 # Several endpoints
@@ -454,7 +456,7 @@ def test_a_usage_of_the_wrong_type_counts_nothing(tmp_path, usage):
     reply = completion("Look closely.") | {"usage": usage, "model": 7}
     with serve(Loopback(behave=lambda text, before: reply)) as server:
         entries = settle(tmp_path, server.url, 2)
-    assert [(e["tokens_in"], e["tokens_out"]) for e in entries.values()] == [(0, 0)] * 2
+    assert [(e.tokens_in, e.tokens_out) for e in entries.values()] == [(0, 0)] * 2
 
 
 def test_odd_replies_are_no_crash(tmp_path):
@@ -468,9 +470,7 @@ def test_odd_replies_are_no_crash(tmp_path):
         assert complete(settle(tmp_path, server.url, 2), 2)
         server.behave = lambda text, before: odd[4]
         (tmp_path / "b").mkdir()
-        assert all(
-            entry["answer"] == "" for entry in settle(tmp_path / "b", server.url, 2).values()
-        )
+        assert all(entry.text == "" for entry in settle(tmp_path / "b", server.url, 2).values())
 
 
 # Addresses and secrets
@@ -497,8 +497,9 @@ def test_addresses_with_a_path_ipv6_a_password_and_a_query(tmp_path):
             corpus, *more, "--output-dir", tmp_path / "b", env={"OPENAI_API_KEY": "the-key-1234"}
         )
         assert failed.exit_code == 1 and f"http://[{host}]:{server.port}/openai/v1" in failed.output
-    files = [path.read_text() for path in tmp_path.glob("*/*.json*")]
-    assert len(files) >= 3
+    paths = [*tmp_path.glob("*/*.json*"), *tmp_path.glob("*/*.sqlite")]
+    files = [path.read_bytes().decode("latin-1") for path in paths]
+    assert len(files) >= 4
     for text in (*files, done.output, failed.output):
         for hidden in ("s3cr", "qu3ry", "b0dy-secret", "n3sted-secret", "the-", "bWU6", "me:"):
             assert hidden not in text, (hidden, text)
@@ -541,15 +542,18 @@ def test_secrets_are_told_from_settings():
     assert redact("key abcdef and abc", {"abcdef", "abc"}) == "key (hidden) and abc"
 
 
-def test_a_journal_with_keys_of_an_earlier_version_goes_on_without_showing_them(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    began = {"model": "m", "request": {"temperature": 0, "api_key": "0ld-secret"}}
-    path.write_text(json.dumps({"journal": 1, "identity": began}) + "\n")
-    now = {"model": "m", "request": hide_secrets(began["request"] | {"api_key": "new-secret"})}
-    Journal(path, now).close()
-    with pytest.raises(CFTError, match="differs in request") as caught:
-        Journal(path, {"model": "m", "request": {"temperature": 1}})
-    assert "0ld-secret" not in str(caught.value)
+def test_a_key_decides_nothing_about_an_answer_and_everything_else_does():
+    fields = {"temperature": 0, "api_key": "0ld-secret"}
+    known = Keys("m", fields).of("A message.")
+    assert known == Keys("m", fields | {"api_key": "new-secret"}).of("A message.")
+    others = [
+        Keys("n", fields).of("A message."),
+        Keys("m", fields | {"temperature": 1}).of("A message."),
+        Keys("m", {"temperature": 0}).of("A message."),
+        Keys("m", fields).of("A message"),
+        Keys("m", fields).of("A message.\ud83d"),
+    ]
+    assert len({known, *others}) == 6 and all(len(key) == 32 for key in others)
 
 
 def test_an_untrusted_certificate_is_trouble_of_this_machine():
@@ -600,7 +604,7 @@ def test_a_text_that_is_too_large_or_flagged_is_its_own_trouble(tmp_path, monkey
             server.behave = lambda text, before: mood if text == "text 3" else GOOD
         entries = settle(tmp_path, server.url, 20, concurrency=1)
         assert server.asked["text 3"] == 1
-    [reject] = [entry["reject"] for entry in entries.values() if "reject" in entry]
+    [reject] = [entry.reject for entry in entries.values() if not entry.usable]
     assert ERRORS[mood][1]["message"] in reject and len(entries) == 20
 
 
@@ -618,7 +622,7 @@ def test_two_texts_in_a_row_on_which_the_endpoint_fails_stop_no_run_of_one_worke
     bad = {"text 5", "text 6"}
     with serve(Loopback(behave=lambda text, before: FAILING if text in bad else GOOD)) as server:
         entries = settle(tmp_path, server.url, 10, concurrency=1, patience=0.01)
-    assert {key for key, entry in entries.items() if "reject" in entry} == bad
+    assert {key for key, entry in entries.items() if not entry.usable} == bad
 
 
 def test_a_run_that_had_answers_before_is_not_told_to_check_its_address(tmp_path):
@@ -626,12 +630,8 @@ def test_a_run_that_had_answers_before_is_not_told_to_check_its_address(tmp_path
         settle(tmp_path, server.url, 3)
         server.behave = lambda text, before: "503"
         server.retry_after = None
-        jobs = [Job("more", "<text>\nmore\n</text>", judge)]
-        journal = Journal(tmp_path / "journal.jsonl", {})
-        clients = Endpoint("m", server.url, patience=0.005).clients
         with pytest.raises(CFTError, match="run's patience") as caught:
-            ask_all(jobs, journal, clients, concurrency=1, attempts=1, show=lambda meter: None)
-        journal.close()
+            settle(tmp_path, server.url, 4, concurrency=1, patience=0.005)
     assert "check the address" not in str(caught.value)
 
 
@@ -773,5 +773,5 @@ def test_answers_go_on_being_durable_while_endpoints_fail(tmp_path):
     with serve(Loopback(behave=behave)) as server:
         entries = settle(tmp_path, server.url, 60, attempts=3)
     assert complete(entries, 60)
-    lines = (tmp_path / "journal.jsonl").read_text().splitlines()
-    assert len(lines) == 61 == len({json.loads(line).get("key") for line in lines})
+    with closing(Answers(tmp_path / "answers.sqlite")) as answers:
+        assert len(answers) == 60 and answers.read(entries) == entries

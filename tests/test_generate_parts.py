@@ -1,11 +1,13 @@
-"""The pure parts of `generate`: answer checks, cutting, token counts, requests, the journal."""
+"""The parts of `generate`: answer checks, cutting, token counts, requests, kept answers."""
 
 import asyncio
 import copy
-import errno
-import json
-import os
+import sqlite3
+import subprocess
+import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from encoder import encoder_for
@@ -13,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_pieces import LLAMA_3, byte_level
 
+from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.answers import Answer, Answers, Keys
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
-from axolotl_cft.generation.journal import Journal
-from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, prompt_key, resolve_answers
+from axolotl_cft.generation.portions import divide
+from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, usable_texts
 from axolotl_cft.generation.sentences import count_sentences, cut_at_sentence, sentence_ends
 from axolotl_cft.generation.unwrapping import PASSAGE, drop_thinking, unwrap
 from axolotl_cft.generation.verdicts import Reply, judge_prompt, judge_text
@@ -24,6 +28,7 @@ from axolotl_cft.generation.workers import _Commits
 from axolotl_cft.host.tokens import Tokens, read_tokens
 from axolotl_cft.prompts.registry import load_pool
 
+KEYS = Keys("m", {})
 TEXT = (
     "Insulin lets cells take up glucose from the blood, and without it the blood sugar rises "
     "until the kidneys can no longer hold it back."
@@ -274,26 +279,26 @@ def test_fields_are_filled_in_one_pass_and_nothing_is_evaluated():
 
 def test_strategies_and_stand_ins_depend_on_seed_and_text_alone():
     pool = load_pool("paper")
-    keys = [prompt_key(f"text {i}") for i in range(300)]
+    keys = [text_key(f"text {i}") for i in range(300)]
     drawn = [draw_prompt(pool, 1, key).id for key in keys]
     assert drawn == [draw_prompt(pool, 1, key).id for key in keys]
     assert set(drawn) == {prompt.id for prompt in pool.prompts}
     assert drawn != [draw_prompt(pool, 2, key).id for key in keys]
 
     plan = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000)
-    request = plan.job("text 0").request
-    assert draw_prompt(pool, 1, keys[0]).strategy in request and "text 0" in request
-    entries = {keys[0]: {"answer": "A."}, keys[1]: {"answer": "bad", "reject": "it is bad"}}
-    rows = [keys[1], None, keys[0]]
-    assert resolve_answers(rows, entries, None, 1) == [None, None, "A."]
-    stand_in = draw_prompt(pool, 1, keys[1]).text
-    assert resolve_answers(rows, entries, pool, 1) == [stand_in, None, "A."]
+    message = plan.job(KEYS, "text 0").message
+    assert draw_prompt(pool, 1, keys[0]).strategy in message and "text 0" in message
+    good, bad = (key.hex() for key in keys[:2])
+    found = {good: Answer(good, "A."), bad: Answer(bad, "bad", "it is bad")}
+    rows = [bad, None, good]
+    assert usable_texts(rows, found, None, 1) == [None, None, "A."]
+    assert usable_texts(rows, found, pool, 1) == [draw_prompt(pool, 1, keys[1]).text, None, "A."]
 
 
 def test_an_answer_may_open_like_its_strategy_but_not_repeat_the_instruction():
     pool = load_pool("paper")
-    job = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000).job("A text.")
-    example = draw_prompt(pool, 1, job.key).text
+    job = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000).job(KEYS, "A text.")
+    example = draw_prompt(pool, 1, text_key("A text.")).text
     assert job.judge(Reply(example)).complaint is None
     assert "instruction" in str(job.judge(Reply(TEXT_ADAPT_CFT)).complaint)
 
@@ -301,83 +306,85 @@ def test_an_answer_may_open_like_its_strategy_but_not_repeat_the_instruction():
 def test_long_texts_are_cut_for_the_request_alone():
     plan = PromptPlan(TEXT_ADAPT_CFT, None, 1, Tokens(), 50)
     text = "A sentence of some words. " * 40
-    job = plan.job(text)
-    assert job.cut and job.key == prompt_key(text)
-    assert "words.\n</text>" in job.request
-    assert not plan.job("A short text. ").cut
+    assert "words.\n</text>" in plan.job(KEYS, text).message
+    assert (
+        len(plan.shorten(text)) < len(text) and plan.shorten("A short text. ") == "A short text. "
+    )
+    exactly = "A word. " * 18
+    assert divide(plan, KEYS, exactly).cut == 0 < divide(plan, KEYS, exactly * 9).cut
 
 
-def entry(key: str) -> dict:
-    return {"key": key, "answer": f"answer to {key}\n“ü”"}
+def answer(key: str, **more: object) -> Answer:
+    return Answer(key, f"answer to {key}\n“ü”", **more)
 
 
-def test_a_journal_survives_a_torn_last_line(tmp_path):
-    path = tmp_path / "run" / "journal.jsonl"
-    journal = Journal(path, {"model": "m"})
-    journal.append([entry("a"), entry("b")])
-    journal.close()
-    whole = path.read_bytes()
-    for cut in range(len(whole)):
-        path.write_bytes(whole[:cut])
-        journal = Journal(path, {"model": "m"})
-        complete = whole[:cut].count(b"\n")
-        assert list(journal.entries) == ["a", "b"][: max(0, complete - 1)]
-        journal.append([entry("c")])
-        journal.close()
-        journal = Journal(path, {"model": "m"})
-        assert journal.entries["c"] == entry("c")
-        journal.close()
+def test_answers_outlive_a_write_that_was_cut_off(tmp_path):
+    """The rollback journal of a write that did not end is what SQLite finds after a kill."""
+    path = tmp_path / "run" / "answers.sqlite"
+    with closing(Answers(path)) as answers:
+        answers.store([answer("a"), answer("b", reject="it is bad", attempts=3, tokens_in=7)])
+        whole = path.read_bytes()
+        kept = answers.read(["b", "a", "c"])
+    assert list(kept) == ["b", "a"] and kept["b"].reject == "it is bad" and not kept["b"].usable
+    script = f"""
+import os, signal, sqlite3
+db = sqlite3.connect({str(path)!r})
+db.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
+db.executemany(
+    "INSERT INTO answers VALUES (?, ?, NULL, 1, '', 1, 0, 0, 0, '')",
+    ((f"more {{i}}", "text " * 500) for i in range(2000)),
+)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert path.with_name("answers.sqlite-journal").exists() and path.stat().st_size > len(whole)
+    with closing(Answers(path)) as answers:
+        assert len(answers) == 2 and answers.read(["b", "a"]) == kept
+        answers.store([answer("c"), answer("a", attempts=2)])
+        assert len(answers) == 3 and answers.read(["a"])["a"].attempts == 2
 
 
-def test_a_journal_names_what_changed(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    journal = Journal(path, {"model": "m", "input": "3 rows", "seed": 1})
-    with pytest.raises(CFTError, match="in use by another run"):
-        Journal(path, {"model": "m", "input": "3 rows", "seed": 1})
-    journal.close()
-    with pytest.raises(CFTError) as caught:
-        Journal(path, {"model": "n", "input": "4 rows", "seed": 1})
-    assert 'model (then "m", now "n")' in str(caught.value)
-    assert 'input (then "3 rows", now "4 rows")' in str(caught.value)
-    assert "seed" not in str(caught.value)
-    path.write_text('{"journal": 1, "identity": {}}\nnonsense\n{"key": "a"}\n')
-    with pytest.raises(CFTError, match="damaged"):
-        Journal(path, {})
+def test_a_file_of_answers_has_one_writer_and_says_what_is_wrong_with_it(tmp_path):
+    path = tmp_path / "answers.sqlite"
+    with closing(Answers(path)), pytest.raises(CFTError, match="in use by another run"):
+        Answers(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 2")
+    with pytest.raises(CFTError, match="written by a newer axolotl-cft"):
+        Answers(path)
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE firefox (x)")
+    with pytest.raises(CFTError, match="is a database of another program"):
+        Answers(other)
+    other.write_text("no database at all, but as long as one would be " * 9)
+    for _ in range(2):  # a refusal leaves no lock behind
+        with pytest.raises(CFTError, match=f"cannot use {other}: file is not a database"):
+            Answers(other)
+    with pytest.raises(CFTError, match="cannot write"):
+        Answers(other / "answers.sqlite")
 
 
-def test_a_full_disk_leaves_no_half_line_for_the_next_write(tmp_path, monkeypatch):
-    path = tmp_path / "journal.jsonl"
-    journal = Journal(path, {})
-    journal.append([entry("a")])
-    write, room = os.write, [40]
-
-    def write_what_fits(handle: int, data: memoryview) -> int:
-        if not room:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(handle, data[: room.pop()])
-
-    monkeypatch.setattr(os, "write", write_what_fits)
-    with pytest.raises(CFTError, match="No space left"):
-        journal.append([entry("b")])
-    monkeypatch.undo()
-    journal.append([entry("c")])  # another worker's, once somebody made room
-    journal.close()
-    journal = Journal(path, {})
-    assert list(journal.entries) == ["a", "c"]
-    journal.close()
+def test_a_full_disk_loses_nothing_that_was_stored(tmp_path):
+    with closing(Answers(tmp_path / "answers.sqlite")) as answers:
+        answers.store([answer("a")])
+        answers._db.execute("PRAGMA max_page_count = 8")  # SQLite's own way to be full
+        with pytest.raises(CFTError, match="cannot use .*answers.sqlite: database or disk is full"):
+            answers.store([answer("b"), replace(answer("c"), text="long " * 9999)])
+        answers._db.execute("PRAGMA max_page_count = 80000")
+        answers.store([answer("d")])  # another worker's, once somebody made room
+    with closing(Answers(tmp_path / "answers.sqlite")) as answers:
+        assert list(answers.read("abcd")) == ["a", "d"]
 
 
-def test_answers_that_arrive_together_share_a_write(tmp_path, monkeypatch):
-    journal = Journal(tmp_path / "journal.jsonl", {})
-    synced = []
-    monkeypatch.setattr(os, "fsync", synced.append)
+def test_answers_that_arrive_together_share_a_write(tmp_path):
+    commits = []
+    with closing(Answers(tmp_path / "answers.sqlite")) as answers:
+        answers._db.set_trace_callback(lambda said: commits.append(said) if said == "COMMIT" else 0)
 
-    async def all_at_once() -> None:
-        commits = _Commits(journal)
-        await asyncio.gather(*(commits.commit(entry(str(i))) for i in range(64)))
+        async def all_at_once() -> None:
+            batches = _Commits(answers)
+            await asyncio.gather(*(batches.commit(answer(str(i))) for i in range(64)))
 
-    asyncio.run(all_at_once())
-    journal.close()
-    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").open()]
-    assert {line["key"] for line in lines[1:]} == {str(i) for i in range(64)}
-    assert len(synced) < 10
+        asyncio.run(all_at_once())
+        assert len(answers) == 64 and 0 < len(commits) < 10

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.cost import read_cost
 from axolotl_cft.evaluation.sources import plan_study
-from axolotl_cft.generation.journal import Journal
+from axolotl_cft.generation.answers import Answers
+from axolotl_cft.generation.earlier_journal import TAKEN_OVER, take_over
 from axolotl_cft.records import (
     ContaminationRecord,
     GenerationLedger,
@@ -244,6 +246,12 @@ def test_a_damaged_record_is_named_with_its_field_and_the_mend(
     assert message.endswith(f"; {kind_of(source).advice}")
 
 
+def continue_from(journal: Path) -> None:
+    """As the next run of a folder does."""
+    with closing(Answers(journal.parent / "answers.sqlite")) as answers:
+        take_over(journal.parent, answers, {}, lambda entries: [])
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
@@ -258,7 +266,7 @@ def test_a_journal_with_an_unfit_first_line_is_refused(
     path = tmp_path / "journal.jsonl"
     path.write_text(json.dumps(header) + "\n")
     with pytest.raises(CFTError, match=re.escape(words)) as caught:
-        Journal(path, {})
+        continue_from(path)
     assert f"{path}, line 1, " in str(caught.value)
 
 
@@ -278,7 +286,7 @@ def test_a_damaged_journal_is_refused_with_the_line(
     path.write_text("\n".join(lines) + "\n")
     for _ in range(2):  # a refusal leaves no lock behind
         with pytest.raises(CFTError, match=f"damaged in line {number} and cannot be continued"):
-            Journal(path, {})
+            continue_from(path)
 
 
 # --- what 0.1.0 left goes on -----------------------------------------------------------------
@@ -393,30 +401,44 @@ def test_a_half_finished_generation_of_0_1_goes_on(tmp_path: Path) -> None:
     assert hashlib.sha256(lines.encode()).hexdigest() == expected.sha256
     assert (ledger.answers.accepted, ledger.answers.rejected) == (5, 1)
     assert ledger.answers.tokens_in == expected.answers.tokens_in
+    assert not (out / "journal.jsonl").exists() and (out / TAKEN_OVER).exists()
+
+
+def test_a_generation_of_0_1_that_was_asked_otherwise_is_not_taken_over(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(OLD / "generate_half", out)
+    corpus = out.joinpath("corpus.jsonl").rename(tmp_path / "corpus.jsonl")
+    before = out.joinpath("journal.jsonl").read_bytes()
+    arguments = ["generate", corpus, "--model", "n", "--output-dir", out, "--prompt-budget", 90]
+    arguments += ["--base-url", "http://127.0.0.1:1/v1"]
+    refused = CliRunner().invoke(main, list(map(str, arguments)), env={"OPENAI_API_KEY": ""})
+    assert refused.exit_code == 1
+    said = " ".join(refused.output.split())
+    assert 'model (then "m", now "n")' in said and "prompt_budget (then 128, now 90)" in said
+    assert "input" not in said and "seed" not in said
+    assert out.joinpath("journal.jsonl").read_bytes() == before
 
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from axolotl_cft.generation.journal import Journal
+from axolotl_cft.generation.answers import Answer, Answers
 
-journal = Journal(Path(sys.argv[1]), {"model": "m"})
-journal.append([{"key": "a"}])
+answers = Answers(Path(sys.argv[1]))
+answers.store([Answer("a", "An answer.")])
 print("held", flush=True)
 time.sleep(60)
 """
 
 
 @pytest.mark.slow
-def test_a_journal_has_one_process_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "journal.jsonl"
+def test_answers_have_one_writer_and_are_free_once_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "answers.sqlite"
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(CFTError, match=f"{path.parent} is in use by another run; wait for it"):
-            Journal(path, {"model": "m"})
+        with pytest.raises(CFTError, match=f"{path} is in use by another run; wait for it"):
+            Answers(path)
         os.kill(holder.pid, signal.SIGKILL)
-    journal = Journal(path, {"model": "m"})
-    assert list(journal.entries) == ["a"]
-    journal.close()
-    Journal(path, {"model": "m"}).close()
+    with closing(Answers(path)) as answers:
+        assert list(answers.read(["a", "b"])) == ["a"]

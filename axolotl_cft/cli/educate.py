@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.cli.answer_options import (
+    ANSWER_OPTIONS,
+    LIMIT,
+    AnswerFiles,
+    naming_the_next_batch,
+)
 from axolotl_cft.cli.llm_options import (
     CLOSING_OPTIONS,
     ENDPOINT_OPTIONS,
@@ -14,6 +20,7 @@ from axolotl_cft.cli.llm_options import (
     check_model,
     naming_what_becomes_of_rejects,
     print_estimate,
+    say_outcome,
     show_answers,
 )
 from axolotl_cft.cli.progress import progress
@@ -52,6 +59,7 @@ class ItemSource:
     answer_field: str | None
     subset: str | None
     split: str
+    limit: int | None
 
     def open(self, items: str) -> "tuple[Corpus, list[str]]":
         """The corpus behind a path or hub name, and the file or split names it goes by."""
@@ -62,7 +70,7 @@ class ItemSource:
         parts = open_corpus(items, field, subset=self.subset, split=self.split, streamed=False)
         path = Path(items).expanduser()
         names = [path.name, *(part.name for part in parts)] if path.exists() else [self.split]
-        return Corpus(items, parts), names
+        return Corpus(items, parts, self.limit), names
 
     def read(self, corpus: "Corpus") -> "dict[str, Item]":
         """The items by their place, in order."""
@@ -91,6 +99,7 @@ SOURCE_OPTIONS = (
     ),
     SUBSET,
     SPLIT,
+    LIMIT,
 )
 
 
@@ -122,7 +131,7 @@ GUARD_OPTIONS = (
     "--output-dir",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the journal of answers.",
+    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the answers.",
 )
 @bundled("source", ItemSource, SOURCE_OPTIONS)
 @bundled("guard", Guard, GUARD_OPTIONS)
@@ -134,6 +143,7 @@ GUARD_OPTIONS = (
 )
 @bundled("prompts", PromptOptions, PROMPT_OPTIONS)
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
+@bundled("files", AnswerFiles, ANSWER_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
 @click.option(
     "--export",
@@ -149,6 +159,7 @@ def educate(
     text_instruction: Path | None,
     prompts: PromptOptions,
     endpoint: Endpoint,
+    files: AnswerFiles,
     closing: Closing,
     export: str | None,
     estimate: bool,
@@ -171,17 +182,22 @@ def educate(
     from axolotl_cft.generation.educate import Education
     from axolotl_cft.generation.instructions import EDUCATE
 
+    batch = files.batch
     if not estimate:
         check_model(endpoint)
     corpus, kept = _read(source, items, guard, output_dir)
     instruction = read_instruction(text_instruction, EDUCATE)
     education = Education(corpus, kept, guard, instruction, prompts.plan())
     if estimate:
-        print_estimate(education.estimate(endpoint), education.plan.tokens.name)
+        print_estimate(education.estimate(endpoint), closing, education.plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects(output_dir):
-        written, columns = education.write(output_dir, endpoint, closing, show_answers)
-    click.echo(written)
+    with naming_what_becomes_of_rejects(output_dir), naming_the_next_batch(batch):
+        outcome, columns = education.write(
+            output_dir, endpoint, closing, show_answers, answers=files.answers, batch=batch
+        )
+    say_outcome(outcome)
+    if outcome.rows is None:
+        return
     if export:
         _export(columns, output_dir)
 

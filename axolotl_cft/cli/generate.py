@@ -4,6 +4,12 @@ from pathlib import Path
 
 import click
 
+from axolotl_cft.cli.answer_options import (
+    ANSWER_OPTIONS,
+    LIMIT,
+    AnswerFiles,
+    naming_the_next_batch,
+)
 from axolotl_cft.cli.llm_options import (
     CLOSING_OPTIONS,
     ENDPOINT_OPTIONS,
@@ -12,6 +18,7 @@ from axolotl_cft.cli.llm_options import (
     check_model,
     naming_what_becomes_of_rejects,
     print_estimate,
+    say_outcome,
     show_answers,
 )
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
@@ -50,13 +57,15 @@ CHUNK_OPTIONS = (
     "--output-dir",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the journal of answers.",
+    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the answers.",
 )
 @FIELD
 @SUBSET
 @SPLIT
+@LIMIT
 @bundled("prompts", CorpusPromptOptions, (*CHUNK_OPTIONS, *PROMPT_OPTIONS))
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
+@bundled("files", AnswerFiles, ANSWER_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
 @click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
 def generate(
@@ -65,8 +74,10 @@ def generate(
     field: str,
     subset: str | None,
     split: str,
+    limit: int | None,
     prompts: CorpusPromptOptions,
     endpoint: Endpoint,
+    files: AnswerFiles,
     closing: Closing,
     estimate: bool,
 ) -> None:
@@ -75,7 +86,8 @@ def generate(
     CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a dataset on
     the hub. The same rows come out in the same order with a column `contextual_prompt`, which
     `cft.prompts: {column: contextual_prompt}` trains on. Every answer is kept as it arrives: after
-    a crash the same command continues where it stopped. The key is read from OPENAI_API_KEY.
+    a crash the same command continues where it stopped, and with rows more it asks for these alone.
+    The key is read from OPENAI_API_KEY.
 
     With --config there is a prompt for each chunk of training: the column holds a list, and
     `contextual_prompt_cut` says for which cut it was written. Training refuses the list once the
@@ -88,19 +100,32 @@ def generate(
       axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
           --config config.yml --context-chars 500 --concurrency 64 --output-dir prompts/
       axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
-          --per document --output-dir prompts/
+          --per document --limit 100 --output-dir prompts/
+      axolotl-cft generate corpus.jsonl --model qwen3 --config config.yml --output-dir prompts/ \\
+          --export-batch requests.jsonl   # then: vllm run-batch, and --import-batch answers.jsonl
     """
     from axolotl_cft.corpus.readers import Field, open_corpus
     from axolotl_cft.corpus.writers import Corpus
     from axolotl_cft.generation import generate as library
 
+    batch = files.batch
     if not estimate:
         check_model(endpoint)
     parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=False)
-    source, plan = Corpus(corpus, parts), prompts.plan()
+    source, plan = Corpus(corpus, parts, limit), prompts.plan()
     if estimate:
-        print_estimate(library.estimate(source, plan, show_answers), plan.tokens.name)
+        asked = library.estimate(source, plan, endpoint, show_answers)
+        print_estimate(asked, closing, plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects(output_dir):
-        written = library.generate(source, output_dir, plan, endpoint, closing, show_answers)
-    click.echo(f"{written}\nTrain on them with `cft: {{prompts: {{column: {PROMPT_COLUMN}}}}}`.")
+    with naming_what_becomes_of_rejects(output_dir), naming_the_next_batch(batch):
+        outcome = library.generate(
+            source,
+            output_dir,
+            plan,
+            endpoint,
+            closing,
+            show_answers,
+            answers=files.answers,
+            batch=batch,
+        )
+    say_outcome(outcome, f"Train on them with `cft: {{prompts: {{column: {PROMPT_COLUMN}}}}}`.")

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ import click
 
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.run import DOCUMENT_TOKENS, Endpoint, PromptOptions
+from axolotl_cft.generation.run import DOCUMENT_TOKENS, Closing, Endpoint, PromptOptions
 
 if TYPE_CHECKING:
+    from axolotl_cft.generation.finish import Outcome
+    from axolotl_cft.generation.run import Estimate
     from axolotl_cft.generation.workers import Meter
+    from axolotl_cft.records import GenerationLedger
 
 Command = Callable[..., None]
 
@@ -131,6 +134,15 @@ PROMPT_OPTIONS = (
         "learning strategies, drawn by seed and text.",
     ),
     click.option(
+        "--rules",
+        default=PromptOptions.rules,
+        show_default=True,
+        type=click.Choice(["form", "none"]),
+        help="What ends a request. form: the form that the checks demand (length, language, plain "
+        "text). none: nothing, so that the instruction and the text are all that is sent, as the "
+        "paper quotes its request; the checks stay.",
+    ),
+    click.option(
         "--seed", default=PromptOptions.seed, show_default=True, help="Seed of these draws."
     ),
     click.option(
@@ -182,14 +194,27 @@ CLOSING_OPTIONS = (
     ),
     click.option(
         "--fallback",
-        type=click.Choice(["paper"]),
-        help="Give texts without a usable prompt one from this pool.",
+        metavar="POOL",
+        help="Give texts without a usable prompt one from this pool, such as paper (`axolotl-cft "
+        "prompts list`), or from a pool's file.",
     ),
     click.option("--drop-rejects", is_flag=True, help="Leave out rows without a usable answer."),
     click.option(
         "--retry-rejects",
         is_flag=True,
         help="Ask again for answers that an earlier run gave up on.",
+    ),
+    click.option(
+        "--price-in",
+        type=click.FloatRange(0),
+        metavar="MONEY",
+        help="Price of a million tokens in, to have the cost said and written to the ledger.",
+    ),
+    click.option(
+        "--price-out",
+        type=click.FloatRange(0),
+        metavar="MONEY",
+        help="The same for tokens out.",
     ),
 )
 
@@ -245,14 +270,12 @@ def naming_what_becomes_of_rejects(output_dir: Path) -> Iterator[None]:
             "command without it goes on with the texts after them"
         ) from exc
     except RejectsError as exc:
-        _say_many_rejects(output_dir)
+        _say_what_it_took(output_dir)
         raise CFTError(
             f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
             f"is missing, --retry-rejects asks again{_longer(exc.reasons)}, --drop-rejects leaves "
             "them out"
         ) from exc
-    else:
-        _say_many_rejects(output_dir)
 
 
 def _longer(reasons: frozenset[str]) -> str:
@@ -262,12 +285,32 @@ def _longer(reasons: frozenset[str]) -> str:
     return " (with a higher --max-output-tokens, which cut some off)" if too_short else ""
 
 
-def _say_many_rejects(output_dir: Path) -> None:
-    """Say in red that the answers are worse than they should be."""
-    from axolotl_cft.generation.finish import REJECTS
+def say_outcome(outcome: "Outcome", advice: str = "") -> None:
+    """Say what a run wrote, what its answers cost, and if they are worse than they should be."""
+    click.echo(outcome.said)
+    if outcome.rows is not None:
+        if advice:
+            click.echo(advice)
+        _say_what_it_took(outcome.rows.parent)
+
+
+def _say_what_it_took(output_dir: Path) -> None:
+    """Say what the answers cost, and in red that they are worse than they should be."""
     from axolotl_cft.records import GENERATION_FILE, GenerationLedger
 
     ledger = GenerationLedger.read(output_dir / GENERATION_FILE)
+    if ledger.cost is not None:
+        tokens = ledger.answers
+        click.echo(
+            f"These answers took {tokens.tokens_in:,} tokens in and {tokens.tokens_out:,} out, "
+            f"rejected ones included: {ledger.cost:,.2f} at these prices."
+        )
+    _say_many_rejects(output_dir, ledger)
+
+
+def _say_many_rejects(output_dir: Path, ledger: "GenerationLedger") -> None:
+    from axolotl_cft.generation.finish import REJECTS
+
     rejected, rows = ledger.answers.rejected, ledger.rows_in
     answers = ledger.answers.accepted + rejected
     lost = min(ledger.rows_rejected, ledger.rows_dropped)  # others are dropped for other reasons
@@ -283,7 +326,7 @@ def _say_many_rejects(output_dir: Path) -> None:
     )
 
 
-def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:
+def print_estimate(estimate: "Estimate", closing: Closing, tokenizer: str | None) -> None:
     """Print what a run would ask, as a table."""
     from rich.console import Console
     from rich.table import Table
@@ -291,8 +334,13 @@ def print_estimate(counts: Mapping[str, int], tokenizer: str | None) -> None:
     table = Table(title="What this would ask", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for label, count in counts.items():
+    for label, count in estimate.lines.items():
         table.add_row(label, f"{count:,}")
+    table.add_row("tokens in", f"{estimate.tokens_in:,}")
+    table.add_row("tokens out, if all answers fit, at most", f"{estimate.tokens_out:,}")
+    cost = closing.cost(estimate.tokens_in, estimate.tokens_out)
+    if cost is not None:
+        table.add_row("cost of these tokens, at most", f"{cost:,.2f}")
     console = Console()
     console.print(table)
     counted = f"Counted with {tokenizer}." if tokenizer else "Four characters count as one token."

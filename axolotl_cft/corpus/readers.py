@@ -48,6 +48,13 @@ class Block:
         """Whether `content` is an Arrow table (or record batch), with the types of its columns."""
         return hasattr(self.content, "schema")
 
+    def first(self, count: int) -> "Block":
+        """The block without all but its first documents."""
+        content = self.content.slice(0, count) if self.tabular else self.content
+        if isinstance(content, list):
+            content = content[:count]
+        return Block(self.names[:count], self.texts[:count], content, self.position)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """The columns of each document; of a text file, `text` alone."""
         if self.tabular:

@@ -25,11 +25,13 @@ class Corpus:
     Args:
         name: as the user gave it.
         parts: from `readers.open_corpus`.
+        limit: leave all but so many rows at the beginning out.
     """
 
-    def __init__(self, name: str, parts: Sequence[Part]) -> None:
+    def __init__(self, name: str, parts: Sequence[Part], limit: int | None = None) -> None:
         self.name = name
         self.parts = parts
+        self.limit = limit
         self._rows: int | None = None
         self._digest = b""
 
@@ -39,6 +41,11 @@ class Corpus:
         lines = all(part.name.endswith((".jsonl", ".jsonl.gz")) for part in self.parts)
         return "jsonl" if lines else "parquet"
 
+    @property
+    def file_stem(self) -> str:
+        """What its rows are written to: a part of them is not taken for the whole."""
+        return "corpus" if self.limit is None else f"corpus.first-{self.limit}"
+
     def blocks(self) -> Iterator[Block]:
         """Its blocks, in order.
 
@@ -46,7 +53,7 @@ class Corpus:
             CFTError: the texts are not those of the first complete reading.
         """
         rows, digest = 0, hashlib.blake2b(digest_size=16)
-        for block in (block for part in self.parts for block in part.blocks()):
+        for block in self._limited():
             rows += len(block.texts)
             for text in block.texts:
                 digest.update(text_key(text))
@@ -57,6 +64,15 @@ class Corpus:
             self._rows, self._digest = rows, digest.digest()
         elif (rows, digest.digest()) != (self._rows, self._digest):
             raise CFTError(f"{self.name} changed while it was read: restore it and run this again")
+
+    def _limited(self) -> Iterator[Block]:
+        left = self.limit
+        for block in (block for part in self.parts for block in part.blocks()):
+            if left is not None and left <= len(block.texts):
+                yield block.first(left)
+                return
+            yield block
+            left = left and left - len(block.texts)
 
     def texts(self) -> Iterator[str]:
         """The documents' texts, in order; a null is the empty text."""

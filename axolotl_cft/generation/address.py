@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urluns
 
 from axolotl_cft.errors import CFTError
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 
 @dataclass(frozen=True)
 class Address:

@@ -6,14 +6,14 @@ all requests together. The client's own retries are off.
 
 import asyncio
 import importlib
-import json
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.address import read_address
+from axolotl_cft.generation.address import OPENAI_URL, read_address
+from axolotl_cft.generation.completions import further_fields, messages_of, read_completion
 from axolotl_cft.generation.faults import (
     WRONG_FOR_ALL,
     Fault,
@@ -29,9 +29,6 @@ from axolotl_cft.generation.faults import (
 )
 from axolotl_cft.generation.hiding import redact, secrets_in
 from axolotl_cft.generation.verdicts import Reply
-from axolotl_cft.host.tokens import well_formed
-
-OPENAI_URL = "https://api.openai.com/v1"
 
 # OpenAI's 429 for one text that takes more tokens than a whole minute allows.
 _TOO_LARGE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
@@ -70,7 +67,8 @@ class Client:
         """
         openai, address = _import_openai(), read_address(base_url or OPENAI_URL)
         self.url, self.model = address.url, model
-        self._timeout, self._body = timeout, self._bounded(request, max_output_tokens)
+        self._timeout = timeout
+        self._body = further_fields(request, max_output_tokens, official=self.url == OPENAI_URL)
         key = _api_key(needed=self.url == OPENAI_URL and not address.headers)
         self._secrets = {*address.secrets, *secrets_in(request), *([key] if key else ())}
         self._client = openai.AsyncOpenAI(
@@ -86,18 +84,6 @@ class Client:
         # what is measured from the first request on would begin with that.
         self._create = self._client.chat.completions.create
 
-    def _bounded(self, request: Mapping[str, Any], most: int) -> dict[str, Any]:
-        try:
-            json.dumps(dict(request), allow_nan=False)
-        except (TypeError, ValueError) as exc:
-            raise CFTError(
-                f"the further fields of a request cannot be sent as JSON: {exc}"
-            ) from exc
-        # OpenAI's own models reject the older name; most other servers know only that one.
-        limit = "max_completion_tokens" if self.url == OPENAI_URL else "max_tokens"
-        bounded = {"max_tokens", "max_completion_tokens"} & request.keys()
-        return dict(request) if bounded else {limit: most, **request}
-
     async def ask(self, message: str) -> Reply:
         """Ask one question, once.
 
@@ -110,7 +96,7 @@ class Client:
         openai = _import_openai()
         try:
             # Not the client's timeout: a server that sends a byte a second would never reach it.
-            reply = _read(await asyncio.wait_for(self._complete(message), self._timeout))
+            reply = read_completion(await asyncio.wait_for(self._complete(message), self._timeout))
         except asyncio.TimeoutError as exc:
             words = f"gave no whole answer within {self._timeout:g} s (the timeout)"
             raise Fault(words, Scope.REQUEST) from exc
@@ -126,9 +112,7 @@ class Client:
 
     async def _complete(self, message: str) -> Any:
         return await self._create(
-            model=self.model,
-            messages=[{"role": "user", "content": well_formed(message)}],
-            extra_body=self._body,
+            model=self.model, messages=messages_of(message), extra_body=self._body
         )
 
     def _of_status(self, exc: Any) -> Exception:
@@ -217,32 +201,3 @@ def _words(exc: Any) -> str:
     """What the server said about an error."""
     body = exc.body if isinstance(exc.body, dict) else {}
     return str(body.get("message") or body.get("detail") or exc.response.text or exc.message)
-
-
-def _read(completion: Any) -> Reply | None:
-    """The first choice of a chat completion; None if the object is not one."""
-    try:
-        choice = completion.choices[0]
-        content, refusal = choice.message.content, getattr(choice.message, "refusal", None)
-    except (AttributeError, LookupError, TypeError):
-        return None
-    usage, refused = getattr(completion, "usage", None), isinstance(refusal, str) and refusal
-    text = refusal if refused else content
-    return Reply(
-        text=well_formed(text) if isinstance(text, str) else "",
-        finish="refusal" if refused else _text(choice, "finish_reason") or "stop",
-        tokens_in=_count(usage, "prompt_tokens"),
-        tokens_out=_count(usage, "completion_tokens"),
-        model=_text(completion, "model"),
-    )
-
-
-def _text(holder: Any, name: str) -> str:
-    value = getattr(holder, name, None)
-    return well_formed(value) if isinstance(value, str) else ""
-
-
-def _count(usage: Any, name: str) -> int:
-    """A number of tokens; 0 where a server puts anything else in its place."""
-    value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
-    return value if type(value) is int and value > 0 else 0

@@ -3,25 +3,30 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from axolotl_cft.corpus.writers import Corpus
-from axolotl_cft.generation.finish import finish
+from axolotl_cft.generation.answers import Answer, Answers, Keys
+from axolotl_cft.generation.batch import Batch, MissingAnswersError, obtain
+from axolotl_cft.generation.earlier_journal import Entry, item_key, prompt_key, take_over
+from axolotl_cft.generation.finish import Outcome, Written, finish, refuse_other_rows
 from axolotl_cft.generation.guard import Guard
-from axolotl_cft.generation.journal import Journal
-from axolotl_cft.generation.prompting import PromptPlan, prompt_key, resolve_answers
-from axolotl_cft.generation.questions import TEXT, Item, item_key, text_job
+from axolotl_cft.generation.prompting import PromptPlan, usable_texts
+from axolotl_cft.generation.questions import TEXT, Item, text_job
 from axolotl_cft.generation.run import (
+    ANSWERS_FILE,
     PROMPT_COLUMN,
     Closing,
     Endpoint,
+    Estimate,
     Progress,
     identity_of,
-    settle,
     unseen,
 )
+from axolotl_cft.generation.wanted import Wanted
+from axolotl_cft.generation.workers import Job
 
 TYPICAL_TEXT_TOKENS = 700
 """Length of an educational text of three to six paragraphs; only estimates use it."""
@@ -53,95 +58,139 @@ class Education:
         endpoint: Endpoint,
         closing: Closing | None = None,
         progress: Progress = unseen,
-    ) -> tuple[str, Columns]:
+        *,
+        answers: Path | None = None,
+        batch: Batch | None = None,
+    ) -> tuple[Outcome, Columns]:
         """Have texts and prompts written, and write the rows with two more columns.
 
         Stopped, by whatever, the same call goes on where it was.
 
         Args:
-            output_dir: receives the rows, `generation.json` and the journal of answers.
+            output_dir: receives the rows and `generation.json`.
             endpoint: whom to ask.
             closing: what becomes of rejected answers.
             progress: shows how far the run is.
+            answers: where the answers are kept; None for `ANSWERS_FILE` in the output folder.
+            batch: files to write the requests to, or to read the answers from, in place of asking:
+                for the texts, and once all of them are there for their prompts.
 
         Returns:
-            A sentence about what was written, and the two columns.
+            What was written, and the two columns; none where requests were written.
 
         Raises:
-            CFTError: the endpoint refused, the folder holds another run's answers, or rows have no
+            CFTError: the endpoint refused, the folder holds another corpus's rows, or rows have no
                 usable answer.
         """
-        closing = closing or Closing()
-        keys = [item_key(item) if item else None for item in self.items]
-        identity = identity_of("educate", keys, endpoint, self.plan) | {
+        closing, keys = closing or Closing(), endpoint.keys()
+        refuse_other_rows(output_dir, self.corpus.name)
+        texts = self._texts(keys)
+        identity = identity_of("educate", texts.keys, endpoint, self.plan) | {
             "text_instruction": hashlib.sha256(self.instruction.encode()).hexdigest()[:16]
         }
-        with contextlib.closing(Journal(output_dir / "journal.jsonl", identity)) as journal:
-            columns, keys = self._answer(keys, journal, endpoint, closing, progress)
-            written = finish(
-                self.corpus,
-                output_dir / f"corpus.{closing.format_ or self.corpus.format}",
-                columns,
-                [[key] if key else [] for key in keys],
-                [item is not None for item in self.items],
-                journal.entries,
-                drop_rejects=closing.drop_rejects,
-                described={
-                    "items": self.corpus.name,
-                    **identity,
-                    "text_instruction_text": self.instruction,
-                    "instruction_text": self.plan.instruction,
-                    "fallback": closing.fallback,
-                    "guard": dataclasses.asdict(self.guard)
-                    | {"data_dir": str(self.guard.data_dir)},
-                },
+        with contextlib.closing(Answers(answers or output_dir / ANSWERS_FILE)) as store:
+            take_over(output_dir, store, identity, partial(self._earlier_keys, keys))
+            ask = partial(
+                obtain,
+                answers=store,
+                endpoint=endpoint,
+                closing=closing,
+                progress=progress,
+                batch=batch,
             )
-        return written, columns
-
-    def _answer(
-        self,
-        text_keys: list[str | None],
-        journal: Journal,
-        endpoint: Endpoint,
-        closing: Closing,
-        progress: Progress,
-    ) -> tuple[Columns, list[str | None]]:
-        """Have the texts written, then their prompts.
-
-        Returns:
-            The two columns, and for each item the key of the answer that decides its row: the
-            prompt's, or the text's where that was rejected.
-        """
-        pool, plan = closing.pool(), self.plan
-        ask = partial(
-            settle,
-            journal=journal,
-            endpoint=endpoint,
-            retry_rejects=closing.retry_rejects,
-            progress=progress,
-        )
-        items = [item for item in self.items if item]
-        makers = ((item_key(item), partial(text_job, item, self.instruction)) for item in items)
-        ask("Texts", text_keys, makers)
-        texts = resolve_answers(text_keys, journal.entries, None, plan.seed)
-        prompt_keys = [prompt_key(text) if text else None for text in texts]
-        makers = ((prompt_key(text), partial(plan.job, text)) for text in texts if text)
-        ask("Prompts", prompt_keys, makers)
-        prompts = resolve_answers(prompt_keys, journal.entries, pool, plan.seed)
-        keys = [prompt or text for prompt, text in zip(prompt_keys, text_keys, strict=True)]
-        return {TEXT: texts, PROMPT_COLUMN: prompts}, keys
-
-    def estimate(self, endpoint: Endpoint) -> dict[str, int]:
-        """What `write` would ask, by a line of description each; nothing is asked."""
-        plan = self.plan
-        distinct = {item for item in self.items if item}
-        texts = sum(plan.estimate(text_job(item, self.instruction).request) for item in distinct)
-        prompt = plan.estimate(plan.request("", prompt_key(""))) + TYPICAL_TEXT_TOKENS
-        longest = endpoint.max_output_tokens + plan.tokens.budget
-        return {
-            "items that may be used": sum(item is not None for item in self.items),
-            "requests (a text and a prompt for each distinct item)": 2 * len(distinct),
-            "tokens in, for the texts": texts,
-            f"tokens in, for the prompts ({TYPICAL_TEXT_TOKENS} per text)": prompt * len(distinct),
-            "tokens out, if all answers fit, at most": longest * len(distinct),
+            first = ask(texts)
+            if not first.whole:
+                return Outcome(first.said), {}
+            found = store.read(filter(None, texts.keys))
+            prompts = self._prompts(keys, usable_texts(texts.keys, found, None, self.plan.seed))
+            try:
+                second = ask(prompts)
+            except MissingAnswersError as exc:
+                raise MissingAnswersError(f"{first.said}. {exc}") from exc
+            if not second.whole:
+                return Outcome(second.said), {}
+            found |= store.read(filter(None, prompts.keys))
+        written = self._written(texts, prompts, found, closing)
+        described = {
+            "items": self.corpus.name,
+            **identity,
+            "text_instruction_text": self.instruction,
+            "instruction_text": self.plan.instruction,
+            "guard": dataclasses.asdict(self.guard) | {"data_dir": str(self.guard.data_dir)},
         }
+        said = [first.said, second.said]
+        done = finish(self.corpus, output_dir, written, found, closing, described, said)
+        return done, {name: list(column) for name, column in written.columns.items()}
+
+    def _texts(self, keys: Keys) -> Wanted:
+        """The educational texts, one for each item."""
+        makers = [
+            partial(text_job, keys, item, self.instruction) if item else None for item in self.items
+        ]
+        text_keys = [make().key if make else None for make in makers]
+        return Wanted("Texts", text_keys, lambda: _given(text_keys, makers))
+
+    def _prompts(self, keys: Keys, texts: Sequence[str | None]) -> Wanted:
+        """The prompts of texts; none where there is no text."""
+        makers = [partial(self.plan.job, keys, text) if text else None for text in texts]
+        prompt_keys = [make().key if make else None for make in makers]
+        measure = self.plan.tokens.measure
+        return Wanted("Prompts", prompt_keys, lambda: _given(prompt_keys, makers), measure)
+
+    def _earlier_keys(self, keys: Keys, entries: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+        """The key of each text and prompt, and the one that version 0.1 had for it."""
+        for item in filter(None, self.items):
+            earlier = item_key(item.question, item.answer)
+            yield text_job(keys, item, self.instruction).key, earlier
+            entry = entries.get(earlier, {})
+            if "answer" in entry and "reject" not in entry:
+                yield self.plan.job(keys, entry["answer"]).key, prompt_key(entry["answer"])
+
+    def _written(
+        self, texts: Wanted, prompts: Wanted, found: Mapping[str, Answer], closing: Closing
+    ) -> Written:
+        """The two columns, and which answer decides each row: the prompt's, or the rejected
+        text's."""
+        seed = self.plan.seed
+        deciding = [p or t for p, t in zip(prompts.keys, texts.keys, strict=True)]
+        columns = {
+            TEXT: usable_texts(texts.keys, found, None, seed),
+            PROMPT_COLUMN: usable_texts(prompts.keys, found, closing.pool(), seed),
+        }
+        answers = [found[key] for key in dict.fromkeys(prompts.keys) if key]
+        distinct = {text for text in columns[TEXT] if text}
+        return Written(
+            columns,
+            {},
+            [[key] if key else [] for key in deciding],
+            [item is not None for item in self.items],
+            prompts=[answer.text for answer in answers if answer.usable],
+            cut=sum(self.plan.shorten(text) != text for text in distinct),
+        )
+
+    def estimate(self, endpoint: Endpoint) -> Estimate:
+        """What `write` would ask; nothing is asked, and answers that are there count as missing."""
+        plan, keys = self.plan, endpoint.keys()
+        distinct = {item for item in self.items if item}
+        jobs = (text_job(keys, item, self.instruction) for item in distinct)
+        texts = sum(plan.estimate(job.message) for job in jobs)
+        prompts = (plan.estimate(plan.message("", "")) + TYPICAL_TEXT_TOKENS) * len(distinct)
+        return Estimate(
+            {
+                "items that may be used": sum(item is not None for item in self.items),
+                "requests (a text and a prompt for each distinct item)": 2 * len(distinct),
+                "tokens in, for the texts": texts,
+                f"tokens in, for the prompts ({TYPICAL_TEXT_TOKENS} per text)": prompts,
+            },
+            tokens_in=texts + prompts,
+            tokens_out=(endpoint.max_output_tokens + plan.tokens.budget) * len(distinct),
+        )
+
+
+def _given(
+    keys: Sequence[str | None], makers: Sequence[Callable[[], Job] | None]
+) -> Iterator[tuple[str, Callable[[], Job]]]:
+    """Each key and how to make its job, where there is one."""
+    for key, make in zip(keys, makers, strict=True):
+        if key and make:
+            yield key, make

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from axolotl_cft.corpus.writers import Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
-from axolotl_cft.generation.journal import Entry
+from axolotl_cft.generation.answers import Answer
 from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
+from axolotl_cft.generation.run import Closing
 from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
 
 REJECTS = "rejects.jsonl"
@@ -29,37 +31,88 @@ class RejectsError(CFTError):
         self.reasons = frozenset(reasons)
 
 
-def count_answers(entries: Iterable[Entry]) -> AnswerCounts:
-    """Counts over journal entries."""
-    entries = list(entries)
-    rejected = sum("reject" in entry for entry in entries)
+@dataclass(frozen=True)
+class Written:
+    """What a run adds to the rows of a corpus.
+
+    Attributes:
+        columns: the new columns; a row with a key and without a value in one of them is unusable.
+        beside: more new columns, which decide nothing.
+        keys: for each row, the keys of the answers that decide about it; none where it needs none.
+        keep: for each row, whether it is wanted at all.
+        prompts: the usable prompts.
+        cut: how many texts were shortened for the request.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    beside: Mapping[str, Sequence[Any]]
+    keys: Sequence[Collection[str]]
+    keep: Sequence[bool]
+    prompts: Sequence[str]
+    cut: int = 0
+
+    @property
+    def unusable(self) -> list[bool]:
+        """For each row, whether it needs an answer that it has not got."""
+        values = zip(*self.columns.values(), strict=True)
+        return [bool(k) and None in row for k, row in zip(self.keys, values, strict=True)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with.
+
+    Attributes:
+        said: sentences about it.
+        rows: the file of the rows; None where requests were written in their place.
+    """
+
+    said: str
+    rows: Path | None = None
+
+
+def refuse_other_rows(folder: Path, corpus: str) -> None:
+    """Refuse an output folder with the rows of another corpus, before anything is asked.
+
+    Raises:
+        CFTError: names both, or the ledger cannot be read.
+    """
+    if not (folder / GENERATION_FILE).is_file():
+        return
+    described = GenerationLedger.read(folder / GENERATION_FILE).model_extra or {}
+    before = described.get("corpus") or described.get("items")
+    # By the last part alone: the same corpus may be given by another path.
+    if before and Path(str(before)).name != Path(corpus).name:
+        raise CFTError(
+            f"{folder} holds the rows of {before}: use another output folder for {corpus}"
+        )
+
+
+def count_answers(answers: Iterable[Answer], cut: int) -> AnswerCounts:
+    """Counts over distinct answers."""
+    answers = list(answers)
+    usable = sum(answer.usable for answer in answers)
     return AnswerCounts(
-        accepted=len(entries) - rejected,
-        rejected=rejected,
-        asked_again=sum(entry["attempts"] - 1 for entry in entries),
-        cut_texts=sum("cut" in entry for entry in entries),
-        tokens_in=sum(entry["tokens_in"] for entry in entries),
-        tokens_out=sum(entry["tokens_out"] for entry in entries),
-        retries=sum(entry["retries"] for entry in entries),
-        answered_by=dict(sorted(Counter(entry["by"] for entry in entries).items())),
+        accepted=usable,
+        rejected=len(answers) - usable,
+        asked_again=sum(answer.attempts - 1 for answer in answers),
+        cut_texts=cut,
+        tokens_in=sum(answer.tokens_in for answer in answers),
+        tokens_out=sum(answer.tokens_out for answer in answers),
+        retries=sum(answer.retries for answer in answers),
+        answered_by=dict(sorted(Counter(answer.answered_by for answer in answers).items())),
     )
 
 
-def _usable_prompts(entries: Mapping[str, Entry]) -> list[str]:
-    return [
-        entry["answer"]
-        for key, entry in entries.items()
-        if key.startswith("prompt:") and "reject" not in entry
-    ]
-
-
-def write_rejects(path: Path, keys: Sequence[Collection[str]], entries: Mapping[str, Entry]) -> int:
+def write_rejects(
+    path: Path, keys: Sequence[Collection[str]], answers: Mapping[str, Answer]
+) -> int:
     """List the answers that were given up, each with its rows (from 0), reason and last answer.
 
     Args:
         path: the file; removed where nothing was rejected.
         keys: each row's keys, none for a row that needs no answer.
-        entries: the journal's.
+        answers: by key.
 
     Returns:
         The number of rows without a usable answer.
@@ -67,7 +120,7 @@ def write_rejects(path: Path, keys: Sequence[Collection[str]], entries: Mapping[
     rows: dict[str, list[int]] = {}
     for row, its_keys in enumerate(keys):
         for key in dict.fromkeys(its_keys):
-            if "reject" in entries.get(key, ()):
+            if not answers[key].usable:
                 rows.setdefault(key, []).append(row)
     if not rows:
         path.unlink(missing_ok=True)
@@ -75,9 +128,9 @@ def write_rejects(path: Path, keys: Sequence[Collection[str]], entries: Mapping[
     lines = [
         {
             "rows": rows[key],
-            "reason": entries[key]["reject"],
-            "attempts": entries[key]["attempts"],
-            "answer": entries[key]["answer"],
+            "reason": answers[key].reject,
+            "attempts": answers[key].attempts,
+            "answer": answers[key].text,
             "key": key,
         }
         for key in rows
@@ -88,62 +141,60 @@ def write_rejects(path: Path, keys: Sequence[Collection[str]], entries: Mapping[
 
 def finish(
     corpus: Corpus,
-    path: Path,
-    columns: Mapping[str, Sequence[Any]],
-    keys: Sequence[Collection[str]],
-    keep: Sequence[bool],
-    entries: Mapping[str, Entry],
-    *,
-    beside: Mapping[str, Sequence[Any]] | None = None,
-    drop_rejects: bool,
+    folder: Path,
+    written: Written,
+    answers: Mapping[str, Answer],
+    closing: Closing,
     described: Mapping[str, Any],
-) -> str:
+    said: Iterable[str] = (),
+) -> Outcome:
     """Write rejects, rows and ledger.
 
     Args:
         corpus: the rows that came in.
-        path: the rows that go out, beside which the other two files stand.
-        columns: the new columns; a row with a key and without a value in one of them is unusable.
-        keys: for each row, the keys of the answers that decide about it; none where it needs none.
-        keep: for each row, whether it is wanted at all.
-        entries: the journal's.
-        beside: more new columns, which decide nothing.
-        drop_rejects: leave unusable rows out; otherwise one of them prevents the writing.
+        folder: receives the three files.
+        written: what the rows get.
+        answers: all that are wanted, by key.
+        closing: what becomes of rows without a usable answer.
         described: the run, for the ledger.
+        said: what there is to say already.
 
     Returns:
-        A sentence about what was written, and one about prompts that are nearly all alike.
+        What was written, and whether prompts are nearly all alike.
 
     Raises:
         RejectsError: rows are unusable and must not be dropped.
     """
-    rejected = write_rejects(path.parent / REJECTS, keys, entries)
-    values = zip(*columns.values(), strict=True)
-    unusable = [bool(k) and None in row for k, row in zip(keys, values, strict=True)]
-    likeness = likeness_of(_usable_prompts(entries))
+    path = folder / f"{corpus.file_stem}.{closing.format_ or corpus.format}"
+    rejected = write_rejects(folder / REJECTS, written.keys, answers)
+    unusable, total = written.unusable, len(written.keys)
+    likeness = likeness_of(written.prompts)
+    counts = count_answers(answers.values(), written.cut)
     ledger = partial(
         GenerationLedger,
         **described,
-        rows_in=len(keys),
+        **{"fallback": closing.fallback},
+        rows_in=total,
         rows_rejected=rejected,
-        rows_dropped=len(keys) - sum(keep) + sum(unusable),
-        answers=count_answers(entries.values()),
+        rows_dropped=total - sum(written.keep) + sum(unusable),
+        answers=counts,
         likeness=likeness,
+        cost=closing.cost(counts.tokens_in, counts.tokens_out),
     )
-    if any(unusable) and not drop_rejects:
-        ledger(output=None).write(path.parent / GENERATION_FILE)
+    if any(unusable) and not closing.drop_rejects:
+        ledger(output=None).write(folder / GENERATION_FILE)
         raise RejectsError(
-            f"{sum(unusable)} of {len(keys)} rows got no usable answer, so {path} was not written "
-            f"({path.parent / REJECTS} gives the reasons)",
-            (entry["reject"] for entry in entries.values() if "reject" in entry),
+            f"{sum(unusable)} of {total} rows got no usable answer, so {path} was not written "
+            f"({folder / REJECTS} gives the reasons)",
+            (answer.reject for answer in answers.values() if answer.reject is not None),
         )
-    kept = [wanted and not bad for wanted, bad in zip(keep, unusable, strict=True)]
-    write_rows(corpus, path, {**columns, **(beside or {})}, kept)
-    whole = ledger(output=path.name, sha256=digest_file(path))
-    whole.write(path.parent / GENERATION_FILE)
-    dropped = f", {len(keys) - sum(kept):,} left out" if not all(kept) else ""
+    kept = [wanted and not bad for wanted, bad in zip(written.keep, unusable, strict=True)]
+    write_rows(corpus, path, {**written.columns, **written.beside}, kept)
+    ledger(output=path.name, sha256=digest_file(path)).write(folder / GENERATION_FILE)
+    dropped = f", {total - sum(kept):,} left out" if not all(kept) else ""
     stand_ins = rejected - sum(unusable)
     from_pool = f", {stand_ins:,} with a prompt of the pool" if stand_ins else ""
     alike = likeness_in_words(likeness)
-    warning = f"\n{alike}." if alike else ""
-    return f"{sum(kept):,} rows written{from_pool}{dropped}: {path}{warning}"
+    done = f"{sum(kept):,} rows written{from_pool}{dropped}: {path}"
+    sentences = [*said, done, f"{alike}." if alike else ""]
+    return Outcome("\n".join(filter(None, sentences)), path)

@@ -7,25 +7,37 @@ generate(Corpus("corpus.jsonl", parts), Path("prompts"), plan, endpoint)
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from axolotl_cft.core.choice import CUT_SUFFIX, SHOWN_SUFFIX
 from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.errors import CFTError
-from axolotl_cft.generation.finish import finish
-from axolotl_cft.generation.journal import Journal
-from axolotl_cft.generation.portions import Portions, divide, makers, prompts_of, share_shown
+from axolotl_cft.generation.answers import Answers, Keys
+from axolotl_cft.generation.batch import Batch, obtain
+from axolotl_cft.generation.earlier_journal import take_over
+from axolotl_cft.generation.finish import Outcome, Written, finish, refuse_other_rows
+from axolotl_cft.generation.portions import (
+    Portions,
+    divide,
+    earlier_keys,
+    makers,
+    prompts_of,
+    share_shown,
+)
 from axolotl_cft.generation.prompting import PromptPlan
 from axolotl_cft.generation.run import (
+    ANSWERS_FILE,
     PROMPT_COLUMN,
     Closing,
     Endpoint,
+    Estimate,
     Progress,
     identity_of,
-    settle,
     unseen,
 )
+from axolotl_cft.generation.wanted import Wanted
 
 CUT_COLUMN = PROMPT_COLUMN + CUT_SUFFIX
 SHOWN_COLUMN = PROMPT_COLUMN + SHOWN_SUFFIX
@@ -38,7 +50,10 @@ def generate(
     endpoint: Endpoint,
     closing: Closing | None = None,
     progress: Progress = unseen,
-) -> str:
+    *,
+    answers: Path | None = None,
+    batch: Batch | None = None,
+) -> Outcome:
     """Have prompts written for every text, and write the same rows with more columns.
 
     `PROMPT_COLUMN` holds a prompt, or a list of one for each chunk of training, with `CUT_COLUMN`
@@ -47,78 +62,98 @@ def generate(
 
     Args:
         corpus: the rows.
-        output_dir: receives the rows, `generation.json` and the journal of answers.
+        output_dir: receives the rows and `generation.json`.
         plan: how prompts are asked for.
         endpoint: whom to ask.
         closing: what becomes of rejected answers.
         progress: shows how far the run is.
+        answers: where the answers are kept; None for `ANSWERS_FILE` in the output folder.
+        batch: files to write the requests to, or to read the answers from, in place of asking.
 
     Returns:
-        A sentence about what was written.
+        What was written.
 
     Raises:
         CFTError: the corpus cannot be read or has such a column already, the endpoint refused,
-            the folder holds another run's answers, or rows have no usable answer.
+            the folder holds another corpus's rows, or rows have no usable answer.
     """
-    closing = closing or Closing()
-    pool, rows = closing.pool(), _read(corpus, plan, progress)
-    identity = identity_of("generate", [" ".join(row.asked) for row in rows], endpoint, plan)
-    with contextlib.closing(Journal(output_dir / "journal.jsonl", identity)) as journal:
-        jobs = (
-            job
-            for text, row in zip(corpus.texts(), rows, strict=True)
-            for job in makers(plan, text, row)
+    closing, keys = closing or Closing(), endpoint.keys()
+    refuse_other_rows(output_dir, corpus.name)
+    pool, rows = closing.pool(), _read(corpus, plan, keys, progress)
+    identity = identity_of("generate", (" ".join(row.asked) for row in rows), endpoint, plan)
+    wanted = Wanted(
+        "Prompts",
+        [key for row in rows for key in row.keys],
+        lambda: (
+            job for text, row in _paired(corpus, rows) for job in makers(plan, keys, text, row)
+        ),
+        plan.tokens.measure,
+    )
+    with contextlib.closing(Answers(answers or output_dir / ANSWERS_FILE)) as store:
+        take_over(
+            output_dir,
+            store,
+            identity,
+            lambda _: (
+                p for text, row in _paired(corpus, rows) for p in earlier_keys(plan, text, row)
+            ),
+            plan.tokens.measure,
         )
-        keys = (key for row in rows for key in row.keys)
-        settle("Prompts", keys, jobs, journal, endpoint, closing.retry_rejects, progress)
-        entries = journal.entries
-        beside: dict[str, list[Any]] = {SHOWN_COLUMN: [share_shown(row, entries) for row in rows]}
-        if plan.finder is not None:
-            beside[CUT_COLUMN] = [row.digest for row in rows]
-        described = {"corpus": corpus.name, **identity, "instruction_text": plan.instruction}
-        return finish(
-            corpus,
-            output_dir / f"corpus.{closing.format_ or corpus.format}",
-            {PROMPT_COLUMN: [prompts_of(row, entries, pool, plan.seed) for row in rows]},
-            [row.asked for row in rows],
-            [True] * len(rows),
-            entries,
-            beside=beside,
-            drop_rejects=closing.drop_rejects,
-            described=described | {"fallback": closing.fallback},
-        )
+        obtained = obtain(wanted, store, endpoint, closing, progress, batch)
+        if not obtained.whole:
+            return Outcome(obtained.said)
+        found = store.read(key for row in rows for key in row.asked)
+    beside: dict[str, list[Any]] = {SHOWN_COLUMN: [share_shown(row, found) for row in rows]}
+    if plan.finder is not None:
+        beside[CUT_COLUMN] = [row.digest for row in rows]
+    written = Written(
+        {PROMPT_COLUMN: [prompts_of(row, found, pool, plan.seed) for row in rows]},
+        beside,
+        [row.asked for row in rows],
+        [True] * len(rows),
+        prompts=[answer.text for answer in found.values() if answer.usable],
+        cut=sum(row.cut for row in rows),
+    )
+    described = {"corpus": corpus.name, **identity, "instruction_text": plan.instruction}
+    return finish(corpus, output_dir, written, found, closing, described, [obtained.said])
 
 
-def estimate(corpus: Corpus, plan: PromptPlan, progress: Progress = unseen) -> dict[str, int]:
-    """What `generate` would ask, by a line of description each; nothing is asked.
+def _paired(corpus: Corpus, rows: list[Portions]) -> Iterator[tuple[str, Portions]]:
+    """Each text of the corpus, read once more, and what is asked for it."""
+    return zip(corpus.texts(), rows, strict=True)
+
+
+def estimate(
+    corpus: Corpus, plan: PromptPlan, endpoint: Endpoint, progress: Progress = unseen
+) -> Estimate:
+    """What `generate` would ask; nothing is asked, and answers that are there count as missing.
 
     Raises:
         CFTError: the corpus cannot be read or has such a column already.
     """
-    rows = _read(corpus, plan, progress)
+    keys = endpoint.keys()
+    rows = _read(corpus, plan, keys, progress)
     left = {key for row in rows for key in row.asked}
-    requests, cut, tokens = len(left), 0, 0
-    for text, row in zip(corpus.texts(), rows, strict=True):
-        for key, make in makers(plan, text, row):
+    requests, tokens = len(left), 0
+    for text, row in _paired(corpus, rows):
+        for key, make in makers(plan, keys, text, row):
             if key in left:
                 left.remove(key)
-                job = make()
-                cut, tokens = cut + (job.cut is not None), tokens + plan.estimate(job.request)
+                tokens += plan.estimate(make().message)
     asked = "texts" if plan.finder is None else "chunks"
-    return {
+    lines = {
         "rows": len(rows),
         f"requests (distinct {asked})": requests,
-        f"{asked} cut for the request": cut,
-        "tokens in": tokens,
-        "tokens out, if all answers fit, at most": requests * plan.tokens.budget,
+        f"{asked} cut for the request": sum(row.cut for row in rows),
     }
+    return Estimate(lines, tokens, requests * plan.tokens.budget)
 
 
-def _read(corpus: Corpus, plan: PromptPlan, progress: Progress) -> list[Portions]:
+def _read(corpus: Corpus, plan: PromptPlan, keys: Keys, progress: Progress) -> list[Portions]:
     """What is asked for each row; nothing for an empty text, which training skips."""
     corpus.refuse_columns([PROMPT_COLUMN, CUT_COLUMN, SHOWN_COLUMN])
     with progress("Reading the corpus", None, 0):
-        rows = [divide(plan, text) for text in corpus.texts()]
+        rows = [divide(plan, keys, text) for text in corpus.texts()]
     if not any(row.keys for row in rows):
         raise CFTError(f"{corpus.name} holds no text")
     return rows

@@ -63,20 +63,25 @@ def fill(instruction: str, **fields: str) -> str:
 
 
 def prompt_request(
-    instruction: str, text: str, *, budget: int, strategy: Strategy | None, before: str = ""
+    instruction: str, text: str, *, budget: int | None, strategy: Strategy | None, before: str = ""
 ) -> str:
     """The user message that asks for the contextual prompt of `text`.
 
-    What stands `before` it in its document comes first, and is said to be no part of it.
+    What stands `before` it in its document comes first, and is said to be no part of it. The rules
+    of the `budget` come last; without one the text follows the instruction as it is, and nothing
+    comes after it.
     """
     parts = [_BEFORE.format(before)] if before else []
-    parts.append(fill(instruction, text=text))
+    bare = budget is None and "{text}" not in instruction
+    parts.append(fill(f"{instruction.strip()}\n\n{{text}}" if bare else instruction, text=text))
     if strategy is not None:
         parts.append(
             f"Let the prompt follow the learning strategy named {strategy.name}. In general words "
             f"that strategy reads: {strategy.example} Make it specific to the text."
         )
-    return "\n\n".join([*parts, prompt_rules(budget)])
+    if budget is not None:
+        parts.append(prompt_rules(budget))
+    return "\n\n".join(parts)
 
 
 def ask_again(request: str, complaint: str) -> str:

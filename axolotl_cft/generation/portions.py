@@ -2,28 +2,34 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from axolotl_cft.core.pool import PromptPool
-from axolotl_cft.generation.journal import Entry
-from axolotl_cft.generation.prompting import PromptPlan, prompt_key, resolve_answers
+from axolotl_cft.generation.answers import Answer, Keys
+from axolotl_cft.generation.earlier_journal import prompt_key
+from axolotl_cft.generation.prompting import PromptPlan, usable_texts
 from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import well_formed
+
+MIN_SIGNS = 3
+"""Letters and digits below which there is nothing to write a prompt about."""
 
 
 class Portions(NamedTuple):
     """What is asked for one row of a corpus.
 
     Attributes:
-        keys: what the prompt of each portion is stored under; None for a chunk of nothing but
-            white space, about which there is nothing to ask.
+        keys: what the prompt of each portion is stored under; None for a chunk of white space or
+            punctuation, about which there is nothing to ask.
         edges: the characters where each portion begins, and where the last one ends.
+        shown: characters of each portion that go into the request.
         digest: of the cut into chunks; None where the portion is the whole text.
     """
 
     keys: tuple[str | None, ...] = ()
     edges: tuple[int, ...] = (0,)
+    shown: tuple[int, ...] = ()
     digest: str | None = None
 
     @property
@@ -31,26 +37,50 @@ class Portions(NamedTuple):
         """The keys, without those that are None."""
         return [key for key in self.keys if key is not None]
 
+    @property
+    def cut(self) -> int:
+        """How many portions are shortened for the request."""
+        lengths = (end - begin for begin, end in pairwise(self.edges))
+        pairs = zip(self.shown, lengths, strict=True)
+        return sum(shown < length for shown, length in pairs)
 
-def divide(plan: PromptPlan, text: str) -> Portions:
+
+def divide(plan: PromptPlan, keys: Keys, text: str) -> Portions:
     """The portions of a text as it stands in the corpus; none of an empty one."""
     if not text:
         return Portions()
-    if plan.finder is None:
-        return Portions((prompt_key(text),), (0, len(text)))
-    chunked = plan.finder.find(well_formed(text))
-    passages = _passages(plan, text, chunked.edges)
-    keys = tuple(prompt_key(here, before) if here.strip() else None for here, before in passages)
-    return Portions(keys, chunked.edges, chunked.digest)
+    chunked = plan.finder.find(well_formed(text)) if plan.finder else None
+    edges = chunked.edges if chunked else (0, len(text))
+    found: list[str | None] = []
+    shown = []
+    for here, before in _passages(plan, text, edges):
+        asked = plan.finder is None or _says_something(here)
+        part = plan.shorten(here) if asked else here
+        found.append(keys.of(plan.message(part, here, before)) if asked else None)
+        shown.append(len(part))
+    return Portions(tuple(found), edges, tuple(shown), chunked and chunked.digest)
+
+
+def _says_something(text: str) -> bool:
+    signs = (sign for sign in text if sign.isalnum())
+    return len(list(islice(signs, MIN_SIGNS))) == MIN_SIGNS
 
 
 def makers(
-    plan: PromptPlan, text: str, portions: Portions
+    plan: PromptPlan, keys: Keys, text: str, portions: Portions
 ) -> Iterator[tuple[str | None, Callable[[], Job]]]:
     """The key of each portion of a text, and how to make its job."""
     passages = _passages(plan, text, portions.edges)
+    for key, shown, (here, before) in zip(portions.keys, portions.shown, passages, strict=True):
+        yield key, partial(plan.job, keys, here, before, here[:shown])
+
+
+def earlier_keys(plan: PromptPlan, text: str, portions: Portions) -> Iterator[tuple[str, str]]:
+    """The key of each portion of a text, and the one that version 0.1 had for it."""
+    passages = _passages(plan, text, portions.edges)
     for key, (here, before) in zip(portions.keys, passages, strict=True):
-        yield key, partial(plan.job, here, before)
+        if key is not None:
+            yield key, prompt_key(here, before)
 
 
 def _passages(plan: PromptPlan, text: str, edges: Sequence[int]) -> Iterator[tuple[str, str]]:
@@ -60,13 +90,13 @@ def _passages(plan: PromptPlan, text: str, edges: Sequence[int]) -> Iterator[tup
 
 
 def prompts_of(
-    row: Portions, entries: Mapping[str, Entry], fallback: PromptPool | None, seed: int
+    row: Portions, answers: Mapping[str, Answer], fallback: PromptPool | None, seed: int
 ) -> Any:
     """What stands in the column of prompts: a text, or a list with one for each chunk.
 
     None where nothing is needed, and where one of them has no usable answer.
     """
-    found = resolve_answers(row.keys, entries, fallback, seed)
+    found = usable_texts(row.keys, answers, fallback, seed)
     if any(key and prompt is None for key, prompt in zip(row.keys, found, strict=True)):
         return None
     if row.digest is None:
@@ -74,23 +104,16 @@ def prompts_of(
     return found or None
 
 
-def share_shown(row: Portions, entries: Mapping[str, Entry]) -> float | None:
+def share_shown(row: Portions, answers: Mapping[str, Answer]) -> float | None:
     """Share of a text's characters that the LLM was shown for prompts that are used.
 
-    None where nothing is needed, and where the journal is of a version that did not count.
+    What is asked about nobody counts as shown. None where nothing is needed.
     """
-    own = [entries[key] if key else None for key in row.keys]
-    if not own or any(entry and entry.get("cut") is True for entry in own):
+    if not row.keys:
         return None
-    shown = (
-        _shown(entry, end - begin)
-        for entry, (begin, end) in zip(own, pairwise(row.edges), strict=True)
+    used = (
+        shown
+        for key, shown in zip(row.keys, row.shown, strict=True)
+        if key is None or answers[key].usable
     )
-    return round(sum(shown) / row.edges[-1], 6)
-
-
-def _shown(entry: Entry | None, length: int) -> int:
-    """Characters of a portion that the LLM was shown; white space counts as shown."""
-    if entry is None:
-        return length
-    return 0 if "reject" in entry else int(entry.get("cut", length))
+    return round(sum(used) / row.edges[-1], 6)

@@ -9,26 +9,19 @@ from typing import Any
 from axolotl_cft.core.cuts import ChunkFinder
 from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import draw, text_key
+from axolotl_cft.generation.answers import Answer, Keys
 from axolotl_cft.generation.instructions import Strategy, prompt_request
-from axolotl_cft.generation.journal import Entry
 from axolotl_cft.generation.sentences import cut_at_sentence
 from axolotl_cft.generation.verdicts import judge_prompt
 from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import Tokens
 
 
-def prompt_key(text: str, before: str = "") -> str:
-    """What a text's prompt is stored under; equal texts behind equal ones share one answer."""
-    shown = f"{before}\0{text}" if before else text
-    return f"prompt:{text_key(shown).hex()}"
-
-
-def draw_prompt(pool: PromptPool, seed: int, key: str) -> Prompt:
-    """The pool's prompt for the text behind a `prompt_key`, by seed and text alone."""
+def draw_prompt(pool: PromptPool, seed: int, key: bytes) -> Prompt:
+    """The pool's prompt for a key, such as a text's, by seed and key alone."""
     ids = [prompt.id for prompt in pool.prompts]
     weights = [prompt.weight for prompt in pool.prompts]
-    text = bytes.fromhex(key.removeprefix("prompt:"))
-    return pool.prompts[draw(ids, weights, seed, text, 0, 1)[0]]
+    return pool.prompts[draw(ids, weights, seed, key, 0, 1)[0]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,7 @@ class PromptPlan:
             None for no limit.
         finder: finds the chunks that get a prompt each; None for one prompt for each text.
         context_chars: characters before a chunk that are shown with it.
+        rules: whether a request ends with the form that the checks demand.
     """
 
     instruction: str
@@ -53,54 +47,65 @@ class PromptPlan:
     max_input_tokens: int | None
     finder: ChunkFinder | None = None
     context_chars: int = 0
+    rules: bool = True
 
     def shorten(self, text: str) -> str:
         """The beginning of `text` that goes into the request."""
         if self.max_input_tokens is None:
             return text
-        return cut_at_sentence(text, self.tokens.prefix(text, self.max_input_tokens))
+        part = cut_at_sentence(text, self.tokens.prefix(text, self.max_input_tokens))
+        return part if len(part) < len(text.rstrip()) else text
 
-    def request(self, text: str, key: str, before: str = "") -> str:
-        """The user message for a (shortened) text, and what stands before it."""
+    def message(self, shown: str, text: str, before: str = "") -> str:
+        """The user message for what is shown of a text, and what stands before it."""
         strategy = None
         if self.strategies is not None:
-            prompt = draw_prompt(self.strategies, self.seed, key)
+            place = text_key(f"{before}\0{text}" if before else text)
+            prompt = draw_prompt(self.strategies, self.seed, place)
             strategy = Strategy(prompt.strategy or prompt.id, prompt.text)
+        return self._request(shown, strategy, before)
+
+    def _request(self, shown: str, strategy: Strategy | None, before: str = "") -> str:
+        budget = self.tokens.budget if self.rules else None
         return prompt_request(
-            self.instruction, text, budget=self.tokens.budget, strategy=strategy, before=before
+            self.instruction, shown, budget=budget, strategy=strategy, before=before
         )
 
-    def job(self, text: str, before: str = "") -> Job:
-        """The job for a text, or a chunk and what stands before it, as in the corpus."""
-        key, shown = prompt_key(text, before), self.shorten(text)
+    def job(self, keys: Keys, text: str, before: str = "", shown: str | None = None) -> Job:
+        """The job for a text, or a chunk and what stands before it, as in the corpus.
+
+        Args:
+            keys: of the model that is asked.
+            text: not empty.
+            before: what stands before it.
+            shown: what `shorten` leaves of it, where that is known.
+        """
+        shown = self.shorten(text) if shown is None else shown
         judge = partial(
             judge_prompt,
-            instruction=prompt_request(
-                self.instruction, "", budget=self.tokens.budget, strategy=None
-            ),
+            instruction=self._request("", None),
             text=shown,
             count=self.tokens.of_prompt,
             budget=self.tokens.budget,
             special=self.tokens.special,
         )
-        cut = len(shown) if len(shown) < len(text.rstrip()) else None
-        return Job(key, self.request(shown, key, before), judge, cut)
+        message = self.message(shown, text, before)
+        return Job(keys.of(message), message, judge, self.tokens.measure)
 
-    def estimate(self, request: str) -> int:
-        """Tokens of a request: exact for the tokenizer, else four characters taken as one."""
+    def estimate(self, message: str) -> int:
+        """Tokens of a message: exact for the tokenizer, else four characters taken as one."""
         exact = self.tokens.tokenizer is not None
-        return self.tokens.of_text(request) if exact else len(request) // 4
+        return self.tokens.of_text(message) if exact else len(message) // 4
 
     def identity(self) -> dict[str, Any]:
-        """What decides the answers; a run can only go on under the same."""
-        wording = prompt_request(
-            self.instruction, "{text}", budget=self.tokens.budget, strategy=None
-        )
-        chunks = {"chunk_tokens": self.finder.capacity} if self.finder else {}
+        """How was asked, for the ledger."""
+        more: dict[str, Any] = {"chunk_tokens": self.finder.capacity} if self.finder else {}
         if self.context_chars:
-            chunks["context_chars"] = self.context_chars
+            more["context_chars"] = self.context_chars
+        if not self.rules:
+            more["rules"] = "none"
         return {
-            "instruction": hashlib.sha256(wording.encode()).hexdigest()[:16],
+            "instruction": hashlib.sha256(self._request("{text}", None).encode()).hexdigest()[:16],
             "strategies": self.strategies and self.strategies.fingerprint,
             "seed": self.seed,
             "prompt_budget": self.tokens.budget,
@@ -108,27 +113,30 @@ class PromptPlan:
             "separator": self.tokens.options.separator,
             "tokenizer": self.tokens.name,
             "max_input_tokens": self.max_input_tokens,
-            **chunks,
+            **more,
         }
 
 
-def resolve_answers(
-    keys: Sequence[str | None], entries: Mapping[str, Entry], fallback: PromptPool | None, seed: int
+def usable_texts(
+    keys: Sequence[str | None],
+    answers: Mapping[str, Answer],
+    fallback: PromptPool | None,
+    seed: int,
 ) -> list[str | None]:
-    """The answer of every row; None where it needs none or has none that can be used.
+    """The answer under every key; None where nothing is needed or nothing can be used.
 
     Args:
-        keys: what each row's answer is stored under, or None.
-        entries: the journal's; one for each key.
+        keys: what each answer is stored under, or None.
+        answers: one for each key.
         fallback: pool that stands in for rejected prompts, or None.
         seed: of the draws from it.
     """
 
-    def resolve(key: str | None) -> str | None:
+    def text_of(key: str | None) -> str | None:
         if key is None:
             return None
-        if "reject" not in entries[key]:
-            return str(entries[key]["answer"])
-        return draw_prompt(fallback, seed, key).text if fallback else None
+        if answers[key].usable:
+            return answers[key].text
+        return draw_prompt(fallback, seed, bytes.fromhex(key)).text if fallback else None
 
-    return [resolve(key) for key in keys]
+    return [text_of(key) for key in keys]

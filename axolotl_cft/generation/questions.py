@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.answers import Keys
 from axolotl_cft.generation.instructions import fill
 from axolotl_cft.generation.verdicts import judge_text
 from axolotl_cft.generation.workers import Job
@@ -79,15 +79,9 @@ def named_test(name: str) -> bool:
     return bool({"test", "tests", "testset"} & set(re.split(r"[^a-z]+", name.lower())))
 
 
-def item_key(item: Item) -> str:
-    """What an item's text is stored under; equal items share one answer."""
-    digest = text_key(f"{item.question}\0{item.answer}")
-    return f"text:{digest.hex()}"
-
-
-def text_job(item: Item, instruction: str) -> Job:
-    """The job that has the educational text behind an item written."""
-    request = fill(instruction, question=item.question, answer=item.answer)
+def text_job(keys: Keys, item: Item, instruction: str) -> Job:
+    """The job that has the educational text behind an item written; equal items share one."""
+    message = fill(instruction, question=item.question, answer=item.answer)
     words = fill(instruction, question="", answer="")
     judge = partial(judge_text, instruction=words, question=item.question)
-    return Job(item_key(item), request, judge)
+    return Job(keys.of(message), message, judge)

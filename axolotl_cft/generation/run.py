@@ -1,4 +1,4 @@
-"""One run: its options, its identity, and what is still to be asked."""
+"""One run: its options and its identity."""
 
 import dataclasses
 import hashlib
@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.answers import Keys
 from axolotl_cft.generation.hiding import hide_secrets
 
 if TYPE_CHECKING:
     from axolotl_cft.core.pool import PromptPool
     from axolotl_cft.generation.gate import Waits
-    from axolotl_cft.generation.journal import Journal
     from axolotl_cft.generation.prompting import PromptPlan
     from axolotl_cft.generation.sharing import Clients
-    from axolotl_cft.generation.workers import Job, Meter
+    from axolotl_cft.generation.workers import Meter
 
 
 PROMPT_COLUMN = "contextual_prompt"
 """The column in which `generate` and `educate` write a row's prompt."""
+
+ANSWERS_FILE = "answers.sqlite"
+"""Where the answers of a run are kept in its output folder, unless told otherwise."""
 
 DOCUMENT_TOKENS = 3000
 """Most tokens of a whole text that are shown, unless told otherwise."""
@@ -97,6 +100,10 @@ class Endpoint:
             waits=waits,
         )
 
+    def keys(self) -> Keys:
+        """What makes the keys of the model's answers."""
+        return Keys(self.model, self.request)
+
     def named_model(self) -> str:
         """The model.
 
@@ -121,6 +128,7 @@ class PromptOptions:
         prompt_budget: most tokens of a prompt with BOS and separator. The config's if None.
         max_input_tokens: a longer text is cut at the end of a sentence, for the request alone;
             None for `DOCUMENT_TOKENS`, and for no limit where chunks are asked about.
+        rules: what a request ends with: the form that the checks demand, or nothing.
     """
 
     instruction: Path | None = None
@@ -130,6 +138,7 @@ class PromptOptions:
     tokenizer: str | None = None
     prompt_budget: int | None = None
     max_input_tokens: int | None = None
+    rules: Literal["form", "none"] = "form"
 
     def plan(self) -> "PromptPlan":
         """The plan; reads the instruction, the pool, the config and the tokenizer.
@@ -148,6 +157,7 @@ class PromptOptions:
             seed=self.seed,
             tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
             max_input_tokens=self.max_input_tokens or DOCUMENT_TOKENS,
+            rules=self.rules == "form",
         )
 
 
@@ -201,18 +211,44 @@ class Closing:
         fallback: pool that gives texts without a usable prompt one of its own.
         drop_rejects: leave out rows without a usable answer.
         retry_rejects: ask again what an earlier run gave up.
+        price_in: money for a million tokens in; None where nobody asks for the cost.
+        price_out: the same for tokens out.
     """
 
     format_: Literal["jsonl", "parquet"] | None = None
     fallback: str | None = None
     drop_rejects: bool = False
     retry_rejects: bool = False
+    price_in: float | None = None
+    price_out: float | None = None
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float | None:
+        """The money for so many tokens; None without prices."""
+        if self.price_in is None and self.price_out is None:
+            return None
+        prices = (self.price_in or 0.0, self.price_out or 0.0)
+        return (tokens_in * prices[0] + tokens_out * prices[1]) / 1e6
 
     def pool(self) -> "PromptPool | None":
         """The pool to fall back on, if there is to be one."""
         from axolotl_cft.prompts.registry import load_pool
 
         return load_pool(self.fallback) if self.fallback else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a run would ask.
+
+    Attributes:
+        lines: what there is -> how many.
+        tokens_in: of all requests.
+        tokens_out: of all answers, at most, if each fits the first time.
+    """
+
+    lines: Mapping[str, int]
+    tokens_in: int
+    tokens_out: int
 
 
 def read_instruction(path: Path | None, default: str) -> str:
@@ -233,77 +269,18 @@ def read_instruction(path: Path | None, default: str) -> str:
 
 
 def identity_of(
-    command: str, keys: Sequence[str | None], endpoint: Endpoint, plan: "PromptPlan"
+    command: str, keys: Iterable[str | None], endpoint: Endpoint, plan: "PromptPlan"
 ) -> dict[str, Any]:
-    """What decides a run's answers: a half-done run continues only under the same.
+    """What decides a run's rows, for its ledger.
 
     The endpoint's address, how hard it is pressed, and keys among the request fields do not matter.
     """
-    digest = hashlib.sha256("\n".join(key or "" for key in keys).encode()).hexdigest()
+    listed = [key or "" for key in keys]
+    digest = hashlib.sha256("\n".join(listed).encode()).hexdigest()
     return {
         "command": command,
-        "input": f"{len(keys)} rows, digest {digest[:16]}",
+        "input": f"{len(listed)} rows, digest {digest[:16]}",
         "model": endpoint.named_model(),
         "request": hide_secrets(endpoint.request),
         **plan.identity(),
     }
-
-
-def settle(
-    label: str,
-    keys: Iterable[str | None],
-    makers: Iterable[tuple[str | None, Callable[[], "Job"]]],
-    journal: "Journal",
-    endpoint: Endpoint,
-    retry_rejects: bool,
-    progress: Progress,
-) -> None:
-    """Ask what the journal does not hold yet; equal keys are asked once.
-
-    Args:
-        label: what is asked for, for the progress.
-        keys: all that are wanted; None is nothing.
-        makers: key and how to make its job, in the order to ask; read as requests become free.
-        journal: where the answers are and go.
-        endpoint: whom to ask.
-        retry_rejects: whether an answer given up on earlier counts as none.
-        progress: shows how many are settled.
-
-    Raises:
-        CFTError: the endpoint refused for good or did not recover, or the user stopped the run.
-    """
-    wanted = {key for key in keys if key is not None}
-    done = {
-        key
-        for key in wanted & journal.entries.keys()
-        if not (retry_rejects and "reject" in journal.entries[key])
-    }
-    left = wanted - done
-    if not left:
-        return
-
-    def jobs() -> Iterator["Job"]:
-        for key, make in makers:
-            if key in left:
-                left.remove(key)
-                yield make()
-
-    from axolotl_cft.generation.language import load_identifier
-    from axolotl_cft.generation.workers import ask_all
-
-    load_identifier()  # not in the event loop, where it would hold up all requests
-    with progress(label, len(wanted), len(done)) as show:
-        try:
-            ask_all(
-                jobs(),
-                journal,
-                endpoint.clients,
-                concurrency=endpoint.concurrency,
-                attempts=endpoint.attempts,
-                show=show,
-            )
-        except KeyboardInterrupt:
-            raise CFTError(
-                f"stopped; {len(journal.entries)} answers are kept, and the same command "
-                "continues from there"
-            ) from None

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.generation.answers import Answer, Answers
 from axolotl_cft.generation.breaker import Breaker, HopelessError
 from axolotl_cft.generation.faults import RefusedError
 from axolotl_cft.generation.instructions import ask_again
-from axolotl_cft.generation.journal import Entry, Journal
 from axolotl_cft.generation.sharing import Clients
 from axolotl_cft.generation.verdicts import Reply, Verdict
 
@@ -23,15 +23,29 @@ class Job:
 
     Attributes:
         key: what it is stored under.
-        request: the user message.
+        message: the user message.
         judge: turns a reply into a verdict.
-        cut: characters shown of a text that was cut to fit the request; None where all of it is.
+        judged_by: see `Answer`.
+        prior: an answer that is there and cannot be used.
     """
 
     key: str
-    request: str
+    message: str
     judge: Callable[[Reply], Verdict]
-    cut: int | None = None
+    judged_by: str = ""
+    prior: Answer | None = None
+
+    @property
+    def request(self) -> str:
+        """The message, with what was wrong with an answer that was not given up."""
+        if self.prior is None or self.prior.reject is None or self.prior.final:
+            return self.message
+        return ask_again(self.message, self.prior.reject)
+
+    def attempts_left(self, attempts: int) -> int:
+        """How often to ask, of so many times in all; one that was given up is begun anew."""
+        spent = self.prior.attempts if self.prior and not self.prior.final else 0
+        return max(1, attempts - spent)
 
 
 @dataclass
@@ -39,7 +53,7 @@ class Meter:
     """What this process has done so far, for the progress bar.
 
     Attributes:
-        settled: answers in the journal, rejected ones included.
+        settled: answers stored, rejected ones included.
         tokens: in and out, as the endpoint bills them.
         asked_again: answers that could not be used and were asked for once more.
         rejected: answers given up on after the last attempt.
@@ -59,56 +73,60 @@ class Meter:
 
 def ask_all(
     jobs: Iterable[Job],
-    journal: Journal,
+    answers: Answers,
     make_clients: Callable[[], Clients],
     *,
     concurrency: int,
     attempts: int,
     show: Callable[[Meter], None],
+    proven: bool = False,
 ) -> None:
-    """Settle every job and store it in the journal.
+    """Settle every job and store its answer.
 
     Jobs are taken from the iterable one by one as requests become free, so that it may read a
-    corpus of any size. Whatever stops this, all that was settled is in the journal, and no more
-    than `concurrency` answers were asked for in vain.
+    corpus of any size. Whatever stops this, all that was settled is stored, and no more than
+    `concurrency` answers were asked for in vain.
 
     Args:
-        jobs: distinct, and not in the journal yet.
-        journal: where the answers go.
+        jobs: distinct.
+        answers: where the answers go.
         make_clients: makes the endpoints' clients inside the event loop.
         concurrency: requests in flight at once.
         attempts: how often one job is asked before it is rejected.
         show: told about the state a few times a second and at the end.
+        proven: whether an earlier session of the run got a usable answer.
 
     Raises:
         HopelessError: too many answers could not be used.
         CFTError: the endpoint refused for good or did not recover, or an answer cannot be kept.
     """
     try:
-        asyncio.run(_ask_all(iter(jobs), journal, make_clients, concurrency, attempts, show))
+        asyncio.run(
+            _ask_all(iter(jobs), answers, make_clients, concurrency, attempts, show, proven)
+        )
     except HopelessError:
         raise
     except CFTError as exc:
-        if not journal.entries:
+        if not (kept := len(answers)):
             raise
         raise CFTError(
-            f"{exc}. The {len(journal.entries)} answers so far are kept in {journal.path}: the "
-            "same command continues from there"
+            f"{exc}. The {kept} answers so far are kept in {answers.path}: the same command "
+            "continues from there"
         ) from exc
 
 
 async def _ask_all(
     jobs: Iterator[Job],
-    journal: Journal,
+    answers: Answers,
     make_clients: Callable[[], Clients],
     concurrency: int,
     attempts: int,
     show: Callable[[Meter], None],
+    proven: bool,
 ) -> None:
-    clients, meter, commits = make_clients(), Meter(), _Commits(journal)
-    clients.proven = any("reject" not in entry for entry in journal.entries.values())
-    breaker = Breaker(clients.proven)
-    counted = 0  # retries that are in the journal
+    clients, meter, commits = make_clients(), Meter(), _Commits(answers)
+    clients.proven, breaker = proven, Breaker(proven)
+    counted = 0  # retries that are stored
 
     making = asyncio.Lock()
 
@@ -123,12 +141,12 @@ async def _ask_all(
         while (job := await next_job()) is not None:
             if breaker.tripped:
                 return  # the worker that saw it first stops the run once its answer is kept
-            entry = await _settle(job, clients, attempts, meter, breaker)
-            # What any request was sent again since the last entry, so that the sum survives a kill.
-            entry["retries"], counted = clients.retries - counted, clients.retries
-            await commits.commit(entry)
+            answer = await _settle(job, clients, attempts, meter, breaker)
+            # What any request was sent again since the last one, so that the sum survives a kill.
+            retries, counted = clients.retries - counted, clients.retries
+            await commits.commit(replace(answer, retries=answer.retries + retries))
             meter.settled += 1
-            breaker.settle(entry.get("reject"))
+            breaker.settle(answer.reject)
 
     def tell() -> None:
         meter.retries, meter.waiting, meter.lost = clients.retries, clients.waiting(), clients.lost
@@ -154,55 +172,57 @@ async def _ask_all(
 
 
 class _Commits:
-    """Writes to the journal, shared by what arrives together.
+    """Stores answers, with one write for those that arrive together.
 
-    An entry that comes while a write is under way waits for the next one: a disk that syncs a
+    An answer that comes while a write is under way waits for the next one: a disk that syncs a
     hundred times a second does not hold 64 requests back.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._waiting: list[Entry] = []
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._waiting: list[Answer] = []
         self._writing = asyncio.Lock()
 
-    async def commit(self, entry: Entry) -> None:
-        """Return once the entry is on the disk."""
-        self._waiting.append(entry)
+    async def commit(self, answer: Answer) -> None:
+        """Return once the answer is on the disk."""
+        self._waiting.append(answer)
         async with self._writing:
             batch, self._waiting = self._waiting, []
             if batch:
-                await asyncio.to_thread(self._journal.append, batch)
+                await asyncio.to_thread(self._answers.store, batch)
 
 
 async def _settle(
     job: Job, clients: Clients, attempts: int, meter: Meter, breaker: Breaker
-) -> Entry:
+) -> Answer:
     """Ask until an answer can be used, the attempts are spent, or asking is in vain."""
-    entry: Entry = {"key": job.key, "attempts": 0, "tokens_in": 0, "tokens_out": 0}
+    tokens_in = tokens_out = asked = 0
     request, verdict, kind = job.request, Verdict("", "it was not asked"), None
-    while verdict.complaint is not None and entry["attempts"] < attempts:
-        if entry["attempts"]:
-            meter.asked_again += 1
-            request = ask_again(job.request, verdict.complaint)
-        entry["attempts"] += 1
+    by = "no endpoint"
+    for asked in range(1, job.attempts_left(attempts) + 1):
+        meter.asked_again += asked > 1
         try:
             reply, client = await clients.ask(request)
         except RefusedError as exc:
             verdict, kind = Verdict(verdict.answer, exc.reason), exc.kind
-            entry.setdefault("by", "no endpoint")
             break
-        verdict = job.judge(reply)
-        entry["tokens_in"] += reply.tokens_in
-        entry["tokens_out"] += reply.tokens_out
-        entry["by"] = f"{reply.model} at {client.url}"
+        verdict, by = job.judge(reply), f"{reply.model} at {client.url}"
+        tokens_in, tokens_out = tokens_in + reply.tokens_in, tokens_out + reply.tokens_out
         meter.tokens += reply.tokens_in + reply.tokens_out
-        if breaker.tripped:
+        if verdict.complaint is None or breaker.tripped:
             break
+        request = ask_again(job.message, verdict.complaint)
     breaker.note(verdict.complaint, kind)
-    entry["answer"] = verdict.answer
-    if job.cut is not None:
-        entry["cut"] = job.cut
-    if verdict.complaint is not None:
-        entry["reject"] = verdict.complaint
-        meter.rejected += 1
-    return entry
+    meter.rejected += verdict.complaint is not None
+    before = job.prior or Answer(job.key, "", attempts=0)
+    return Answer(
+        job.key,
+        verdict.answer,
+        verdict.complaint,
+        judged_by=job.judged_by,
+        attempts=before.attempts + asked,
+        tokens_in=before.tokens_in + tokens_in,
+        tokens_out=before.tokens_out + tokens_out,
+        retries=before.retries,
+        answered_by=by,
+    )

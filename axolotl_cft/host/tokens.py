@@ -6,6 +6,7 @@ the safe side there; training checks the exact count again.
 """
 
 import functools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,12 @@ class Tokens:
     def budget(self) -> int:
         """The most tokens a prompt may take (`cft.prompt_budget`)."""
         return self.options.prompt_budget
+
+    @property
+    def measure(self) -> str:
+        """What decides whether a prompt fits, in a form that can be kept and compared."""
+        options = self.options
+        return json.dumps([self.name, options.format, options.separator, options.prompt_budget])
 
     @functools.cached_property
     def special(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What a generation leaves: the head of its journal, and its ledger."""
+"""What a generation leaves: its ledger, and in version 0.1 the head of a journal."""
 
 from typing import Any, ClassVar
 
@@ -67,6 +67,7 @@ class GenerationLedger(Record):
         rows_rejected: rows whose answer was given up.
         rows_dropped: rows left out, or to be left out.
         answers: what the answers took.
+        cost: money for the tokens of the answers; None without prices.
         likeness: how alike the prompts are; None in ledgers of version 0.1.
         output: file name of the rows; None while rejected answers keep them from being written.
         sha256: of that file, 64 hex digits.
@@ -81,6 +82,7 @@ class GenerationLedger(Record):
     rows_rejected: int
     rows_dropped: int
     answers: AnswerCounts
+    cost: float | None = None
     likeness: PromptLikeness | None = None
     output: str | None
     sha256: str | None = None
