@@ -141,6 +141,7 @@ def test_two_nodes_make_the_report_of_one_machine(
 
     nodes = {path: node_of(cluster, on.job(path)) for path in plan if path != "report"}
     assert set(nodes.values()) == {"n1", "n2"}
+    assert {path: row["node"] for path, row in on.rows().items()} == nodes
     spans = [span_of(on.root / chain) for chain in ("cpt/seed1", "cft/seed1")]
     assert max(begin for begin, _ in spans) < min(end for _, end in spans)
 

@@ -50,7 +50,7 @@ class Records:
     def mark(self, step: Step, **state: Any) -> None:
         """Replace the mark of a step; `state` as in `StepMark`."""
         own: dict[str, Any] = {"identity": step.identity, "command": list(step.command)}
-        own |= {"host": socket.gethostname(), "job": os.environ.get(JOB_VARIABLE)}
+        own |= {"host": _machine(), "job": os.environ.get(JOB_VARIABLE)}
         StepMark(**{**state, **own}).write(self._mark_file(step))
 
     def mark_ended(self, step: Step, status: str, error: str | None = None) -> None:
@@ -136,7 +136,7 @@ class Records:
             "step": step.name,
             "command": shlex.join(step.command),
             "directory": str(Path.cwd()),
-            "host": socket.gethostname(),
+            "host": _machine(),
             **more,
         }
         if event == "started":
@@ -195,3 +195,8 @@ class Records:
             train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,
             software=training.software if training else {},
         )
+
+
+def _machine() -> str:
+    """This machine, by the name that Slurm has for it if a job runs here."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
