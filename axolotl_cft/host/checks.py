@@ -16,6 +16,7 @@ from axolotl_cft.errors import CFTError
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
+from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.holdout import warn_about_holdout
 from axolotl_cft.host.local_files import visible_files
 from axolotl_cft.host.packing import ORDER_LINE, missing_lines
@@ -67,14 +68,14 @@ def check_config(cfg: Mapping[str, Any]) -> None:
                 "cft: no dataset uses these options; give one `type: cft`, or remove the block"
             )
         return
-    if cfg.get("skip_prepare_dataset"):
+    if read_flag(cfg, "skip_prepare_dataset"):
         raise CFTError("skip_prepare_dataset: the host would skip `type: cft`; remove the option")
     if cfg.get("rl"):
         raise CFTError(
             f"rl: {cfg.get('rl')} trains on preferences, not on texts; remove it for cft"
         )
     for option in ("reward_model", "process_reward_model"):
-        if cfg.get(option):
+        if read_flag(cfg, option):
             raise CFTError(f"{option}: trains a classifier, not on texts; remove it for cft")
     diffusion = any("diffusion" in str(name).lower() for name in cfg.get("plugins") or [])
     if diffusion or cfg.get("diffusion"):

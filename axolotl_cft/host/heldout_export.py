@@ -16,6 +16,7 @@ from axolotl_cft.core.options import HoldoutRule
 from axolotl_cft.core.sampling import HOLDOUT_VERSION, holdout_key, letters_of
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
+from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.identity import prepared_folder
 from axolotl_cft.host.local_files import find_local_files, looks_local
 from axolotl_cft.host.overlap import Reading
@@ -186,11 +187,14 @@ def find_held_out(configs: Mapping[str, Mapping[str, Any]]) -> HeldOut:
 
 
 def _corpus(config: Mapping[str, Any], dataset: Mapping[str, Any], by: str | None) -> Corpus:
+    settings = {key: value for key, value in dataset.items() if key not in _SHARDS}
+    if "trust_remote_code" in settings:
+        settings["trust_remote_code"] = read_flag(dataset, "trust_remote_code")
     return Corpus(
-        {key: value for key, value in dataset.items() if key not in _SHARDS},
+        settings,
         by,
-        config.get("hf_use_auth_token"),
-        bool(config.get("streaming")),
+        read_flag(config, "hf_use_auth_token"),
+        bool(read_flag(config, "streaming")),
         prepared_folder(config),
     )
 

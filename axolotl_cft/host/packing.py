@@ -13,6 +13,8 @@ Nothing of the host is imported before a packed config asks for it: studies are 
 from collections.abc import Mapping
 from typing import Any
 
+from axolotl_cft.host.flags import read_flag
+
 REAL_BATCHES_LINE = "multipack_real_batches: false"
 ORDER_LINE = "curriculum_sampling: true"
 
@@ -31,13 +33,13 @@ def lines_against_loss(real_batches: bool, micro_batch_size: int, in_order: bool
 
 def missing_lines(cfg: Mapping[str, Any]) -> list[str]:
     """`lines_against_loss` of a raw config; none where nothing is packed, or rows are streamed."""
-    if not cfg.get("sample_packing") or cfg.get("streaming"):
+    if not _is_packed(cfg):
         return []
-    real_batches = cfg.get("multipack_real_batches")
+    real_batches = read_flag(cfg, "multipack_real_batches")
     if real_batches is None:  # axolotl/core/builders/causal.py
         real_batches = not _takes_lengths(_attention(cfg))
-    in_order = bool(cfg.get("curriculum_sampling"))
-    return lines_against_loss(bool(real_batches), cfg.get("micro_batch_size") or 1, in_order)
+    in_order = bool(read_flag(cfg, "curriculum_sampling"))
+    return lines_against_loss(real_batches, cfg.get("micro_batch_size") or 1, in_order)
 
 
 def lossless_overrides(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def lossless_overrides(cfg: Mapping[str, Any]) -> dict[str, Any]:
         Empty where nothing is packed, rows are streamed, or this attention would let packed
         documents see each other: the longer the bin, the more of them.
     """
-    if not cfg.get("sample_packing") or cfg.get("streaming"):
+    if not _is_packed(cfg):
         return {}
     attention = _attention(cfg)
     if not (attention in ("sdpa", "eager") or _takes_lengths(attention)):
@@ -64,7 +66,7 @@ def lossless_overrides(cfg: Mapping[str, Any]) -> dict[str, Any]:
     if cfg.get("curriculum_sampling") is not None or not datasets:
         return overrides
     if len(datasets) > 1:
-        shuffled = cfg.get("shuffle_merged_datasets") is not False
+        shuffled = read_flag(cfg, "shuffle_merged_datasets") is not False
         return overrides | ({"curriculum_sampling": True} if shuffled else {})
     overrides["curriculum_sampling"] = True
     if not (datasets[0].get("shards") or datasets[0].get("preprocess_shards")):
@@ -72,8 +74,16 @@ def lossless_overrides(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return overrides
 
 
+def _is_packed(cfg: Mapping[str, Any]) -> bool:
+    return bool(read_flag(cfg, "sample_packing")) and not read_flag(cfg, "streaming")
+
+
 def _attention(cfg: Mapping[str, Any]) -> str | None:
-    """`attn_implementation`, or what the host makes of its older flags."""
+    """`attn_implementation`, or what the host makes of its older flags.
+
+    It looks at those before it validates them, so that every text counts as true
+    (axolotl/utils/schemas/config.py::normalize_attn_implementation).
+    """
     from axolotl.utils.schemas.enums import LEGACY_ATTN_FLAG_TO_IMPL
 
     flags = (name for flag, name in LEGACY_ATTN_FLAG_TO_IMPL.items() if cfg.get(flag))

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.local_files import local_files
 from axolotl_cft.host.plan import all_datasets
 
@@ -31,9 +32,9 @@ def check_streaming(cfg: Mapping[str, Any], ranks: int) -> None:
     Raises:
         CFTError: a dataset, or texts on some rank, would be left out; or batches differ in length.
     """
-    if not cfg.get("streaming"):
+    if not read_flag(cfg, "streaming"):
         return
-    if cfg.get("sample_packing") and len(cfg.get("datasets") or []) > 1:
+    if read_flag(cfg, "sample_packing") and len(cfg.get("datasets") or []) > 1:
         # axolotl/utils/data/sft.py::_prepare_streaming_dataset
         raise CFTError(
             "streaming: with sample_packing the host reads the first of `datasets` and leaves the "
@@ -47,7 +48,7 @@ def check_streaming(cfg: Mapping[str, Any], ranks: int) -> None:
                 f"streaming: rank 0 hands out the batches of all {ranks} ranks, which must be of "
                 f"one length, and these are not; set `{EVERY_RANK}`, or {instead}"
             )
-    elif cfg.get("seed") is None and cfg.get("shuffle_merged_datasets") is not False:
+    elif cfg.get("seed") is None and read_flag(cfg, "shuffle_merged_datasets") is not False:
         raise CFTError(
             "streaming: without a `seed` in the config each rank shuffles in an order of its own, "
             "so that texts are trained twice and others never; set seed"
@@ -61,9 +62,9 @@ def streaming_warnings(cfg: Mapping[str, Any], ranks: int) -> Iterator[str]:
         cfg: the raw config.
         ranks: processes that train.
     """
-    if not cfg.get("streaming"):
+    if not read_flag(cfg, "streaming"):
         return
-    packed = cfg.get("sample_packing")
+    packed = read_flag(cfg, "sample_packing")
     if cfg.get("test_datasets") and not packed:
         # axolotl/utils/data/sft.py::_prepare_streaming_dataset
         yield (
@@ -96,13 +97,16 @@ def _too_few_files(cfg: Mapping[str, Any], ranks: int) -> Iterator[str]:
 
 
 def _dispatches(cfg: Mapping[str, Any]) -> bool:
-    """Whether rank 0 reads for all, which is accelerate's default for a stream."""
+    """Whether rank 0 reads for all, which is accelerate's default for a stream.
+
+    The host hands this block on unvalidated, and a text counts as true there.
+    """
     return (cfg.get("accelerator_config") or {}).get("dispatch_batches") is not False
 
 
 def _even_batches(cfg: Mapping[str, Any]) -> str | None:
     """The line that gives all batches one length, if the config lacks it."""
-    if cfg.get("sample_packing"):
+    if read_flag(cfg, "sample_packing"):
         # A bin of several rows' length is padded to a multiple of one's.
         return "micro_batch_size: 1" if (cfg.get("micro_batch_size") or 1) > 1 else None
-    return None if cfg.get("pad_to_sequence_len") else "pad_to_sequence_len: true"
+    return None if read_flag(cfg, "pad_to_sequence_len") else "pad_to_sequence_len: true"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.plan import cft_datasets, parse_options
 
 if TYPE_CHECKING:
@@ -163,8 +164,12 @@ def read_tokens(
     return tokens
 
 
-_OTHER_TOKENIZERS = ("tokenizer_use_mistral_common", "tokenizer_type", "added_tokens_overrides")
-"""Options by which the host loads a tokenizer that `load_tokenizer` does not."""
+def _other_tokenizer(config: Mapping[str, Any]) -> str | None:
+    """An option by which the host loads a tokenizer that `load_tokenizer` does not."""
+    if read_flag(config, "tokenizer_use_mistral_common"):
+        return "tokenizer_use_mistral_common"
+    others = ("tokenizer_type", "added_tokens_overrides")
+    return next((name for name in others if config.get(name)), None)
 
 
 def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "ChunkFinder":
@@ -184,7 +189,7 @@ def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "Chunk
     from axolotl_cft.core.cuts import ChunkFinder
 
     raw = read_yaml(config)
-    if other := next((name for name in _OTHER_TOKENIZERS if raw.get(name)), None):
+    if other := _other_tokenizer(raw):
         raise CFTError(
             f"{config}: {other} makes a tokenizer that is not loaded here, so that a chunk's text "
             "is not known; write prompts per document"
@@ -227,13 +232,17 @@ def tokens_of(
     """Token counts with the tokenizer `name`, and with what an Axolotl config adds to it.
 
     Raises:
-        CFTError: it cannot be loaded, or does not take what the config adds.
+        CFTError: it cannot be loaded, does not take what the config adds, or a field that is true
+            or false is neither.
     """
     # As axolotl/loaders/tokenizer.py::load_tokenizer hands them on.
-    given = {"use_fast": "tokenizer_use_fast", "legacy": "tokenizer_legacy"}
-    given["revision"] = "revision_of_model"
-    how = {name: config[key] for name, key in given.items() if config.get(key) is not None}
-    loaded = load_tokenizer(name, bool(config.get("trust_remote_code")), **how)
+    how = {
+        "use_fast": read_flag(config, "tokenizer_use_fast"),
+        "legacy": read_flag(config, "tokenizer_legacy"),
+        "revision": config.get("revision_of_model"),
+    }
+    given = {key: value for key, value in how.items() if value is not None}
+    loaded = load_tokenizer(name, bool(read_flag(config, "trust_remote_code")), **given)
     _adapt(loaded, config)
     kwargs = dict(config.get("chat_template_kwargs") or {})
     return Tokens(options or DatasetOptions(), name, loaded, kwargs)

@@ -14,6 +14,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.arguments import deciding
 from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import read_yaml
+from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
@@ -426,7 +427,7 @@ def leaves_adapter(config: Mapping[str, Any]) -> bool:
 
     ReLoRA merges by itself (axolotl/train.py::save_trained_model).
     """
-    return bool(config.get("adapter")) and not config.get("relora")
+    return bool(config.get("adapter")) and not read_flag(config, "relora")
 
 
 def may_leave_shards(config: Mapping[str, Any]) -> bool:
