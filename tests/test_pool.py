@@ -37,6 +37,11 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: x\nprompts:\n  - {id: a, text: b, weight: 0}\n", "line 3: 'weight' must be"),
         ("name: x\nprompts:\n  - {id: a, text: b, weight: yes}\n", "line 3: 'weight' must be"),
         ("name: x\nprompts: [\n", "line 3: not valid YAML"),
+        (
+            "name: x\nprompts:\n  - {id: a, text: b}\nprompts: []\n",
+            "line 4: the key 'prompts' stands on line 2 already",
+        ),
+        ("name: x\nprompts:\n  - [&a [1], *a]\n", "each prompt is a mapping"),
         ("name: x\ndefaults: [a]\nprompts:\n  - {id: a, text: b}\n", "line 1: 'defaults' maps"),
         ("name: x\ndefaults: {1: a}\nprompts:\n  - {id: a, text: b}\n", "'defaults' maps"),
         ("name: x\ndefaults: {a: 1}\nprompts:\n  - {id: a, text: b}\n", "'defaults' maps"),

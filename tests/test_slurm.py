@@ -101,7 +101,7 @@ def test_an_empty_block_and_setup_as_one_text(tmp_path):
         ("max_requeues: -1", "max_requeues: input should be greater than or equal to 0"),
         ("max_requeues: often", "max_requeues: input should be a valid integer"),
         ("- a", "expected a mapping"),
-        ("a: [", "is not valid YAML"),
+        ("a: [", "line 1: not valid YAML"),
     ],
 )
 def test_one_sentence_says_what_is_wrong_with_the_file(text, sentence, tmp_path):

@@ -7,6 +7,7 @@ A pool is a YAML file (schema in docs/pools.md); the built-in ones are in
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import yaml
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files.bounded_yaml import BoundedLoader, parse_yaml
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _POOL_KEYS = {"name", "description", "prompts", "defaults"}
@@ -119,20 +121,14 @@ def read_pool(path: Path) -> PromptPool:
     """Read and check a pool file.
 
     Raises:
-        CFTError: unreadable, not YAML, or not a pool; names the file and the line.
+        CFTError: unreadable, not YAML or a bomb of aliases, or not a pool; names the file and the
+            line.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise CFTError(f"prompt pool {path} cannot be read: {exc}") from exc
-    try:
-        content = yaml.load(text, Loader=_LineLoader)  # a SafeLoader, see below
-    except yaml.MarkedYAMLError as exc:
-        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
-        raise CFTError(f"{path}, line {line}: not valid YAML ({exc.problem})") from exc
-    except yaml.YAMLError as exc:
-        raise CFTError(f"{path}: not valid YAML ({exc})") from exc
-    return parse_pool(content, origin=str(path))
+    return parse_pool(parse_yaml(text, str(path), _LineLoader), origin=str(path))
 
 
 def parse_pool(content: Any, origin: str) -> PromptPool:
@@ -173,7 +169,8 @@ def parse_pool(content: Any, origin: str) -> PromptPool:
 
 def _parse_prompt(raw: Any, origin: str) -> Prompt:
     if not isinstance(raw, dict):
-        raise CFTError(f"{origin}: each prompt is a mapping with 'id' and 'text', got {raw!r}")
+        got = reprlib.repr(raw)
+        raise CFTError(f"{origin}: each prompt is a mapping with 'id' and 'text', got {got}")
     where = _where(origin, raw)
     _check_keys(raw, _PROMPT_KEYS, origin)
     texts = {key: raw.get(key, "") for key in _PROMPT_KEYS - {"weight"}}
@@ -202,8 +199,8 @@ def _where(origin: str, mapping: Mapping[Any, Any]) -> str:
     return f"{origin}, line {mapping[_LINE]}" if _LINE in mapping else origin
 
 
-class _LineLoader(yaml.SafeLoader):
-    """SafeLoader that leaves in every mapping the line it began on."""
+class _LineLoader(BoundedLoader):
+    """A loader that leaves in every mapping the line it began on."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep=deep)

@@ -6,11 +6,11 @@ The one way to switch arms that every launcher passes on: `axolotl train` takes 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-import yaml
 from axolotl.utils.logging import get_logger
 
 from axolotl_cft.core.options import PROMPTS_VARIABLE
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files.bounded_yaml import parse_yaml
 from axolotl_cft.host.plan import cft_datasets
 
 LOG = get_logger(__name__)
@@ -53,7 +53,7 @@ def override_prompts(cfg: MutableMapping[str, Any], environment: Mapping[str, st
 def _value(text: str) -> Any:
     """`{column: x}` as a mapping; everything else is a name or a path as it stands."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, PROMPTS_VARIABLE)
+    except CFTError:
         return text
     return value if isinstance(value, dict) else text.strip()

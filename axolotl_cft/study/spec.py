@@ -129,7 +129,7 @@ def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     Raises:
         CFTError: a dotted key leads through a list without naming one of its items.
     """
-    merged = deepcopy(dict(config))
+    merged: dict[str, Any] = _unshared(config)
     for key, value in overrides.items():
         _set(merged, str(key), str(key).split("."), value)
     return merged
@@ -152,7 +152,17 @@ def _set(node: Any, name: str, path: list[str], value: Any) -> None:
         for part, inner in parts.items():
             _set(old, name, str(part).split("."), inner)
     else:
-        node[key] = deepcopy(value)
+        node[key] = _unshared(value)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which nothing stands in two places, as what an alias of YAML names does.
+
+    An override of one of them would change the other too.
+    """
+    if isinstance(value, Mapping):
+        return {key: _unshared(each) for key, each in value.items()}
+    return [_unshared(each) for each in value] if isinstance(value, list) else deepcopy(value)
 
 
 def _check(path: Path, study: Study) -> None:

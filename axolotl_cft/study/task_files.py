@@ -12,10 +12,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import digest_file
+from axolotl_cft.files import digest_file, read_text
+from axolotl_cft.files.bounded_yaml import BoundedLoader, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,17 @@ class _Function(str):
     """`!function module.name`, which is not imported here."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as the harness reads it."""
+class _Loader(BoundedLoader):
+    """YAML as the harness reads it, which takes the later of two equal keys."""
+
+    keys_once = False
 
 
 _Loader.add_constructor("!function", lambda _, node: _Function(node.value))
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as exc:
-        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise CFTError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
+    content = parse_yaml(read_text(path), str(path), _Loader)
     return content if isinstance(content, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes and content digests (stdlib only)."""
+"""Files that are either whole or absent: atomic writes and content digests; JSON and YAML."""
 
 import contextlib
 import hashlib
@@ -101,6 +101,20 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     return content
 
 
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        CFTError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise CFTError(f"{path} is not UTF-8 text: {exc}") from exc
+
+
 def read_yaml(path: Path, as_text: bool = False) -> dict[str, Any]:
     """The mapping in a YAML file, such as an Axolotl config.
 
@@ -110,17 +124,13 @@ def read_yaml(path: Path, as_text: bool = False) -> dict[str, Any]:
             number.
 
     Raises:
-        CFTError: unreadable, not YAML, or something else than a mapping.
+        CFTError: unreadable, not YAML, refused for its form (`bounded_yaml`), or something else
+            than a mapping.
     """
-    import yaml
+    from axolotl_cft.files.bounded_yaml import BoundedLoader, BoundedTextLoader, parse_yaml
 
-    try:
-        loader = yaml.BaseLoader if as_text else yaml.SafeLoader
-        content = yaml.load(path.read_text(encoding="utf-8"), loader)
-    except OSError as exc:
-        raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise CFTError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
+    loader = BoundedTextLoader if as_text else BoundedLoader
+    content = parse_yaml(read_text(path), str(path), loader)
     if not isinstance(content, dict):
         raise CFTError(f"{path}: expected a mapping of options")
     return content
