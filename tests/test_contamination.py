@@ -1,5 +1,6 @@
 """`axolotl-cft contamination`: what is planted is found, listed and taken out, and nothing else."""
 
+import csv
 import gzip
 import json
 import multiprocessing
@@ -32,7 +33,7 @@ from axolotl_cft.files import write_atomic
 from axolotl_cft.records import ContaminationRecord, read_contaminated
 
 FIXTURES = Path(__file__).parents[1] / "axolotl_cft" / "demo" / "data" / "benchmarks"
-KINDS = ["jsonl", "jsonl.gz", "parquet", "txt"]
+KINDS = ["jsonl", "jsonl.gz", "jsonl.zst", "json", "csv", "parquet", "txt"]
 
 
 def test_items_are_those_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +142,18 @@ def write_corpus(folder: Path, kind: str, rows: list[dict[str, Any]]) -> Path:
     if kind == "jsonl.gz":
         (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(content))
         return folder / "corpus.jsonl.gz"
+    if kind == "jsonl.zst":
+        (folder / "corpus.jsonl.zst").write_bytes(pa.compress(content, "zstd", asbytes=True))
+        return folder / "corpus.jsonl.zst"
+    if kind == "json":
+        (folder / "corpus.json").write_text(f"[{','.join(lines)}]", encoding="utf-8")
+        return folder / "corpus.json"
+    if kind == "csv":
+        with (folder / "corpus.csv").open("w", newline="", encoding="utf-8-sig") as table:
+            writer = csv.DictWriter(table, ["id", "text", "x"])
+            writer.writeheader()
+            writer.writerows(rows)
+        return folder / "corpus.csv"
     if kind == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), folder / "corpus.parquet", row_group_size=700)
         return folder / "corpus.parquet"
@@ -158,6 +171,14 @@ def read_corpus(path: Path, kind: str) -> list[dict[str, Any]]:
         files = sorted(path.rglob("*.txt"))
         return [{"id": int(file.name[:5]), "text": file.read_text()} for file in files]
     content = path.read_bytes()
+    if kind == "json":
+        return json.loads(content)
+    if kind == "csv":
+        with path.open(newline="", encoding="utf-8-sig") as table:
+            return [{**row, "id": int(row["id"])} for row in csv.DictReader(table)]
+    if kind == "jsonl.zst":
+        with pa.input_stream(path, compression="zstd") as stream:
+            return [json.loads(line) for line in stream.read().splitlines()]
     lines = (gzip.decompress(content) if kind == "jsonl.gz" else content).splitlines()
     return [json.loads(line) for line in lines]
 
@@ -419,18 +440,16 @@ def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 STUCK = """
 import sys, time
-from axolotl_cft.corpus import readers
+from axolotl_cft.corpus.json_files import JsonLines
 from axolotl_cft.cli import main
-
-blocks, write = readers._JsonLines.blocks, readers._JsonLines.write
 
 def stuck(self, *arguments):
     if self.name == "last.jsonl":
         time.sleep(600)
     return real(self, *arguments)
 
-real = getattr(readers._JsonLines, sys.argv[1])
-setattr(readers._JsonLines, sys.argv.pop(1), stuck)
+real = getattr(JsonLines, sys.argv[1])
+setattr(JsonLines, sys.argv.pop(1), stuck)
 main()
 """
 """The command, which comes to a halt where it reads or writes the last file."""

@@ -99,8 +99,8 @@ def contamination(
 ) -> None:
     """Find benchmark items in a training corpus, and take them out.
 
-    CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files (a .txt file is one
-    document), or a dataset on the hub, which is streamed.
+    CORPUS is a .jsonl, .jsonl.gz, .jsonl.zst, .json, .csv, .parquet or .txt file, a folder of such
+    files (a .txt file is one document), or a dataset on the hub, which is streamed.
 
     Texts are compared as words, without case, punctuation and invisible characters. An item is
     found where

@@ -167,10 +167,10 @@ def educate(
     """Turn question-answer items into educational texts, each with a contextual prompt.
 
     This is the paper's Gemini pipeline without its flaw: it refuses the items of a test split and
-    those that occur in the evaluation sets. ITEMS is a .jsonl, .jsonl.gz or .parquet file, a folder
-    of such files, or a dataset on the hub; the rows come out with two more columns, `text` and
-    `contextual_prompt`. It is as crash-safe as `axolotl-cft generate`; the key is read from
-    OPENAI_API_KEY.
+    those that occur in the evaluation sets. ITEMS is a .jsonl, .jsonl.gz, .jsonl.zst, .json,
+    .csv or .parquet file, a folder of such files, or a dataset on the hub; the rows come out with
+    two more columns, `text` and `contextual_prompt`. It is as crash-safe as `axolotl-cft generate`;
+    the key is read from OPENAI_API_KEY.
 
     \b
     Examples:
@@ -179,12 +179,15 @@ def educate(
       axolotl-cft educate quiz.jsonl --question-field q --answer-field solution \\
           --model qwen3 --base-url http://localhost:8000/v1 --output-dir texts/
     """
+    from axolotl_cft.corpus.readers import refuse_own_output
+    from axolotl_cft.corpus.writers import ROW_FILES
     from axolotl_cft.generation.educate import Education
     from axolotl_cft.generation.instructions import EDUCATE
 
     batch = files.batch
     if not estimate:
         check_model(endpoint)
+    refuse_own_output(items, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     corpus, kept = _read(source, items, guard, output_dir)
     instruction = read_instruction(text_instruction, EDUCATE)
     education = Education(corpus, kept, guard, instruction, prompts.plan())

@@ -83,11 +83,11 @@ def generate(
 ) -> None:
     """Write contextual prompts for the texts of a corpus with an LLM (the paper's TextAdaptCFT).
 
-    CORPUS is a .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a dataset on
-    the hub. The same rows come out in the same order with a column `contextual_prompt`, which
-    `cft.prompts: {column: contextual_prompt}` trains on. Every answer is kept as it arrives: after
-    a crash the same command continues where it stopped, and with rows more it asks for these alone.
-    The key is read from OPENAI_API_KEY.
+    CORPUS is a .jsonl, .jsonl.gz, .jsonl.zst, .json, .csv, .parquet or .txt file, a folder of such
+    files, or a dataset on the hub. The same rows come out in the same order with a column
+    `contextual_prompt`, which `cft.prompts: {column: contextual_prompt}` trains on. Every answer is
+    kept as it arrives: after a crash the same command continues where it stopped, and with rows
+    more it asks for these alone. The key is read from OPENAI_API_KEY.
 
     With --config there is a prompt for each chunk of training: the column holds a list, and
     `contextual_prompt_cut` says for which cut it was written. Training refuses the list once the
@@ -104,13 +104,14 @@ def generate(
       axolotl-cft generate corpus.jsonl --model qwen3 --config config.yml --output-dir prompts/ \\
           --export-batch requests.jsonl   # then: vllm run-batch, and --import-batch answers.jsonl
     """
-    from axolotl_cft.corpus.readers import Field, open_corpus
-    from axolotl_cft.corpus.writers import Corpus
+    from axolotl_cft.corpus.readers import Field, open_corpus, refuse_own_output
+    from axolotl_cft.corpus.writers import ROW_FILES, Corpus
     from axolotl_cft.generation import generate as library
 
     batch = files.batch
     if not estimate:
         check_model(endpoint)
+    refuse_own_output(corpus, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=False)
     source, plan = Corpus(corpus, parts, limit), prompts.plan()
     if estimate:

@@ -43,7 +43,9 @@ def heldout(config: Path, output_dir: Path, documents: int) -> None:
     Reads the training datasets of `type: cft` and writes documents that are not trained on, without
     prompts, with their sizes in bytes, words, and tokens of the config's tokenizer.
     """
+    from axolotl_cft.corpus.readers import refuse_own_output
     from axolotl_cft.files import read_yaml
+    from axolotl_cft.host.plan import all_datasets
     from axolotl_cft.host.tokens import tokenizer_name, tokens_of
     from axolotl_cft.preview.collect import quiet_imports
 
@@ -51,6 +53,9 @@ def heldout(config: Path, output_dir: Path, documents: int) -> None:
         from axolotl_cft.host import heldout_export as made
 
     raw = read_yaml(config)
+    for _, _, dataset in all_datasets(raw):
+        if not dataset.get("data_files"):  # else no other file of the folder is read
+            refuse_own_output(str(dataset.get("path")), output_dir)
     found = made.find_held_out({str(config): raw})
     name = tokenizer_name(raw)
     tokens = tokens_of(raw, name) if name else None

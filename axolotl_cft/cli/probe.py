@@ -24,7 +24,8 @@ RESULT = "probe.json"
     "--data",
     required=True,
     metavar="CORPUS",
-    help="A .jsonl, .jsonl.gz, .parquet or .txt file, a folder of such files, or a hub dataset.",
+    help="A .jsonl, .jsonl.gz, .jsonl.zst, .json, .csv, .parquet or .txt file, a folder of such "
+    "files, or a hub dataset.",
 )
 @FIELD
 @SUBSET
@@ -140,10 +141,11 @@ def probe(
       axolotl-cft probe --model meta-llama/Llama-2-7b-hf --data corpus.parquet \\
           --pools paper,negative --output-dir probe/
     """
-    from axolotl_cft.corpus.readers import Field, open_corpus
+    from axolotl_cft.corpus.readers import Field, open_corpus, refuse_own_output
     from axolotl_cft.host.tokens import read_tokens
     from axolotl_cft.prompts.registry import load_pool
 
+    refuse_own_output(data, output_dir)
     asked = [load_pool(name) for name in pools]
     parts = open_corpus(data, Field(field), subset=subset, split=split)
 

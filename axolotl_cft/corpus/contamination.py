@@ -16,7 +16,7 @@ from pathlib import Path
 
 from axolotl_cft.corpus.cleaning import CLEANED, cuts_of, write_cleaned
 from axolotl_cft.corpus.overlap_index import Hit, OverlapIndex, Rules
-from axolotl_cft.corpus.readers import Part
+from axolotl_cft.corpus.readers import Part, refuse_own_output
 from axolotl_cft.corpus.scanning import checksum, scan
 from axolotl_cft.corpus.tally import Tally, Verdict
 from axolotl_cft.errors import CFTError
@@ -66,12 +66,10 @@ def refuse_output(corpus: str, output_dir: Path) -> None:
         CFTError: they would lie among the corpus's own files, where they would be taken for part of
             it, or a cleaned corpus is there already.
     """
-    source, target = Path(corpus).expanduser(), output_dir.resolve()
-    folder = source.resolve() if source.is_dir() else source.resolve().parent
-    if source.exists() and (
-        target == folder or (source.is_dir() and target.is_relative_to(folder))
-    ):
-        raise CFTError(f"--output-dir {output_dir} lies in the corpus's own folder: choose another")
+    refuse_own_output(corpus, output_dir)
+    source = Path(corpus).expanduser()
+    if source.is_file() and output_dir.resolve() == source.resolve().parent:
+        raise CFTError(f"--output-dir {output_dir} is the corpus's own folder: choose another")
     if (output_dir / CLEANED).exists():
         raise CFTError(
             f"{output_dir / CLEANED} is there already, from an earlier run: delete it or choose "

@@ -1,7 +1,7 @@
 """The rows of a corpus with more columns: JSONL or Parquet out, in the order they came in.
 
-`axolotl_cft.corpus.readers` reads, a block of rows at a time. Writing streams too, except from JSON
-lines or text files to Parquet: there only the whole corpus tells the columns and their types.
+`axolotl_cft.corpus.readers` reads, a block of rows at a time. Writing streams too, except from
+JSON, CSV or text files to Parquet: there only the whole corpus tells the columns and their types.
 """
 
 import hashlib
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from axolotl_cft.core.sampling import text_key
-from axolotl_cft.corpus.readers import Block, Part
+from axolotl_cft.corpus.json_files import LINES
+from axolotl_cft.corpus.parts import Block, Part, Row
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import open_whole
 
-Row = dict[str, Any]
+ROW_FILES = ("corpus.jsonl", "corpus.parquet")
+"""Names of what `generate` and `educate` write."""
 
 
 class Corpus:
@@ -37,8 +39,8 @@ class Corpus:
 
     @property
     def format(self) -> str:
-        """What its rows are written as: "jsonl" if all of it is JSON lines, else "parquet"."""
-        lines = all(part.name.endswith((".jsonl", ".jsonl.gz")) for part in self.parts)
+        """What its rows are written as: "jsonl" if all of it is JSON or CSV, else "parquet"."""
+        lines = all(part.name.endswith((*LINES, ".json", ".csv")) for part in self.parts)
         return "jsonl" if lines else "parquet"
 
     @property
