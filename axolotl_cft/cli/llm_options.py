@@ -190,7 +190,7 @@ CLOSING_OPTIONS = (
         "--format",
         "format_",
         type=click.Choice(["jsonl", "parquet"]),
-        help="Format of the rows written. Default: jsonl for JSON lines, otherwise parquet.",
+        help="Format of the rows written. Default: jsonl for JSON and CSV, otherwise parquet.",
     ),
     click.option(
         "--fallback",
