@@ -33,7 +33,6 @@ from axolotl_cft.cli.shared_options import (
     NameList,
 )
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import write_atomic
 from axolotl_cft.generation.guard import OVERLAPS, ForbiddenItemsError, ForbiddenSplitError, Guard
 from axolotl_cft.generation.run import (
     PROMPT_COLUMN,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from axolotl_cft.generation.educate import Columns
     from axolotl_cft.generation.questions import Item
 
-COLUMN_OPTIONS = ("--question-field", "--answer-field")
+COLUMN_OPTIONS = ("--question-field", "--answer-field", "--options-field")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +56,8 @@ class ItemSource:
 
     question_field: str
     answer_field: str | None
+    show_options: bool
+    options_field: str | None
     subset: str | None
     split: str
     limit: int | None
@@ -74,13 +75,17 @@ class ItemSource:
 
     def read(self, corpus: "Corpus") -> "dict[str, Item]":
         """The items by their place, in order."""
-        from axolotl_cft.generation.questions import TEXT, read_item
+        from axolotl_cft.generation.questions import TEXT, ItemColumns, read_item
 
         corpus.refuse_columns([TEXT, PROMPT_COLUMN])
-        read = {
-            name: read_item(row, name, self.question_field, self.answer_field, COLUMN_OPTIONS)
-            for name, row in corpus.named_rows()
-        }
+        columns = ItemColumns(
+            self.question_field,
+            self.answer_field,
+            self.show_options,
+            self.options_field,
+            COLUMN_OPTIONS,
+        )
+        read = {name: read_item(row, name, columns) for name, row in corpus.named_rows()}
         if not read:
             raise CFTError(f"{corpus.name} holds no items")
         return read
@@ -96,6 +101,16 @@ SOURCE_OPTIONS = (
     click.option(
         "--answer-field",
         help="Column of the correct answer's text. Default: MedQA's, the `ending` of `label`.",
+    ),
+    click.option(
+        "--show-options",
+        is_flag=True,
+        help="Show the answer options, too, to the LLM that writes the texts. A text that copies "
+        "twelve words of one is rejected.",
+    ),
+    click.option(
+        "--options-field",
+        help="Column of the answer options, a list. Default: MedQA's, `ending0`, `ending1`, ….",
     ),
     SUBSET,
     SPLIT,
@@ -138,8 +153,8 @@ GUARD_OPTIONS = (
 @click.option(
     "--text-instruction",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File with your own instruction for the texts; {question} and {answer} stand for the "
-    "item's.",
+    help="File with your own instruction for the texts; {question}, {answer} and, with "
+    "--show-options, {options} stand for the item's. What it does not name comes after it.",
 )
 @bundled("prompts", PromptOptions, PROMPT_OPTIONS)
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
@@ -148,7 +163,9 @@ GUARD_OPTIONS = (
 @click.option(
     "--export",
     type=click.Choice(["chat-jsonl"]),
-    help="Also write chat.openai.jsonl and chat.gemini.jsonl for the vendors' tuning services.",
+    help="Also write rows for the vendors' tuning services (openai, gemini), in two arms with the "
+    "same texts: chat.VENDOR.cft.jsonl with the prompts, and chat.VENDOR.cpt.jsonl, the control, "
+    "with one neutral sentence in their place.",
 )
 @click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
 def educate(
@@ -178,18 +195,19 @@ def educate(
           --drop-overlapping --export chat-jsonl --output-dir medqa-texts/
       axolotl-cft educate quiz.jsonl --question-field q --answer-field solution \\
           --model qwen3 --base-url http://localhost:8000/v1 --output-dir texts/
+      axolotl-cft educate quiz.jsonl --question-field question --answer-field answer \\
+          --show-options --options-field options --model qwen3 --output-dir texts/
     """
     from axolotl_cft.corpus.readers import refuse_own_output
     from axolotl_cft.corpus.writers import ROW_FILES
     from axolotl_cft.generation.educate import Education
-    from axolotl_cft.generation.instructions import EDUCATE
 
     batch = files.batch
     if not estimate:
         check_model(endpoint)
     refuse_own_output(items, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
+    instruction = _instruction(text_instruction, source)
     corpus, kept = _read(source, items, guard, output_dir)
-    instruction = read_instruction(text_instruction, EDUCATE)
     education = Education(corpus, kept, guard, instruction, prompts.plan())
     if estimate:
         print_estimate(education.estimate(endpoint), closing, education.plan.tokens.name)
@@ -203,6 +221,19 @@ def educate(
         return
     if export:
         _export(columns, output_dir)
+
+
+def _instruction(path: Path | None, source: ItemSource) -> str:
+    """The words before an item; refuses options that are named but not shown."""
+    from axolotl_cft.generation.instructions import EDUCATE, EDUCATE_WITH_OPTIONS
+
+    shown = source.show_options
+    instruction = read_instruction(path, EDUCATE_WITH_OPTIONS if shown else EDUCATE)
+    if "{options}" in instruction and not shown:
+        raise click.UsageError(f"{path} names {{options}}, which --show-options puts there: add it")
+    if source.options_field and not shown:
+        raise click.UsageError("--options-field names what --show-options shows: add that")
+    return instruction
 
 
 def _read(
@@ -230,8 +261,8 @@ def _read(
 
 
 def _export(columns: "Columns", output_dir: Path) -> None:
-    """Write the chat rows of every service."""
-    from axolotl_cft.generation.export import SERVICES, chat_jsonl
+    """Write the chat rows of both arms for every service."""
+    from axolotl_cft.generation.export import export_chats
     from axolotl_cft.generation.questions import TEXT
 
     pairs = [
@@ -239,7 +270,5 @@ def _export(columns: "Columns", output_dir: Path) -> None:
         for prompt, text in zip(columns[PROMPT_COLUMN], columns[TEXT], strict=True)
         if prompt and text
     ]
-    for service in SERVICES:
-        path = output_dir / f"chat.{service.name}.jsonl"
-        write_atomic(path, chat_jsonl(service, pairs))
-        click.echo(f"{len(pairs):,} chat rows: {path}")
+    for name in export_chats(output_dir, pairs).files:
+        click.echo(f"{len(pairs):,} chat rows: {output_dir / name}")

@@ -42,7 +42,7 @@ class Education:
         corpus: the rows that the items stand in.
         items: one for each row; None where the guard leaves it out.
         guard: what kept test items out, for the ledger.
-        instruction: the words before question and answer.
+        instruction: the words before question, answer and, where they are shown, options.
         plan: how the prompts are asked for.
     """
 
@@ -86,7 +86,8 @@ class Education:
         refuse_other_rows(output_dir, self.corpus.name)
         texts = self._texts(keys)
         identity = identity_of("educate", texts.keys, endpoint, self.plan) | {
-            "text_instruction": hashlib.sha256(self.instruction.encode()).hexdigest()[:16]
+            "text_instruction": hashlib.sha256(self.instruction.encode()).hexdigest()[:16],
+            **({"options": "shown"} if any(item and item.options for item in self.items) else {}),
         }
         with contextlib.closing(Answers(answers or output_dir / ANSWERS_FILE)) as store:
             take_over(output_dir, store, identity, partial(self._earlier_keys, keys))

@@ -172,8 +172,7 @@ def finish(
     counts = count_answers(answers.values(), written.cut)
     ledger = partial(
         GenerationLedger,
-        **described,
-        **{"fallback": closing.fallback},
+        **{**described, "fallback": closing.fallback},
         rows_in=total,
         rows_rejected=rejected,
         rows_dropped=total - sum(written.keep) + sum(unusable),

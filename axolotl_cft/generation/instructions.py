@@ -21,12 +21,22 @@ EDUCATE = (
 )
 """Our instruction for `educate`: the paper says what was made, not in which words it was asked."""
 
+EDUCATE_WITH_OPTIONS = (
+    "Below is a question with its correct answer and the options it was asked with. Write an "
+    "educational passage, as a good textbook would, that teaches the knowledge needed to answer "
+    "questions of this kind: the concepts, the mechanisms, and what tells the correct answer from "
+    "the other options. Write connected prose of three to six paragraphs. Do not repeat the "
+    "question, its wording, its case or its options as they are worded, and mention neither the "
+    "question, nor that there were options, nor an exam."
+)
+"""The same where the options are shown."""
+
 _BEFORE = (
     "For orientation only: in its document, the text below comes right after this.\n\n"
     "<before>\n{}\n</before>"
 )
 
-_PLACEHOLDER = re.compile(r"\{(text|question|answer)\}")
+_PLACEHOLDER = re.compile(r"\{(text|question|answer|options)\}")
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ def prompt_rules(budget: int) -> str:
 def fill(instruction: str, **fields: str) -> str:
     """Put fields into an instruction; those it does not name follow it, each in a tag of its name.
 
-    `{text}`, `{question}` and `{answer}` are the only placeholders, and they are replaced in one
-    pass: braces inside a field stay as they are, and nothing is evaluated.
+    `{text}`, `{question}`, `{answer}` and `{options}` are the only placeholders, and they are
+    replaced in one pass: braces inside a field stay as they are, and nothing is evaluated.
     """
     named = set(_PLACEHOLDER.findall(instruction))
     filled = _PLACEHOLDER.sub(lambda match: fields.get(match[1], match[0]), instruction.strip())

@@ -21,46 +21,86 @@ MEDQA_QUESTION = "sent1"
 
 @dataclass(frozen=True)
 class Item:
-    """A question and the text of its correct answer."""
+    """A question, the text of its correct answer, and the answer options if they are to be shown.
+
+    The correct answer is mostly among the options.
+    """
 
     question: str
     answer: str
+    options: tuple[str, ...] = ()
 
 
-def read_item(
-    row: Mapping[str, Any],
-    place: str,
-    question: str,
-    answer: str | None,
-    options: tuple[str, str] = ("question", "answer"),
-) -> Item:
+@dataclass(frozen=True)
+class ItemColumns:
+    """Where an item stands in a row.
+
+    Attributes:
+        question: the question's column; for MedQA's `sent1`, `sent2` follows it.
+        answer: the column of the correct answer's text; None for MedQA's `ending<label>`.
+        show_options: whether the item has its options, too.
+        options: their column, with a list of texts or a mapping to them (`{"A": …}`); None for
+            MedQA's `ending0`, `ending1`, ….
+        named_with: what the user names the three columns with, for messages.
+    """
+
+    question: str = MEDQA_QUESTION
+    answer: str | None = None
+    show_options: bool = False
+    options: str | None = None
+    named_with: tuple[str, str, str] = ("question", "answer", "options")
+
+
+def read_item(row: Mapping[str, Any], place: str, columns: ItemColumns) -> Item:
     """Read an item from a row.
 
     Args:
         row: column -> value.
         place: what to call the row in messages.
-        question: the question's column; for MedQA's `sent1`, `sent2` follows it.
-        answer: the column of the correct answer's text; None for MedQA's `ending<label>`.
-        options: what the user names the two columns with, for messages.
+        columns: where it stands.
 
     Raises:
         CFTError: a column is missing, empty or not text.
     """
-    if question not in row:
-        raise CFTError(
-            f"{place}: no column '{question}' (columns: {', '.join(row)}); name the question's "
-            f"with {options[0]}"
-        )
+    question = columns.question
+    _check_column(row, place, question, "the question's", columns.named_with[0])
     asked = row[question]
     if question == MEDQA_QUESTION and isinstance(asked, str) and row.get("sent2"):
         asked = f"{asked} {row['sent2']}"
-    column = answer or f"ending{row.get('label')}"
+    answer = columns.answer or f"ending{row.get('label')}"
+    _check_column(
+        row, place, answer, "the column of the correct answer's text", columns.named_with[1]
+    )
+    return Item(
+        _text(asked, place, question),
+        _text(row[answer], place, answer),
+        _options(row, place, columns) if columns.show_options else (),
+    )
+
+
+def _check_column(row: Mapping[str, Any], place: str, column: str, what: str, option: str) -> None:
     if column not in row:
         raise CFTError(
-            f"{place}: no column '{column}' (columns: {', '.join(row)}); name the column of the "
-            f"correct answer's text with {options[1]}"
+            f"{place}: no column '{column}' (columns: {', '.join(row)}); name {what} with {option}"
         )
-    return Item(_text(asked, place, question), _text(row[column], place, column))
+
+
+def _options(row: Mapping[str, Any], place: str, columns: ItemColumns) -> tuple[str, ...]:
+    """The texts of the answer options."""
+    column = columns.options or "ending0"
+    _check_column(row, place, column, "the column of the answer options", columns.named_with[2])
+    if columns.options is None:
+        numbers = sorted(int(name[6:]) for name in row if re.fullmatch(r"ending\d+", name))
+        given = [row[f"ending{number}"] for number in numbers]
+    else:
+        given = row[column]
+        given = list(given.values()) if isinstance(given, Mapping) else given
+    # In Parquet a mapping has the letters of all rows: another row's are null in this one.
+    found = [option for option in given if option is not None] if isinstance(given, list) else []
+    if not found or not all(isinstance(option, str) and option.strip() for option in found):
+        named = f"column '{column}' holds" if columns.options else "columns 'ending0' … hold"
+        raise CFTError(f"{place}: {named} no answer options, or one that is no text")
+    return tuple(" ".join(option.split()) for option in found)
 
 
 def _text(value: Any, place: str, column: str) -> str:
@@ -81,7 +121,10 @@ def named_test(name: str) -> bool:
 
 def text_job(keys: Keys, item: Item, instruction: str) -> Job:
     """The job that has the educational text behind an item written; equal items share one."""
-    message = fill(instruction, question=item.question, answer=item.answer)
-    words = fill(instruction, question="", answer="")
-    judge = partial(judge_text, instruction=words, question=item.question)
+    fields = {"question": item.question, "answer": item.answer}
+    if item.options:
+        fields["options"] = "\n".join(f"- {option}" for option in item.options)
+    message = fill(instruction, **fields)
+    words = fill(instruction, **dict.fromkeys(fields, ""))
+    judge = partial(judge_text, instruction=words, question=item.question, options=item.options)
     return Job(keys.of(message), message, judge)

@@ -5,7 +5,7 @@ not complained of by the other.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from axolotl_cft.generation.checks import (
@@ -91,8 +91,17 @@ def judge_prompt(
     return Verdict(prompt, complaint)
 
 
-def judge_text(reply: Reply, *, instruction: str, question: str) -> Verdict:
-    """Judge an answer meant as the educational text behind `question`; paragraphs are kept."""
+def judge_text(
+    reply: Reply, *, instruction: str, question: str, options: Sequence[str] = ()
+) -> Verdict:
+    """Judge an answer meant as the educational text behind `question`; paragraphs are kept.
+
+    Args:
+        reply: what the endpoint returned.
+        instruction: the words of the request other than the item's.
+        question: what the text must not copy.
+        options: answer options that were shown, which it must not copy either.
+    """
     answer = Answer(unwrap(reply.text, PASSAGE))
     complaint = _unusable(reply, answer.plain)
     words = len(answer.words)  # a sign of Chinese is a word there
@@ -104,7 +113,13 @@ def judge_text(reply: Reply, *, instruction: str, question: str) -> Verdict:
         complaint = "it repeats the instruction"
     elif complaint is None and shares_run(answer.words, words_of(question), SHARED_WORDS):
         complaint = f"it copies {SHARED_WORDS} or more consecutive words of the question"
+    elif complaint is None and _copies_one(answer, options):
+        complaint = f"it copies {SHARED_WORDS} or more consecutive words of an answer option"
     return Verdict(answer.raw, complaint or holds_special_tokens(answer))
+
+
+def _copies_one(answer: Answer, sources: Sequence[str]) -> bool:
+    return any(shares_run(answer.words, words_of(source), SHARED_WORDS) for source in sources)
 
 
 def _unusable(reply: Reply, answer: str) -> str | None:

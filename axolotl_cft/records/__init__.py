@@ -28,6 +28,7 @@ from axolotl_cft.records.contamination import (
 from axolotl_cft.records.generation import (
     GENERATION_FILE,
     AnswerCounts,
+    ChatExport,
     GenerationLedger,
     JournalHeader,
     PromptLikeness,
@@ -73,6 +74,7 @@ __all__ = [
     "SUBMISSION_FILE",
     "AnswerCounts",
     "Boilerplate",
+    "ChatExport",
     "ComparedRows",
     "ContaminationRecord",
     "GenerationLedger",

@@ -59,6 +59,22 @@ class PromptLikeness(RecordPart):
     openings: dict[str, int]
 
 
+class ChatExport(RecordPart):
+    """Rows for tuning services, in two arms that differ in the user turn alone.
+
+    Attributes:
+        rows: in each of the files.
+        neutral_turn: the user turn of every row in the arm without prompts.
+        targets_digest: of the model turns in their order, 32 hex digits; the same in all files.
+        files: name -> SHA-256, 64 hex digits.
+    """
+
+    rows: int
+    neutral_turn: str
+    targets_digest: str
+    files: dict[str, str]
+
+
 class GenerationLedger(Record):
     """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
 
@@ -71,6 +87,7 @@ class GenerationLedger(Record):
         likeness: how alike the prompts are; None in ledgers of version 0.1.
         output: file name of the rows; None while rejected answers keep them from being written.
         sha256: of that file, 64 hex digits.
+        chat_rows: what was exported for tuning services, if anything.
     """
 
     kind = "the ledger of a generation"
@@ -86,6 +103,7 @@ class GenerationLedger(Record):
     likeness: PromptLikeness | None = None
     output: str | None
     sha256: str | None = None
+    chat_rows: ChatExport | None = None
 
     def content(self) -> dict[str, Any]:
         """The record as plain data for JSON, the run's options first."""
