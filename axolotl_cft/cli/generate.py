@@ -31,7 +31,8 @@ CHUNK_OPTIONS = (
         help="What gets a prompt of its own. chunk: each chunk that training with --config will "
         "make, so that every prompt is about the very text behind it. document: each document, "
         "whose prompt then stands before all of its chunks, and whose beginning alone is shown to "
-        "the LLM where it is long. Default: chunk with --config, else document.",
+        "the LLM where it is long. Default: chunk with --config, else document; a conversation is "
+        "always one document.",
     ),
     click.option(
         "--part",
@@ -94,6 +95,10 @@ def generate(
     text, the tokenizer, sequence_len or cft.prompt_budget cut otherwise. `contextual_prompt_shown`
     holds the share of the text that the LLM was shown.
 
+    A column of conversations (lists of turns with role and content, or from and value; others with
+    the `message_property_mappings` of a `type: cft.chat` dataset in --config) is read as one text
+    each, "User: …", "Assistant: …", and gets one prompt each, which `type: cft.chat` trains on.
+
     \b
     Examples:
       axolotl-cft generate corpus.jsonl --config config.yml --estimate --output-dir prompts/
@@ -101,19 +106,26 @@ def generate(
           --config config.yml --context-chars 500 --concurrency 64 --output-dir prompts/
       axolotl-cft generate corpus.jsonl --model qwen3 --base-url http://localhost:8000/v1 \\
           --per document --limit 100 --output-dir prompts/
+      axolotl-cft generate chats.jsonl --field messages --config config.yml --model qwen3 \\
+          --base-url http://localhost:8000/v1 --output-dir prompts/
       axolotl-cft generate corpus.jsonl --model qwen3 --config config.yml --output-dir prompts/ \\
           --export-batch requests.jsonl   # then: vllm run-batch, and --import-batch answers.jsonl
     """
-    from axolotl_cft.corpus.readers import Field, open_corpus, refuse_own_output
+    from axolotl_cft.corpus.readers import Field, Part, open_corpus, refuse_own_output
     from axolotl_cft.corpus.writers import ROW_FILES, Corpus
     from axolotl_cft.generation import generate as library
+    from axolotl_cft.generation.conversations import find_field
+
+    def parts_of(column: Field) -> list[Part]:
+        return open_corpus(corpus, column, subset=subset, split=split, streamed=False)
 
     batch = files.batch
     if not estimate:
         check_model(endpoint)
     refuse_own_output(corpus, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
-    parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=False)
-    source, plan = Corpus(corpus, parts, limit), prompts.plan()
+    column = find_field(corpus, Field(field), prompts.config, parts_of)
+    source = Corpus(corpus, parts_of(column), limit)
+    plan = prompts.plan(conversations=column.render is not None)
     if estimate:
         asked = library.estimate(source, plan, endpoint, show_answers)
         print_estimate(asked, closing, plan.tokens.name)

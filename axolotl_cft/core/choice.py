@@ -255,8 +255,9 @@ class FromColumn(PromptSource):
                 return [None] * views
         if not isinstance(prompt, str) or not prompt.strip():
             raise CFTError(
-                f"{document.place} has no prompt in column '{self.column}'; fill it "
-                "(`axolotl-cft generate --fallback paper` does) or drop the row"
+                f"{document.place} has no prompt in column '{self.column}'; fill it, drop the row, "
+                "or train on the column that `axolotl-cft generate --fallback paper` writes for "
+                "every row"
             )
         return [(self.column, prompt)] * views
 
@@ -271,7 +272,8 @@ class FromColumn(PromptSource):
         if cut is None:
             raise CFTError(
                 f"{place} has a list of prompts in column '{self.column}', and a conversation is "
-                "not cut into chunks; give it one prompt, as a text"
+                "not cut into chunks; give it one prompt, as a text, such as `axolotl-cft "
+                "generate` writes for each conversation"
             )
         again = "run `axolotl-cft generate --per chunk --config` again with this config"
         if not isinstance(digest, str):

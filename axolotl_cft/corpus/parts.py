@@ -67,10 +67,18 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """The column that holds the texts, and the option of the command that names it."""
+    """The column that holds the texts, and the option of the command that names it.
+
+    Attributes:
+        name: the column.
+        option: for messages.
+        render: makes a text of a value that is not null, or raises ValueError with what the column
+            holds instead; None where it holds texts.
+    """
 
     name: str = "text"
     option: str = "--field"
+    render: Callable[[Any], str] | None = None
 
 
 def text_of(value: Any, name: str, field: Field) -> str:
@@ -81,6 +89,11 @@ def text_of(value: Any, name: str, field: Field) -> str:
     """
     if value is None:
         return ""
+    if field.render is not None:
+        try:
+            return field.render(value)
+        except ValueError as exc:
+            raise CFTError(f"{name}: column {field.name!r} {exc}") from exc
     if not isinstance(value, str):
         raise CFTError(f"{name}: column {field.name!r} holds {type(value).__name__}, not text")
     return value

@@ -5,9 +5,10 @@
     corpus       rows out ◀─ journal.py  fsync'd answers ◀─ verdicts.py  usable? (else asked again)
 
 `generate.py` and `educate.py` are the two runs. `workers.py` drives that circle at a bounded
-concurrency, `portions.py` says what of a text is asked about (all of it, or every chunk of
-training) and `prompting.py` makes the jobs, `run.py` holds a run's options and what is still to be
-asked, and `finish.py` ends a run, with `likeness.py`. What endpoints do wrong: `faults.py` names
+concurrency, `conversations.py` says which columns hold conversations, `portions.py` what of a text
+is asked about (all of it, or every chunk of training), `prompting.py` makes the jobs, `run.py`
+holds a run's options and what is still to be asked, and `finish.py` ends a run, with
+`likeness.py`. What endpoints do wrong: `faults.py` names
 it, `gate.py` says when the next request may go to one, `sharing.py` sends it again or elsewhere,
 and `breaker.py` stops a run whose answers cannot be used. `address.py` and `hiding.py` keep
 passwords out of sight. A verdict takes wrappers off an answer (`unwrapping.py`) and tries the

@@ -167,7 +167,7 @@ class CorpusPromptOptions(PromptOptions):
 
     Attributes:
         per: what gets a prompt of its own: each chunk that training with `config` will make, or
-            each document. Chunks where there is a config, if None.
+            each document. Chunks where there is a config, if None; but a conversation is never cut.
         part: whose chunks: those of `datasets`, or of `test_datasets` (`eval_sequence_len`).
         context_chars: characters before a chunk that are shown with it, for orientation.
     """
@@ -176,15 +176,25 @@ class CorpusPromptOptions(PromptOptions):
     part: Literal["train", "test"] = "train"
     context_chars: int = 0
 
-    def plan(self) -> "PromptPlan":
+    def plan(self, conversations: bool = False) -> "PromptPlan":
         """The plan; reads what `PromptOptions.plan` reads.
 
+        Args:
+            conversations: whether the texts are conversations.
+
         Raises:
-            CFTError: one of them cannot be read, chunks are wanted without a config, of a tokenizer
-                that does not tell their texts, or by another tokenizer or budget than training's.
+            CFTError: one of them cannot be read, chunks are wanted of conversations, without a
+                config, of a tokenizer that does not tell their texts, or by another tokenizer or
+                budget than training's.
         """
+        if conversations and self.per == "chunk":
+            raise CFTError(
+                "training cuts no conversation into chunks, so that each gets one prompt: ask per "
+                "document"
+            )
         plan = super().plan()
-        if self.per == "document" or (self.per is None and self.config is None):
+        whole = conversations or self.config is None
+        if self.per == "document" or (self.per is None and whole):
             return plan
         if self.config is None:
             raise CFTError(
