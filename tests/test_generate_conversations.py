@@ -1,5 +1,6 @@
 """A prompt for each conversation, from `generate` to `type: cft.chat` in the real host."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,23 @@ def test_parquet_with_lists_of_structs_stays_what_it_is(tmp_path, keys):
     assert texts[1].endswith("\n\nGpt:")
     assert written["contextual_prompt"].to_pylist() == [prompt_for(texts[0]), None,
                                                         prompt_for(texts[1])]  # fmt: skip
+
+
+def test_conversations_of_a_json_array_or_of_csv_are_read_as_well(tmp_path, tiny_model):
+    array = tmp_path / "array" / "chats.json"
+    table = tmp_path / "table" / "chats.csv"
+    array.parent.mkdir()
+    table.parent.mkdir()
+    array.write_text(json.dumps([{"messages": exchange(i)} for i in range(2)]))
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["messages"], *([json.dumps(exchange(i))] for i in range(2))])
+    config = write_config(tmp_path / "c.yml", chat_config(tmp_path, tiny_model, table))
+    asked = sorted(conversation_text(exchange(i)) for i in range(2))
+    for corpus in (array, table):
+        with serve(Loopback()) as server:
+            result = generate(server, corpus, "--field", "messages", "--config", config)
+        assert result.exit_code == 0, result.output
+        assert sorted(texts_sent(server)) == asked
 
 
 def test_a_prompt_that_copies_what_somebody_says_is_asked_for_again(tmp_path):
