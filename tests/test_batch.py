@@ -85,10 +85,12 @@ def test_a_round_trip_makes_the_rows_that_an_endpoint_makes(tmp_path):
     corpus = Corpus(tmp_path, [*TEXTS, TEXTS[0], "\u2028 odd \ud83d one."])
     requests = corpus.export("requests.jsonl", "--request", '{"temperature": 0}')
     assert len(requests) == 41
+    slash = corpus.export("slash.jsonl", "--base-url", "https://api.openai.com/v1/")
+    assert "max_completion_tokens" in slash[0]["body"]
     assert requests[0]["body"]["max_completion_tokens"] == 2048
     assert requests[0]["body"]["model"] == "m" and requests[0]["body"]["temperature"] == 0
     assert not (corpus.out / "corpus.jsonl").exists()
-    same = ("--request", '{"temperature": 0}', "--price-in", "0.5")
+    same = ("--request", '{"temperature": 0}', "--price-in", "0.5", "--price-out", "2")
     done = corpus.answer("answers.jsonl", play(tmp_path / "requests.jsonl"), *same)
     assert done.exit_code == 0, done.output
     assert "41 usable answers" in done.output and "42 rows written" in done.output
@@ -139,20 +141,106 @@ def test_what_is_missing_is_exported_again_and_nothing_else(tmp_path):
     assert not (tmp_path / "none.jsonl").exists()
 
 
-def test_texts_that_are_refused_every_time_are_given_up(tmp_path):
+def test_texts_that_are_refused_are_given_up_as_at_an_endpoint(tmp_path):
     bad = TEXTS[3]
     corpus = Corpus(tmp_path, TEXTS[:5])
-    for attempt in range(3):
-        requests = corpus.export(f"requests{attempt}.jsonl")
-        assert len(requests) == (5 if attempt == 0 else 1)
-        came = play(tmp_path / f"requests{attempt}.jsonl", lambda t: 400 if t == bad else GOOD)
-        result = corpus.answer(f"answers{attempt}.jsonl", came)
-        assert result.exit_code == 1
-    assert "1 of 5 rows got no usable answer" in result.output
+    corpus.export("requests.jsonl")
+    came = play(tmp_path / "requests.jsonl", lambda text: 400 if text == bad else GOOD)
+    result = corpus.answer("answers.jsonl", came)
+    assert result.exit_code == 1 and "1 of 5 rows got no usable answer" in result.output
     assert "refused it with 400: status 400" in (corpus.out / "rejects.jsonl").read_text()
     assert corpus.generate("--fallback", "paper", "--export-batch", tmp_path / "x").exit_code == 0
     assert len(corpus.prompts()) == 5
-    assert len(corpus.export("retry.jsonl", "--retry-rejects")) == 1
+    [again] = corpus.export("retry.jsonl", "--retry-rejects")
+    assert "could not be used" not in json.dumps(again)
+    under_way = corpus.answer("none.jsonl", came[:2], "--retry-rejects", "--drop-rejects")
+    assert under_way.exit_code == 1 and "1 of 5 answers are still missing" in under_way.output
+    done = corpus.answer("done.jsonl", play(tmp_path / "retry.jsonl"), "--retry-rejects")
+    assert done.exit_code == 0 and corpus.prompts()[3] == prompt_for(bad)
+
+
+@pytest.mark.parametrize("body", [None, {"error": {"message": "EngineCore encountered an issue"}}])
+def test_a_job_that_broke_down_gives_no_text_up(tmp_path, body):
+    corpus = Corpus(tmp_path, TEXTS)
+    requests = corpus.export("requests.jsonl")
+    for attempt in range(4):
+        response = {"status_code": 400, "request_id": f"r{attempt}", "body": body}
+        came = [
+            {
+                "id": f"{attempt}-{number}",
+                "custom_id": line["custom_id"],
+                "response": response,
+                "error": "EngineCore encountered an issue",
+            }
+            for number, line in enumerate(requests)
+        ]
+        result = corpus.answer(f"answers{attempt}.jsonl", came)
+        assert result.exit_code == 1 and "40 of 40 answers are still missing" in result.output
+        assert "EngineCore encountered" in result.output
+    assert "could not be used" not in json.dumps(corpus.export("again.jsonl"))
+
+
+def test_a_later_bad_answer_replaces_no_good_one(tmp_path):
+    corpus = Corpus(tmp_path, TEXTS[:3])
+    corpus.export("requests.jsonl")
+    good = play(tmp_path / "requests.jsonl")
+    bad = play(tmp_path / "requests.jsonl", lambda text: "I'm sorry, but I can't help with that.")
+    for line in bad:
+        line["id"] += "-later"
+    assert corpus.answer("answers.jsonl", [*good, *bad]).exit_code == 0
+    assert corpus.prompts() == [prompt_for(text) for text in TEXTS[:3]]
+    answers = corpus.ledger()["answers"]
+    assert (answers["asked_again"], answers["tokens_in"]) == (0, 600)  # all were billed
+
+
+def test_answers_in_other_services_words_are_read(tmp_path):
+    corpus = Corpus(tmp_path, TEXTS[:4])
+    corpus.export("requests.jsonl")
+    first, second, third, fourth = play(tmp_path / "requests.jsonl")
+    first["error"] = {"code": None, "message": None}
+    second["response"]["status_code"] = "200"
+    third["response"]["body"] = json.dumps(third["response"]["body"])
+    fourth["response"]["body"]["usage"] = {"prompt_tokens": 10**20, "completion_tokens": "9"}
+    path = write_jsonl(tmp_path / "answers.jsonl", [first, second, third, fourth])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"[" * 200_000 + b"\n")
+    done = corpus.generate("--import-batch", path)
+    assert done.exit_code == 0, done.output
+    assert "4 usable answers" in done.output and "1 lines that are none" in done.output
+
+
+def test_many_files_are_taken_in_one_reading(tmp_path, monkeypatch):
+    from axolotl_cft.corpus.writers import Corpus as Rows
+
+    corpus = Corpus(tmp_path, TEXTS)
+    corpus.export("requests.jsonl")
+    came = play(tmp_path / "requests.jsonl")
+    files = [write_jsonl(tmp_path / f"part{i}.jsonl", came[i::8]) for i in range(8)]
+    read, real = [], Rows.texts
+    monkeypatch.setattr(Rows, "texts", lambda self: read.append(1) or real(self))
+    done = corpus.generate(*(word for file in files for word in ("--import-batch", file)))
+    assert done.exit_code == 0 and "8 files: 40 usable answers" in done.output
+    assert len(read) <= 3
+
+
+def test_a_file_of_requests_is_no_file_of_answers(tmp_path):
+    corpus = Corpus(tmp_path, TEXTS[:2])
+    corpus.export("requests.jsonl")
+    wrong = corpus.generate("--import-batch", tmp_path / "requests.jsonl")
+    assert wrong.exit_code == 1 and "holds requests" in wrong.output
+
+
+def test_a_key_that_a_service_repeats_is_kept_nowhere(tmp_path):
+    corpus = Corpus(tmp_path, TEXTS[:2])
+    requests = corpus.export("requests.jsonl")
+    error = {"error": {"message": "Incorrect text of sk-proj-Z9Z9Z9Z9Z9, see there"}}
+    came = [
+        {"custom_id": line["custom_id"], "response": {"status_code": 400, "body": error}}
+        for line in requests
+    ]
+    result = corpus.answer("answers.jsonl", came)
+    assert result.exit_code == 1 and "rows got no usable answer" in result.output
+    kept = [path.read_bytes() for path in corpus.out.iterdir() if path.is_file()]
+    assert not any(b"sk-proj" in content for content in kept) and "sk-proj" not in result.output
 
 
 def test_a_wrong_key_of_the_service_gives_no_text_up(tmp_path):
@@ -177,11 +265,18 @@ def test_files_are_split_where_the_service_would_refuse_them(tmp_path, monkeypat
     ]
     assert [len(lines_of(part)) for part in parts] == [15, 10, 15]
     again = corpus.generate("--export-batch", tmp_path / "requests.jsonl")
-    assert again.exit_code == 1 and "may be a batch under way" in again.output
+    assert again.exit_code == 1 and "a batch under way, or half of" in again.output
     (tmp_path / "requests.jsonl").unlink()
     again = corpus.generate("--export-batch", tmp_path / "requests.jsonl")
     assert again.exit_code == 1 and "requests.2.jsonl is there already" in again.output
     monkeypatch.setattr(batches, "MOST_REQUESTS", 1000)
+    (tmp_path / "odd[1]").write_text("")
+    (tmp_path / "odd[1].2").write_text("")
+    odd = corpus.generate("--export-batch", tmp_path / "odd[1]")
+    assert odd.exit_code == 1 and "odd[1] is there already" in odd.output
+    (tmp_path / "odd[1]").unlink()
+    odd = corpus.generate("--export-batch", tmp_path / "odd[1]")
+    assert odd.exit_code == 1 and "odd[1].2 is there already" in odd.output
     size = sum(len(line) + 1 for line in parts[0].read_text().splitlines()) // 15
     monkeypatch.setattr(batches, "MOST_BYTES", 10 * size)
     assert 8 <= len(corpus.export("bytes.jsonl")) <= 10
@@ -237,7 +332,11 @@ def test_bad_files_and_options_each_give_one_sentence(tmp_path):
     secret = corpus.generate(
         "--export-batch", tmp_path / "r.jsonl", "--request", '{"api_key": "sk-1234567890"}'
     )
-    assert secret.exit_code == 1 and "hold a key" in secret.output
+    assert secret.exit_code == 1 and "field api_key holds a key" in secret.output
+    cached = corpus.generate(
+        "--export-batch", tmp_path / "c.jsonl", "--request", '{"prompt_cache_key": "a"}'
+    )
+    assert cached.exit_code == 0
     assert not (tmp_path / "r.jsonl").exists() and "sk-1234567890" not in secret.output
 
 

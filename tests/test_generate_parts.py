@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_pieces import LLAMA_3, byte_level
 
-from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.answers import Answer, Answers, Keys
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT, fill, prompt_rules
@@ -279,26 +278,25 @@ def test_fields_are_filled_in_one_pass_and_nothing_is_evaluated():
 
 def test_strategies_and_stand_ins_depend_on_seed_and_text_alone():
     pool = load_pool("paper")
-    keys = [text_key(f"text {i}") for i in range(300)]
-    drawn = [draw_prompt(pool, 1, key).id for key in keys]
-    assert drawn == [draw_prompt(pool, 1, key).id for key in keys]
+    texts = [f"text {i}" for i in range(300)]
+    drawn = [draw_prompt(pool, 1, text).id for text in texts]
+    assert drawn == [draw_prompt(pool, 1, text).id for text in texts]
     assert set(drawn) == {prompt.id for prompt in pool.prompts}
-    assert drawn != [draw_prompt(pool, 2, key).id for key in keys]
+    assert drawn != [draw_prompt(pool, 2, text).id for text in texts]
 
     plan = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000)
     message = plan.job(KEYS, "text 0").message
-    assert draw_prompt(pool, 1, keys[0]).strategy in message and "text 0" in message
-    good, bad = (key.hex() for key in keys[:2])
-    found = {good: Answer(good, "A."), bad: Answer(bad, "bad", "it is bad")}
-    rows = [bad, None, good]
-    assert usable_texts(rows, found, None, 1) == [None, None, "A."]
-    assert usable_texts(rows, found, pool, 1) == [draw_prompt(pool, 1, keys[1]).text, None, "A."]
+    assert draw_prompt(pool, 1, texts[0]).strategy in message and "text 0" in message
+    found = {"good": Answer("good", "A."), "bad": Answer("bad", "bad", "it is bad")}
+    rows = ["bad", None, "good"]
+    assert usable_texts(rows, found, {}) == [None, None, "A."]
+    assert usable_texts(rows, found, {"bad": "B."}) == ["B.", None, "A."]
 
 
 def test_an_answer_may_open_like_its_strategy_but_not_repeat_the_instruction():
     pool = load_pool("paper")
     job = PromptPlan(TEXT_ADAPT_CFT, pool, 1, Tokens(), 1000).job(KEYS, "A text.")
-    example = draw_prompt(pool, 1, text_key("A text.")).text
+    example = draw_prompt(pool, 1, "A text.").text
     assert job.judge(Reply(example)).complaint is None
     assert "instruction" in str(job.judge(Reply(TEXT_ADAPT_CFT)).complaint)
 

@@ -404,6 +404,20 @@ def test_a_half_finished_generation_of_0_1_goes_on(tmp_path: Path) -> None:
     assert not (out / "journal.jsonl").exists() and (out / TAKEN_OVER).exists()
 
 
+def test_a_look_at_the_first_rows_leaves_the_answers_of_the_others_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(OLD / "generate_half", out)
+    corpus = out.joinpath("corpus.jsonl").rename(tmp_path / "corpus.jsonl")
+    with serve(Loopback()) as server:
+        base = ["generate", corpus, "--model", "m", "--output-dir", out, "--drop-rejects"]
+        base += ["--base-url", server.url]
+        for more in (["--limit", 1], []):
+            command = list(map(str, [*base, *more]))
+            done = CliRunner().invoke(main, command, env={"OPENAI_API_KEY": ""})
+            assert done.exit_code == 0, done.output
+    assert sum(server.asked.values()) == 2 and (out / TAKEN_OVER).exists()
+
+
 def test_a_generation_of_0_1_that_was_asked_otherwise_is_not_taken_over(tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(OLD / "generate_half", out)

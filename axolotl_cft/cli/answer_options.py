@@ -77,6 +77,6 @@ def naming_the_next_batch(batch: "Batch | None") -> Iterator[None]:
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(1),
-    help="Take the first rows alone, to see what comes of them; they are written to a file of "
-    "their own. Without it, the run goes on with the rest.",
+    help="Take the first rows alone, to see what comes of them; they are written to a folder of "
+    "their own in the output folder. Without it, the run goes on with the rest.",
 )

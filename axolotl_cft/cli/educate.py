@@ -17,7 +17,7 @@ from axolotl_cft.cli.llm_options import (
     ENDPOINT_OPTIONS,
     PROMPT_OPTIONS,
     bundled,
-    check_model,
+    check_asking,
     naming_what_becomes_of_rejects,
     print_estimate,
     say_outcome,
@@ -203,8 +203,7 @@ def educate(
     from axolotl_cft.generation.educate import Education
 
     batch = files.batch
-    if not estimate:
-        check_model(endpoint)
+    check_asking(endpoint, closing, batch, estimate)
     refuse_own_output(items, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     instruction = _instruction(text_instruction, source)
     corpus, kept = _read(source, items, guard, output_dir)
@@ -212,7 +211,7 @@ def educate(
     if estimate:
         print_estimate(education.estimate(endpoint), closing, education.plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects(output_dir), naming_the_next_batch(batch):
+    with naming_what_becomes_of_rejects(), naming_the_next_batch(batch):
         outcome, columns = education.write(
             output_dir, endpoint, closing, show_answers, answers=files.answers, batch=batch
         )
@@ -220,7 +219,7 @@ def educate(
     if outcome.rows is None:
         return
     if export:
-        _export(columns, output_dir)
+        _export(columns, outcome.rows.parent)
 
 
 def _instruction(path: Path | None, source: ItemSource) -> str:

@@ -15,7 +15,7 @@ from axolotl_cft.cli.llm_options import (
     ENDPOINT_OPTIONS,
     PROMPT_OPTIONS,
     bundled,
-    check_model,
+    check_asking,
     naming_what_becomes_of_rejects,
     print_estimate,
     say_outcome,
@@ -120,8 +120,7 @@ def generate(
         return open_corpus(corpus, column, subset=subset, split=split, streamed=False)
 
     batch = files.batch
-    if not estimate:
-        check_model(endpoint)
+    check_asking(endpoint, closing, batch, estimate)
     refuse_own_output(corpus, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     column = find_field(corpus, Field(field), prompts.config, parts_of)
     source = Corpus(corpus, parts_of(column), limit)
@@ -130,7 +129,7 @@ def generate(
         asked = library.estimate(source, plan, endpoint, show_answers)
         print_estimate(asked, closing, plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects(output_dir), naming_the_next_batch(batch):
+    with naming_what_becomes_of_rejects(), naming_the_next_batch(batch):
         outcome = library.generate(
             source,
             output_dir,

@@ -15,6 +15,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import DOCUMENT_TOKENS, Closing, Endpoint, PromptOptions
 
 if TYPE_CHECKING:
+    from axolotl_cft.generation.batch import Batch
     from axolotl_cft.generation.finish import Outcome
     from axolotl_cft.generation.run import Estimate
     from axolotl_cft.generation.workers import Meter
@@ -185,6 +186,12 @@ def bundled(
     return decorate
 
 
+def _refuse_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and value != value:
+        raise click.BadParameter("a price is a number", ctx, param)
+    return value
+
+
 CLOSING_OPTIONS = (
     click.option(
         "--format",
@@ -206,13 +213,16 @@ CLOSING_OPTIONS = (
     ),
     click.option(
         "--price-in",
-        type=click.FloatRange(0),
+        type=click.FloatRange(0, 1e9),
+        callback=_refuse_nan,
         metavar="MONEY",
-        help="Price of a million tokens in, to have the cost said and written to the ledger.",
+        help="Price of a million tokens in, to have the cost said and written to the ledger; with "
+        "--price-out.",
     ),
     click.option(
         "--price-out",
-        type=click.FloatRange(0),
+        type=click.FloatRange(0, 1e9),
+        callback=_refuse_nan,
         metavar="MONEY",
         help="The same for tokens out.",
     ),
@@ -242,9 +252,15 @@ def show_answers(label: str, total: int | None, done: int) -> Iterator[Callable[
         yield show
 
 
-def check_model(endpoint: Endpoint) -> None:
-    """Refuse to ask nobody, before a corpus is read."""
-    if not endpoint.model:
+def check_asking(
+    endpoint: Endpoint, closing: Closing, batch: "Batch | None", estimate: bool
+) -> None:
+    """Refuse to ask nobody, and options that contradict each other, before a corpus is read."""
+    if (closing.price_in is None) != (closing.price_out is None):
+        raise click.UsageError("--price-in and --price-out go together: a cost needs both")
+    if estimate and batch is not None:
+        raise click.UsageError("--estimate asks nobody and writes nothing: leave the batch out")
+    if not estimate and not endpoint.model:
         raise click.UsageError("name the model with --model, or set OPENAI_MODEL")
 
 
@@ -254,7 +270,7 @@ the ledger to find."""
 
 
 @contextlib.contextmanager
-def naming_what_becomes_of_rejects(output_dir: Path) -> Iterator[None]:
+def naming_what_becomes_of_rejects() -> Iterator[None]:
     """Add to a run's refusal to write, or to go on, what the user can do about it.
 
     Where many answers were rejected, say it at the end, in red, whatever was decided about them.
@@ -270,7 +286,7 @@ def naming_what_becomes_of_rejects(output_dir: Path) -> Iterator[None]:
             "command without it goes on with the texts after them"
         ) from exc
     except RejectsError as exc:
-        _say_what_it_took(output_dir)
+        _say_what_it_took(exc.folder)
         raise CFTError(
             f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
             f"is missing, --retry-rejects asks again{_longer(exc.reasons)}, --drop-rejects leaves "
@@ -303,9 +319,14 @@ def _say_what_it_took(output_dir: Path) -> None:
         tokens = ledger.answers
         click.echo(
             f"These answers took {tokens.tokens_in:,} tokens in and {tokens.tokens_out:,} out, "
-            f"rejected ones included: {ledger.cost:,.2f} at these prices."
+            f"rejected ones included: {_money(ledger.cost)} at these prices."
         )
     _say_many_rejects(output_dir, ledger)
+
+
+def _money(cost: float) -> str:
+    """An amount with its cents, and with what there is of a cent where it is less than one."""
+    return f"{cost:,.2f}" if cost >= 1 or cost == 0 else f"{cost:.2g}"
 
 
 def _say_many_rejects(output_dir: Path, ledger: "GenerationLedger") -> None:
@@ -340,7 +361,7 @@ def print_estimate(estimate: "Estimate", closing: Closing, tokenizer: str | None
     table.add_row("tokens out, if all answers fit, at most", f"{estimate.tokens_out:,}")
     cost = closing.cost(estimate.tokens_in, estimate.tokens_out)
     if cost is not None:
-        table.add_row("cost of these tokens, at most", f"{cost:,.2f}")
+        table.add_row("cost of these tokens, at most", _money(cost))
     console = Console()
     console.print(table)
     counted = f"Counted with {tokenizer}." if tokenizer else "Four characters count as one token."

@@ -43,10 +43,9 @@ class Corpus:
         lines = all(part.name.endswith((*LINES, ".json", ".csv")) for part in self.parts)
         return "jsonl" if lines else "parquet"
 
-    @property
-    def file_stem(self) -> str:
-        """What its rows are written to: a part of them is not taken for the whole."""
-        return "corpus" if self.limit is None else f"corpus.first-{self.limit}"
+    def folder_in(self, output_dir: Path) -> Path:
+        """Where its rows are written: a part neither passes for the whole nor replaces it."""
+        return output_dir if self.limit is None else output_dir / f"first-{self.limit}"
 
     def blocks(self) -> Iterator[Block]:
         """Its blocks, in order.

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.hiding import hide_secrets
+from axolotl_cft.host.tokens import well_formed
 
 _APPLICATION = 0x43465441  # "CFTA", which `file` and we know such a file by
 _SCHEMA = 1
@@ -37,7 +38,7 @@ class Answer:
         reject: why it cannot be used; None if it can.
         final: whether a rejected one was given up: it is asked for again only on demand.
         judged_by: what the judgement rests on besides the answer and the text: tokenizer and
-            budget, as `Tokens.measure` names them.
+            budget, as `Tokens.measure` has them.
         attempts: answers that were asked for.
         tokens_in: as billed, for all attempts.
         tokens_out: the same for the answers.
@@ -86,7 +87,7 @@ class Keys:
     def of(self, message: str) -> str:
         """32 hex digits for a user message."""
         digest = self._begun.copy()
-        digest.update(message.encode("utf-8", "replace"))
+        digest.update(well_formed(message).encode())
         return digest.hexdigest()
 
 
@@ -103,9 +104,10 @@ class Answers:
             CFTError: it is in use, is no such file, is of a newer version, or cannot be written.
         """
         self.path = path
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        real = path.resolve()  # two names of one file have one lock
+        self._lock = FileLock(real.with_name(f".{real.name}.lock"))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            real.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout as exc:  # an OSError itself
             raise CFTError(f"{path} is in use by another run; wait for it to end") from exc

@@ -6,6 +6,7 @@ The `custom_id` is the answer's key: answers come back in any order, from any ex
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import open_whole
-from axolotl_cft.generation.address import OPENAI_URL
+from axolotl_cft.generation.address import OPENAI_URL, read_address
 from axolotl_cft.generation.answers import Answers
 from axolotl_cft.generation.completions import further_fields, messages_of
 from axolotl_cft.generation.hiding import secrets_in
@@ -91,14 +92,37 @@ def obtain(
         return _export(batch.path, wanted, answers, endpoint, closing.retry_rejects, progress)
     from axolotl_cft.generation.batch_answers import take
 
-    said = [take(path, wanted, answers, endpoint.attempts, progress) for path in batch.paths]
-    now = standing(wanted, answers, False, progress)
-    if now.left:
+    said, taken = take(batch.paths, wanted, answers, endpoint.attempts, progress)
+    now = standing(wanted, answers, closing.retry_rejects, progress)
+    # What these files had given up is not what an earlier run gave up.
+    left = [
+        key for key, answer in now.left.items() if not (answer and answer.final and key in taken)
+    ]
+    if left:
         raise MissingAnswersError(
-            f"{'; '.join(said)}. {len(now.left):,} of {len(now.left) + len(now.settled):,} answers "
-            "are still missing, so no rows were written"
+            f"{said}. {len(left):,} of {len(now.left) + len(now.settled):,} answers are still "
+            "missing, so no rows were written"
         )
-    return Obtained(True, "; ".join(said))
+    return Obtained(True, said)
+
+
+def refuse_exported(batch: Batch | None) -> None:
+    """Refuse to export to files that are there, before anything is read.
+
+    Raises:
+        CFTError: names the file.
+    """
+    if not isinstance(batch, BatchExport):
+        return
+    path = batch.path
+    further = re.compile(rf"{re.escape(path.stem)}\.\d+{re.escape(path.suffix)}")
+    names = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    there = [file for file in names if file.name == path.name or further.fullmatch(file.name)]
+    if there:
+        raise CFTError(
+            f"{there[0]} is there already: a batch under way, or half of an export that was "
+            "stopped; name another file, or remove it"
+        )
 
 
 def _export(
@@ -110,30 +134,28 @@ def _export(
     progress: Progress,
 ) -> Obtained:
     """Write a request for each answer that is not there."""
-    if secrets_in(endpoint.request):
+    if hidden := [name for name, value in endpoint.request.items() if secrets_in({name: value})]:
         raise CFTError(
-            "the further fields of a request hold a key or a password, which would stand in the "
-            "file: leave it out"
+            f"the further field {hidden[0]} holds a key or a password, which would stand in the "
+            "file of requests: leave it out"
         )
     now = standing(wanted, answers, retry_rejects, progress)
     if not now.left:
         return Obtained(True)
-    there = [file for file in (path, *_further(path)) if file.exists()]
-    if there:
-        raise CFTError(
-            f"{there[0]} is there already, and may be a batch under way: name another file, or "
-            "remove it"
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with progress(f"{wanted.label}, written as requests", None, 0):
         parts = _write(path, _lines(now.jobs(wanted), endpoint))
     more = f" to {_numbered(path, parts)}" if parts > 1 else ""
-    return Obtained(False, f"{len(now.left):,} requests written: {path}{more}")
+    return Obtained(
+        False,
+        f"{len(now.left):,} requests written: {path}{more}. Until their answers are imported, "
+        "another export or run would ask for them once more.",
+    )
 
 
 def _lines(jobs: Iterable[Job], endpoint: Endpoint) -> Iterator[bytes]:
     urls = [endpoint.base_url] if isinstance(endpoint.base_url, str) else endpoint.base_url
-    official = not urls or OPENAI_URL in urls
+    official = not urls or any(read_address(url).url == OPENAI_URL for url in urls)
     fields = further_fields(endpoint.request, endpoint.max_output_tokens, official)
     for job in jobs:
         body = {"model": endpoint.named_model(), "messages": messages_of(job.request), **fields}
@@ -156,9 +178,3 @@ def _write(path: Path, lines: Iterable[bytes]) -> int:
 
 def _numbered(path: Path, part: int) -> Path:
     return path if part == 1 else path.with_name(f"{path.stem}.{part}{path.suffix}")
-
-
-def _further(path: Path) -> list[Path]:
-    """Numbered files of an earlier export that are there."""
-    names = path.parent.glob(f"{path.stem}.*{path.suffix}") if path.parent.is_dir() else ()
-    return sorted(name for name in names if name.stem.removeprefix(f"{path.stem}.").isdigit())

@@ -61,4 +61,4 @@ def _text(holder: Any, name: str) -> str:
 def _count(usage: Any, name: str) -> int:
     """A number of tokens; 0 where a server puts anything else in its place."""
     value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
-    return value if type(value) is int and value > 0 else 0
+    return value if type(value) is int and 0 < value < 1 << 40 else 0

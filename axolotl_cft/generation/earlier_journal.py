@@ -39,6 +39,7 @@ def take_over(
     identity: Mapping[str, Any],
     keys: Callable[[Mapping[str, Entry]], Iterable[tuple[str, str]]],
     judged_by: str = "",
+    done_with: bool = True,
 ) -> None:
     """Take the answers of a folder's journal over, if it has one.
 
@@ -49,6 +50,7 @@ def take_over(
             does not matter.
         keys: makes pairs of the key that an answer has now and the one it had, given the journal's.
         judged_by: see `Answer`.
+        done_with: whether all that can be found in it was looked for.
 
     Raises:
         CFTError: the journal is damaged, or is of a run that asked otherwise.
@@ -65,7 +67,10 @@ def take_over(
     ]
     there = answers.read(answer.key for answer in found)
     answers.store([answer for answer in found if answer.key not in there])
-    path.rename(folder / TAKEN_OVER)
+    if done_with:
+        # Never over another: what was not found in it is there alone.
+        names = (TAKEN_OVER, *(f"journal.taken-over-{n}.jsonl" for n in range(2, 1000)))
+        path.rename(next(folder / name for name in names if not (folder / name).exists()))
 
 
 def _answer(key: str, entry: Entry, judged_by: str) -> Answer:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.generation.answers import Answer, Answers, Keys
-from axolotl_cft.generation.batch import Batch, MissingAnswersError, obtain
+from axolotl_cft.generation.batch import Batch, MissingAnswersError, obtain, refuse_exported
 from axolotl_cft.generation.earlier_journal import Entry, item_key, prompt_key, take_over
 from axolotl_cft.generation.finish import Outcome, Written, finish, refuse_other_rows
 from axolotl_cft.generation.guard import Guard
-from axolotl_cft.generation.prompting import PromptPlan, usable_texts
+from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, usable_texts
 from axolotl_cft.generation.questions import TEXT, Item, text_job
 from axolotl_cft.generation.run import (
     ANSWERS_FILE,
@@ -83,14 +84,17 @@ class Education:
                 usable answer.
         """
         closing, keys = closing or Closing(), endpoint.keys()
-        refuse_other_rows(output_dir, self.corpus.name)
-        texts = self._texts(keys)
+        folder = self.corpus.folder_in(output_dir)
+        refuse_other_rows(folder, self.corpus.name)
+        refuse_exported(batch)
+        pool, texts = closing.pool(), self._texts(keys)
         identity = identity_of("educate", texts.keys, endpoint, self.plan) | {
             "text_instruction": hashlib.sha256(self.instruction.encode()).hexdigest()[:16],
             **({"options": "shown"} if any(item and item.options for item in self.items) else {}),
         }
         with contextlib.closing(Answers(answers or output_dir / ANSWERS_FILE)) as store:
-            take_over(output_dir, store, identity, partial(self._earlier_keys, keys))
+            over = partial(self._earlier_keys, keys)
+            take_over(output_dir, store, identity, over, done_with=self.corpus.limit is None)
             ask = partial(
                 obtain,
                 answers=store,
@@ -103,7 +107,7 @@ class Education:
             if not first.whole:
                 return Outcome(first.said), {}
             found = store.read(filter(None, texts.keys))
-            prompts = self._prompts(keys, usable_texts(texts.keys, found, None, self.plan.seed))
+            prompts = self._prompts(keys, usable_texts(texts.keys, found, {}))
             try:
                 second = ask(prompts)
             except MissingAnswersError as exc:
@@ -111,7 +115,7 @@ class Education:
             if not second.whole:
                 return Outcome(second.said), {}
             found |= store.read(filter(None, prompts.keys))
-        written = self._written(texts, prompts, found, closing)
+        written = self._written(texts, prompts, found, pool)
         described = {
             "items": self.corpus.name,
             **identity,
@@ -120,7 +124,7 @@ class Education:
             "guard": dataclasses.asdict(self.guard) | {"data_dir": str(self.guard.data_dir)},
         }
         said = [first.said, second.said]
-        done = finish(self.corpus, output_dir, written, found, closing, described, said)
+        done = finish(self.corpus, folder, written, found, closing, described, said)
         return done, {name: list(column) for name, column in written.columns.items()}
 
     def _texts(self, keys: Keys) -> Wanted:
@@ -148,16 +152,22 @@ class Education:
                 yield self.plan.job(keys, entry["answer"]).key, prompt_key(entry["answer"])
 
     def _written(
-        self, texts: Wanted, prompts: Wanted, found: Mapping[str, Answer], closing: Closing
+        self,
+        texts: Wanted,
+        prompts: Wanted,
+        found: Mapping[str, Answer],
+        pool: PromptPool | None,
     ) -> Written:
         """The two columns, and which answer decides each row: the prompt's, or the rejected
         text's."""
-        seed = self.plan.seed
         deciding = [p or t for p, t in zip(prompts.keys, texts.keys, strict=True)]
-        columns = {
-            TEXT: usable_texts(texts.keys, found, None, seed),
-            PROMPT_COLUMN: usable_texts(prompts.keys, found, closing.pool(), seed),
+        written = usable_texts(texts.keys, found, {})
+        instead = {
+            key: draw_prompt(pool, self.plan.seed, text).fill(pool.defaults)
+            for key, text in zip(prompts.keys, written, strict=True)
+            if pool and key and text
         }
+        columns = {TEXT: written, PROMPT_COLUMN: usable_texts(prompts.keys, found, instead)}
         answers = [found[key] for key in dict.fromkeys(prompts.keys) if key]
         distinct = {text for text in columns[TEXT] if text}
         return Written(

@@ -13,7 +13,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.answers import Answer
 from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
-from axolotl_cft.generation.run import Closing
+from axolotl_cft.generation.run import ANSWERS_FILE, Closing
 from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
 
 REJECTS = "rejects.jsonl"
@@ -24,11 +24,12 @@ class RejectsError(CFTError):
 
     Attributes:
         reasons: what was wrong with the answers.
+        folder: of the list of them, and of the ledger.
     """
 
-    def __init__(self, sentence: str, reasons: Iterable[str]) -> None:
+    def __init__(self, sentence: str, reasons: Iterable[str], folder: Path) -> None:
         super().__init__(sentence)
-        self.reasons = frozenset(reasons)
+        self.reasons, self.folder = frozenset(reasons), folder
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ def refuse_other_rows(folder: Path, corpus: str) -> None:
         return
     described = GenerationLedger.read(folder / GENERATION_FILE).model_extra or {}
     before = described.get("corpus") or described.get("items")
-    # By the last part alone: the same corpus may be given by another path.
-    if before and Path(str(before)).name != Path(corpus).name:
+    # The same corpus may be given by another path, or by the same one on another machine.
+    if before and before != corpus and Path(str(before)).resolve() != Path(corpus).resolve():
         raise CFTError(
-            f"{folder} holds the rows of {before}: use another output folder for {corpus}"
+            f"{folder} holds the rows of {before}: use another output folder for {corpus}, and "
+            f"--answers {folder / ANSWERS_FILE} for its answers"
         )
 
 
@@ -165,7 +167,7 @@ def finish(
     Raises:
         RejectsError: rows are unusable and must not be dropped.
     """
-    path = folder / f"{corpus.file_stem}.{closing.format_ or corpus.format}"
+    path = folder / f"corpus.{closing.format_ or corpus.format}"
     rejected = write_rejects(folder / REJECTS, written.keys, answers)
     unusable, total = written.unusable, len(written.keys)
     likeness = likeness_of(written.prompts)
@@ -186,6 +188,7 @@ def finish(
             f"{sum(unusable)} of {total} rows got no usable answer, so {path} was not written "
             f"({folder / REJECTS} gives the reasons)",
             (answer.reject for answer in answers.values() if answer.reject is not None),
+            folder,
         )
     kept = [wanted and not bad for wanted, bad in zip(written.keep, unusable, strict=True)]
     write_rows(corpus, path, {**written.columns, **written.beside}, kept)

@@ -7,7 +7,7 @@ generate(Corpus("corpus.jsonl", parts), Path("prompts"), plan, endpoint)
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from axolotl_cft.core.choice import CUT_SUFFIX, SHOWN_SUFFIX
 from axolotl_cft.corpus.writers import Corpus
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.answers import Answers, Keys
-from axolotl_cft.generation.batch import Batch, obtain
+from axolotl_cft.generation.batch import Batch, obtain, refuse_exported
 from axolotl_cft.generation.earlier_journal import take_over
 from axolotl_cft.generation.finish import Outcome, Written, finish, refuse_other_rows
 from axolotl_cft.generation.portions import (
@@ -25,6 +25,7 @@ from axolotl_cft.generation.portions import (
     makers,
     prompts_of,
     share_shown,
+    stand_ins,
 )
 from axolotl_cft.generation.prompting import PromptPlan
 from axolotl_cft.generation.run import (
@@ -38,6 +39,7 @@ from axolotl_cft.generation.run import (
     unseen,
 )
 from axolotl_cft.generation.wanted import Wanted
+from axolotl_cft.generation.workers import Job
 
 CUT_COLUMN = PROMPT_COLUMN + CUT_SUFFIX
 SHOWN_COLUMN = PROMPT_COLUMN + SHOWN_SUFFIX
@@ -78,36 +80,29 @@ def generate(
             the folder holds another corpus's rows, or rows have no usable answer.
     """
     closing, keys = closing or Closing(), endpoint.keys()
-    refuse_other_rows(output_dir, corpus.name)
-    pool, rows = closing.pool(), _read(corpus, plan, keys, progress)
-    identity = identity_of("generate", (" ".join(row.asked) for row in rows), endpoint, plan)
-    wanted = Wanted(
-        "Prompts",
-        [key for row in rows for key in row.keys],
-        lambda: (
-            job for text, row in _paired(corpus, rows) for job in makers(plan, keys, text, row)
-        ),
-        plan.tokens.measure,
-    )
+    folder = corpus.folder_in(output_dir)
+    refuse_other_rows(folder, corpus.name)
+    refuse_exported(batch)
+    pool = closing.pool()
+    # Opened first: what another run holds is refused before a corpus is read.
     with contextlib.closing(Answers(answers or output_dir / ANSWERS_FILE)) as store:
-        take_over(
-            output_dir,
-            store,
-            identity,
-            lambda _: (
-                p for text, row in _paired(corpus, rows) for p in earlier_keys(plan, text, row)
-            ),
-            plan.tokens.measure,
-        )
+        rows = _read(corpus, plan, keys, progress)
+        identity = identity_of("generate", (" ".join(row.asked) for row in rows), endpoint, plan)
+        _take_over(output_dir, store, identity, corpus, plan, rows)
+        wanted = _wanted(corpus, plan, keys, rows)
         obtained = obtain(wanted, store, endpoint, closing, progress, batch)
         if not obtained.whole:
             return Outcome(obtained.said)
         found = store.read(key for row in rows for key in row.asked)
+    instead: dict[str, str] = {}
+    if pool is not None and not all(answer.usable for answer in found.values()):
+        for text, row in _paired(corpus, rows):
+            instead.update(stand_ins(plan, pool, text, row, found))
     beside: dict[str, list[Any]] = {SHOWN_COLUMN: [share_shown(row, found) for row in rows]}
     if plan.finder is not None:
         beside[CUT_COLUMN] = [row.digest for row in rows]
     written = Written(
-        {PROMPT_COLUMN: [prompts_of(row, found, pool, plan.seed) for row in rows]},
+        {PROMPT_COLUMN: [prompts_of(row, found, instead) for row in rows]},
         beside,
         [row.asked for row in rows],
         [True] * len(rows),
@@ -115,7 +110,35 @@ def generate(
         cut=sum(row.cut for row in rows),
     )
     described = {"corpus": corpus.name, **identity, "instruction_text": plan.instruction}
-    return finish(corpus, output_dir, written, found, closing, described, [obtained.said])
+    return finish(corpus, folder, written, found, closing, described, [obtained.said])
+
+
+def _wanted(corpus: Corpus, plan: PromptPlan, keys: Keys, rows: list[Portions]) -> Wanted:
+    """The prompts of all rows."""
+
+    def jobs() -> Iterator[tuple[str | None, Callable[[], Job]]]:
+        for text, row in _paired(corpus, rows):
+            yield from makers(plan, keys, text, row)
+
+    return Wanted("Prompts", [key for row in rows for key in row.keys], jobs, plan.tokens.measure)
+
+
+def _take_over(
+    output_dir: Path,
+    store: Answers,
+    identity: dict[str, Any],
+    corpus: Corpus,
+    plan: PromptPlan,
+    rows: list[Portions],
+) -> None:
+    """Take the answers of version 0.1 over; of a part of a corpus they are left there too."""
+
+    def keys(entries: object) -> Iterator[tuple[str, str]]:
+        for text, row in _paired(corpus, rows):
+            yield from earlier_keys(plan, text, row)
+
+    whole = corpus.limit is None
+    take_over(output_dir, store, identity, keys, plan.tokens.measure, done_with=whole)
 
 
 def _paired(corpus: Corpus, rows: list[Portions]) -> Iterator[tuple[str, Portions]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.generation.answers import Answer, Keys
 from axolotl_cft.generation.earlier_journal import prompt_key
-from axolotl_cft.generation.prompting import PromptPlan, usable_texts
+from axolotl_cft.generation.prompting import PromptPlan, draw_prompt, usable_texts
 from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import well_formed
 
@@ -89,14 +89,22 @@ def _passages(plan: PromptPlan, text: str, edges: Sequence[int]) -> Iterator[tup
         yield text[begin:end], text[max(0, begin - plan.context_chars) : begin]
 
 
-def prompts_of(
-    row: Portions, answers: Mapping[str, Answer], fallback: PromptPool | None, seed: int
-) -> Any:
+def stand_ins(
+    plan: PromptPlan, pool: PromptPool, text: str, row: Portions, answers: Mapping[str, Answer]
+) -> Iterator[tuple[str, str]]:
+    """A prompt of the pool for each portion of a text whose own was rejected, by seed and text."""
+    passages = _passages(plan, text, row.edges)
+    for key, (here, before) in zip(row.keys, passages, strict=True):
+        if key is not None and not answers[key].usable:
+            yield key, draw_prompt(pool, plan.seed, here, before).fill(pool.defaults)
+
+
+def prompts_of(row: Portions, answers: Mapping[str, Answer], instead: Mapping[str, str]) -> Any:
     """What stands in the column of prompts: a text, or a list with one for each chunk.
 
     None where nothing is needed, and where one of them has no usable answer.
     """
-    found = usable_texts(row.keys, answers, fallback, seed)
+    found = usable_texts(row.keys, answers, instead)
     if any(key and prompt is None for key, prompt in zip(row.keys, found, strict=True)):
         return None
     if row.digest is None:

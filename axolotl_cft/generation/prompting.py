@@ -17,8 +17,9 @@ from axolotl_cft.generation.workers import Job
 from axolotl_cft.host.tokens import Tokens
 
 
-def draw_prompt(pool: PromptPool, seed: int, key: bytes) -> Prompt:
-    """The pool's prompt for a key, such as a text's, by seed and key alone."""
+def draw_prompt(pool: PromptPool, seed: int, text: str, before: str = "") -> Prompt:
+    """The pool's prompt for a text and what stands before it, by these and the seed alone."""
+    key = text_key(f"{before}\0{text}" if before else text)
     ids = [prompt.id for prompt in pool.prompts]
     weights = [prompt.weight for prompt in pool.prompts]
     return pool.prompts[draw(ids, weights, seed, key, 0, 1)[0]]
@@ -60,8 +61,7 @@ class PromptPlan:
         """The user message for what is shown of a text, and what stands before it."""
         strategy = None
         if self.strategies is not None:
-            place = text_key(f"{before}\0{text}" if before else text)
-            prompt = draw_prompt(self.strategies, self.seed, place)
+            prompt = draw_prompt(self.strategies, self.seed, text, before)
             strategy = Strategy(prompt.strategy or prompt.id, prompt.text)
         return self._request(shown, strategy, before)
 
@@ -118,25 +118,19 @@ class PromptPlan:
 
 
 def usable_texts(
-    keys: Sequence[str | None],
-    answers: Mapping[str, Answer],
-    fallback: PromptPool | None,
-    seed: int,
+    keys: Sequence[str | None], answers: Mapping[str, Answer], stand_ins: Mapping[str, str]
 ) -> list[str | None]:
     """The answer under every key; None where nothing is needed or nothing can be used.
 
     Args:
         keys: what each answer is stored under, or None.
         answers: one for each key.
-        fallback: pool that stands in for rejected prompts, or None.
-        seed: of the draws from it.
+        stand_ins: texts in place of rejected answers.
     """
 
     def text_of(key: str | None) -> str | None:
         if key is None:
             return None
-        if answers[key].usable:
-            return answers[key].text
-        return draw_prompt(fallback, seed, bytes.fromhex(key)).text if fallback else None
+        return answers[key].text if answers[key].usable else stand_ins.get(key)
 
     return [text_of(key) for key in keys]

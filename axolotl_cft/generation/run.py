@@ -222,7 +222,7 @@ class Closing:
         drop_rejects: leave out rows without a usable answer.
         retry_rejects: ask again what an earlier run gave up.
         price_in: money for a million tokens in; None where nobody asks for the cost.
-        price_out: the same for tokens out.
+        price_out: the same for tokens out; both, or neither.
     """
 
     format_: Literal["jsonl", "parquet"] | None = None
@@ -233,17 +233,26 @@ class Closing:
     price_out: float | None = None
 
     def cost(self, tokens_in: int, tokens_out: int) -> float | None:
-        """The money for so many tokens; None without prices."""
-        if self.price_in is None and self.price_out is None:
+        """The money for so many tokens; None without both prices."""
+        if self.price_in is None or self.price_out is None:
             return None
-        prices = (self.price_in or 0.0, self.price_out or 0.0)
-        return (tokens_in * prices[0] + tokens_out * prices[1]) / 1e6
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
     def pool(self) -> "PromptPool | None":
-        """The pool to fall back on, if there is to be one."""
+        """The pool to fall back on, if there is to be one.
+
+        Raises:
+            CFTError: there is no such pool, or its prompts need columns of a row.
+        """
         from axolotl_cft.prompts.registry import load_pool
 
-        return load_pool(self.fallback) if self.fallback else None
+        pool = load_pool(self.fallback) if self.fallback else None
+        if pool and (missing := sorted(pool.columns - pool.defaults.keys())):
+            raise CFTError(
+                f"the prompts of {self.fallback} need the column {missing[0]!r}, which no stand-in "
+                "fills in: fall back on a pool without columns"
+            )
+        return pool
 
 
 @dataclasses.dataclass(frozen=True)

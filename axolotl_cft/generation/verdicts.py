@@ -27,6 +27,7 @@ MIN_TEXT_WORDS = 50
 
 ENDED_THINKING = "it ended inside its reasoning"
 CUT_OFF = "it was cut off by the output limit"
+TOO_LONG = "it is too long"
 
 _OPEN_THINKING = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
 
@@ -80,14 +81,14 @@ def judge_prompt(
     """
     thought = drop_thinking(reply.text).strip()
     if len(thought) > LONGEST * budget:  # no prompt, whatever it is wrapped in
-        wanted = f"it is too long: {len(thought)} characters where {budget} tokens are allowed"
+        wanted = f"{TOO_LONG}: {len(thought)} characters where {budget} tokens are allowed"
         return Verdict(" ".join(thought.split()), _unusable(reply, thought) or wanted)
     raw = unwrap(reply.text)
     prompt = " ".join(raw.split())
     answer = Answer(narrow(raw), narrow(text), instruction, special)
     complaint = _unusable(reply, prompt) or first_complaint(answer)
     if complaint is None and (tokens := count(prompt)) > budget:
-        complaint = f"it is too long: {tokens} tokens where {budget} are allowed"
+        complaint = f"{TOO_LONG}: {tokens} tokens where {budget} are allowed"
     return Verdict(prompt, complaint)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.answers import Answer, Answers
 from axolotl_cft.generation.run import Endpoint, Progress
-from axolotl_cft.generation.verdicts import Reply
-from axolotl_cft.generation.workers import Job, ask_all
+from axolotl_cft.generation.verdicts import TOO_LONG, Reply
+from axolotl_cft.generation.workers import Job, Meter, ask_all
 
 _AT_ONCE = 1000
 """Answers that are judged again between two writes."""
@@ -33,10 +33,12 @@ class Wanted:
     def jobs(self, keys: Iterable[str]) -> Iterator[Job]:
         """The jobs of some of the keys, each once."""
         left = set(keys)
-        for key, make in self.makers():
+        for key, make in self.makers() if left else ():
             if key in left:
                 left.remove(key)
                 yield make()
+            if not left:
+                return
 
 
 @dataclass(frozen=True)
@@ -85,25 +87,36 @@ def standing(wanted: Wanted, answers: Answers, retry_rejects: bool, progress: Pr
 def _judge_again(
     wanted: Wanted, answers: Answers, found: dict[str, Answer], progress: Progress
 ) -> dict[str, Answer]:
-    """Usable answers that were judged by something else, judged and stored anew."""
+    """Answers that another tokenizer or budget decided about, judged anew.
+
+    What passes now is stored so. A usable answer that does not pass is only not used: it stays
+    where it is until there is another, for whoever counts as before.
+    """
     others = {
         key: answer
         for key, answer in found.items()
-        if answer.usable and answer.judged_by != wanted.judged_by
+        if answer.judged_by != wanted.judged_by
+        and (answer.usable or str(answer.reject).startswith(TOO_LONG))
     }
-    judged: list[Answer] = []
+    judged: dict[str, Answer] = {}
+    passed: list[Answer] = []
     if not others:
-        return {}
-    with progress(f"{wanted.label}, judged again", None, 0):
+        return judged
+    with progress(f"{wanted.label}, judged again", len(others), 0) as show:
         for job in wanted.jobs(others):
             answer = others[job.key]
             complaint = job.judge(Reply(answer.text)).complaint
-            judged.append(
-                replace(answer, reject=complaint, final=complaint is None, judged_by=job.judged_by)
+            final = complaint is None or (answer.final and not answer.usable)
+            judged[job.key] = replace(
+                answer, reject=complaint, final=final, judged_by=job.judged_by
             )
-    for begin in range(0, len(judged), _AT_ONCE):
-        answers.store(judged[begin : begin + _AT_ONCE])
-    return {answer.key: answer for answer in judged}
+            if complaint is None:
+                passed.append(judged[job.key])
+            if len(passed) == _AT_ONCE or len(judged) == len(others):
+                answers.store(passed)
+                passed.clear()
+            show(Meter(len(judged)))
+    return judged
 
 
 def settle(

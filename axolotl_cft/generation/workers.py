@@ -84,8 +84,8 @@ def ask_all(
     """Settle every job and store its answer.
 
     Jobs are taken from the iterable one by one as requests become free, so that it may read a
-    corpus of any size. Whatever stops this, all that was settled is stored, and no more than
-    `concurrency` answers were asked for in vain.
+    corpus of any size. Whatever stops this, all that was settled is stored; what was asked for in
+    vain are the jobs under way, `concurrency` at most, with all their attempts.
 
     Args:
         jobs: distinct.
@@ -182,14 +182,25 @@ class _Commits:
         self._answers = answers
         self._waiting: list[Answer] = []
         self._writing = asyncio.Lock()
+        self._failed: BaseException | None = None
 
     async def commit(self, answer: Answer) -> None:
-        """Return once the answer is on the disk."""
+        """Return once the answer is on the disk.
+
+        Raises:
+            CFTError: it is not, or an answer before it is not.
+        """
         self._waiting.append(answer)
         async with self._writing:
+            if self._failed is not None:  # this answer was in the same write, or comes after it
+                raise self._failed
             batch, self._waiting = self._waiting, []
-            if batch:
-                await asyncio.to_thread(self._answers.store, batch)
+            try:
+                if batch:
+                    await asyncio.to_thread(self._answers.store, batch)
+            except CFTError as exc:
+                self._failed = exc
+                raise
 
 
 async def _settle(

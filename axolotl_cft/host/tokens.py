@@ -6,6 +6,7 @@ the safe side there; training checks the exact count again.
 """
 
 import functools
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -50,11 +51,16 @@ class Tokens:
         """The most tokens a prompt may take (`cft.prompt_budget`)."""
         return self.options.prompt_budget
 
-    @property
+    @functools.cached_property
     def measure(self) -> str:
-        """What decides whether a prompt fits, in a form that can be kept and compared."""
-        options = self.options
-        return json.dumps([self.name, options.format, options.separator, options.prompt_budget])
+        """32 hex digits of what decides whether a prompt fits: by content, wherever it lies."""
+        options, tokenizer = self.options, self.tokenizer
+        content: list[Any] = [options.format, options.separator, options.prompt_budget]
+        if tokenizer is not None:
+            backend = getattr(tokenizer, "backend_tokenizer", None)
+            content += [backend.to_str() if backend else self.name, list(self.special)]
+            content += [tokenizer.chat_template, dict(self.template_kwargs)]
+        return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
     @functools.cached_property
     def special(self) -> Sequence[str]:
