@@ -113,8 +113,8 @@ def test_an_answer_that_no_longer_fits_is_asked_for_again(tmp_path, sentencepiec
 def test_answers_are_there_for_whoever_counts_as_before(tmp_path):
     """A look with a smaller budget, or a larger one, decides for itself alone."""
     long = (
-        "Follow how the parts depend on each other, ask which of them could fail first, and picture "
-        "what the others would do about it then."
+        "Follow how the parts depend on each other, ask which of them could fail first, and "
+        "picture what the others would do about it then."
     )
     with serve(Loopback(behave=lambda text, n: long)) as server:
         desk = Desk(tmp_path, server)
