@@ -324,7 +324,9 @@ def test_a_hub_dataset_is_downloaded_once(tmp_path, monkeypatch):
         arguments = ("--model", "m", "--base-url", server.url, "--output-dir", tmp_path / "out")
         result = run("someone/corpus", *arguments, "--concurrency", 64)
     assert result.exit_code == 0, result.output
-    assert opened == [("load_dataset_builder", None), ("load_dataset", False)]
+    # To look at the column, and to read it: the second time it is in the cache of `datasets`.
+    assert opened == [("load_dataset_builder", None), ("load_dataset", False)] * 2
+    assert len(list((tmp_path / "cache").rglob("*.arrow"))) == 1
     written = pq.read_table(tmp_path / "out" / "corpus.parquet")
     assert written["n"].to_pylist() == list(range(2100))
     assert written["contextual_prompt"].to_pylist() == [
