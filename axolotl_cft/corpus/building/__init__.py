@@ -1,0 +1,1 @@
+"""Corpora built from folders and archives of documents: packed, cleaned, counted, planned."""
