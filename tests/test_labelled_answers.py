@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from axolotl_cft.corpus.language import prose_language
 from axolotl_cft.generation import checks, language
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
 from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
@@ -103,10 +104,10 @@ def test_without_the_identifier_scripts_still_tell_languages_apart(monkeypatch):
     english = "Pay attention to what each side gave up, and why."
     assert language.language_complaint(english, text)
     monkeypatch.setitem(sys.modules, "py3langid", None)  # as where it is not installed
-    language._language_of.cache_clear()
+    prose_language.cache_clear()
     assert language.language_complaint(english, text) is None
     assert language.language_complaint("请关注双方各自放弃了什么。", text)
-    language._language_of.cache_clear()
+    prose_language.cache_clear()
 
 
 def test_code_has_no_language_of_its_own():

@@ -137,7 +137,7 @@ def settle(
     now = standing(wanted, answers, retry_rejects, progress)
     if not now.left:
         return
-    from axolotl_cft.generation.language import load_identifier
+    from axolotl_cft.corpus.language import load_identifier
 
     load_identifier()  # not in the event loop, where it would hold up all requests
     with progress(wanted.label, len(now.settled) + len(now.left), len(now.settled)) as show:
