@@ -17,6 +17,7 @@ QUIET = "axolotl_cft.quiet"
 # name -> (module below axolotl_cft.cli, attribute, one line for --help)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "demo", "See CFT and CPT train on a tiny model, on this machine, in minutes."),
+    "corpus": ("corpus", "corpus", "Build a corpus from folders and archives of documents."),
     "preview": ("preview", "preview", "Show the rows a config will train, prompt and loss marked."),
     "prepare": ("prepare", "prepare", "Prepare a large corpus in shards, on many machines."),
     "prompts": ("prompts", "prompts", "List, show and check pools of contextual prompts."),

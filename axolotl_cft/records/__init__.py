@@ -25,6 +25,7 @@ from axolotl_cft.records.contamination import (
     read_contaminated,
     write_contaminated,
 )
+from axolotl_cft.records.corpus import CORPUS_FILE, CorpusManifest, CorpusShard, LicenceSum
 from axolotl_cft.records.generation import (
     GENERATION_FILE,
     AnswerCounts,
@@ -64,6 +65,7 @@ from axolotl_cft.records.training import ReachedTrainer, Trained, TrainingLedger
 __all__ = [
     "CONTAMINATED_ITEMS_FILE",
     "CONTAMINATION_FILE",
+    "CORPUS_FILE",
     "GENERATION_FILE",
     "HELDOUT_FILE",
     "REMOVED_FILE",
@@ -77,11 +79,14 @@ __all__ = [
     "ChatExport",
     "ComparedRows",
     "ContaminationRecord",
+    "CorpusManifest",
+    "CorpusShard",
     "GenerationLedger",
     "HeldOutRecord",
     "Holder",
     "JournalHeader",
     "LedgerRecord",
+    "LicenceSum",
     "OverlapExample",
     "PartialMatch",
     "PreparedDataset",

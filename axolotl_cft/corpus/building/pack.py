@@ -1,0 +1,295 @@
+"""Files and archives become shards: unit by unit, in any number of processes, through any kill.
+
+A unit's shards lie in the scratch folder `.pack` until all units are whole; then they move to their
+places, and the manifest says that the corpus is there. Whatever the number of processes, and
+however often it was killed, the bytes are the same.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from axolotl_cft.corpus.building.inputs import (
+    ARCHIVES,
+    TABLES,
+    Item,
+    Listing,
+    Source,
+    Unit,
+    list_units,
+    read_archive,
+    read_file,
+)
+from axolotl_cft.corpus.building.licences import Kept, Rules
+from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Counts, Output
+from axolotl_cft.corpus.building.readers import Reading, read_item, read_rows
+from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
+from axolotl_cft.corpus.readers import Field
+from axolotl_cft.errors import CFTError
+from axolotl_cft.files import digest_file, open_whole, write_atomic
+from axolotl_cft.records import CORPUS_FILE, CorpusManifest, CorpusShard
+
+VERSION = 1
+"""Of what is made of the same input; goes up when readers make other texts."""
+
+SCRATCH = ".pack"
+Told = Callable[[int], None]
+"""Is told bytes that were packed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PackOptions:
+    """What is packed, and how.
+
+    Attributes:
+        rules: what is known of licences and topics.
+        kept: which licences are kept.
+        field: column of the text in tables.
+        encoding: of plain text; None for UTF-8, and what a byte order mark says.
+    """
+
+    rules: Rules = dataclasses.field(default_factory=Rules)
+    kept: Kept = dataclasses.field(default_factory=Kept)
+    field: str = TEXT
+    encoding: str | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the shards, as plain data."""
+        rules = dataclasses.asdict(self.rules)
+        return {
+            "rules": rules,
+            "licences": list(self.kept.patterns),
+            "field": self.field,
+            "encoding": self.encoding,
+            "version": VERSION,
+        }
+
+
+def pack(
+    sources: Sequence[Source],
+    output_dir: Path,
+    options: PackOptions,
+    processes: int = 1,
+    started: Callable[[int, int], Told] = lambda total, done: lambda size: None,
+) -> CorpusManifest:
+    """Pack sources into a folder of Parquet shards with a manifest.
+
+    Args:
+        sources: with different names.
+        output_dir: receives a folder of shards, `manifest.json`, and lists of what was left out and
+            of what is to be attributed.
+        options: what is packed.
+        processes: how many work at a time.
+        started: called with the bytes of all input and those that are packed already; returns what
+            is told of further ones.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        CFTError: a source cannot be used, or the folder holds another corpus.
+    """
+    listing = list_units(sources)
+    identity = json.loads(json.dumps(options.identity))
+    if there := _there(output_dir, identity, listing):
+        return there
+    scratch = output_dir / SCRATCH
+    _begin(scratch, {**identity, "input": listing.stamp})
+    folders = [scratch / f"{number:05}" for number in range(len(listing.units))]
+    work = list(zip(listing.units, folders, strict=True))
+    left = [(unit, folder) for unit, folder in work if not (folder / _DONE).is_file()]
+    total = sum(unit.size for unit in listing.units)
+    told = started(total, total - sum(unit.size for unit, _ in left))
+    if processes == 1 or len(left) < 2:
+        for unit, folder in left:
+            _pack_unit(unit, folder, options)
+            told(unit.size)
+    else:
+        # Not forked: the parent may hold threads.
+        with ProcessPoolExecutor(min(processes, len(left)), get_context("spawn")) as pool:
+            jobs = {pool.submit(_pack_unit, *each, options): each[0] for each in left}
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    told(jobs[job].size)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return _finish(output_dir, folders, listing, identity)
+
+
+_DONE = "unit.json"
+
+
+def _there(output_dir: Path, identity: dict[str, Any], listing: Listing) -> CorpusManifest | None:
+    """The manifest of a corpus that is there already.
+
+    Raises:
+        CFTError: it is another.
+    """
+    if not (output_dir / CORPUS_FILE).is_file():
+        return None
+    manifest = CorpusManifest.read(output_dir / CORPUS_FILE)
+    changed = sorted(k for k in identity if manifest.identity.get(k) != identity[k])
+    digests = {name: source["digest"] for name, source in manifest.sources.items()}
+    if not changed and digests != _source_digests(listing.units, map(_digest, listing.units)):
+        changed = ["input"]
+    if changed:
+        raise CFTError(
+            f"{output_dir} holds a corpus that was packed with another {', '.join(changed)}: name "
+            "another folder, or remove it"
+        )
+    return manifest
+
+
+def _digest(unit: Unit) -> str:
+    """Of the names and contents of a unit's files."""
+    digest = hashlib.sha256()
+    for path in unit.files:
+        digest.update(f"{path}\0{digest_file(unit.place(path))}\n".encode())
+    return digest.hexdigest()
+
+
+def _source_digests(units: Sequence[Unit], digests: Iterable[str]) -> dict[str, str]:
+    """Of all files of each source."""
+    found: dict[str, Any] = {}
+    for unit, digest in zip(units, digests, strict=True):
+        found.setdefault(unit.source.name, hashlib.sha256()).update(digest.encode())
+    return {name: whole.hexdigest() for name, whole in found.items()}
+
+
+def _begin(scratch: Path, identity: dict[str, Any]) -> None:
+    """Make the scratch folder; what other input or options left in it is no use."""
+    plan = scratch / "plan.json"
+    text = json.dumps(identity, indent=1)
+    if not plan.is_file() or plan.read_text() != text:
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_atomic(plan, text)
+
+
+def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
+    """Pack one unit; its folder is whole once `_DONE` is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    skipped: Counter[str] = Counter()
+    omitted: Counter[str] = Counter()
+    seen: set[str] = set()
+    with Output(folder) as output:
+        for reading in _readings(unit, options, skipped):
+            omitted.update(reading.omitted)
+            row, reason = _judge(reading, unit, options)
+            if row["doc_id"] in seen:
+                raise CFTError(f"two documents have the id {row['doc_id']}: rename one file")
+            seen.add(row["doc_id"])
+            if reason is None:
+                output.keep(row)
+            else:
+                output.leave_out(row["doc_id"], reason)
+    done = {
+        "counts": vars(output.counts),
+        "skipped": skipped,
+        "omitted": omitted,
+        "digest": _digest(unit),
+        "shards": output.shards,
+    }
+    write_atomic(folder / _DONE, json.dumps(done))
+
+
+def _readings(unit: Unit, options: PackOptions, skipped: Counter[str]) -> Iterator[Reading]:
+    """The documents of a unit's files, in order."""
+    for path in unit.files:
+        place, name = unit.place(path), path.lower()
+        if name.endswith(TABLES):
+            yield from read_rows(place, path, Field(options.field))
+            continue
+        items: Iterable[Item]
+        if name.endswith(ARCHIVES):
+            items = read_archive(place, path, skipped)
+        else:
+            items = [read_file(place, path)]
+        for item in items:
+            yield from read_item(item, options.encoding)
+
+
+def _judge(reading: Reading, unit: Unit, options: PackOptions) -> tuple[dict[str, Any], str | None]:
+    """A document's row, and why it is left out if it is."""
+    source, rules = unit.source.name, options.rules
+    known = {name: reading.columns.get(name) or None for name in COLUMNS}
+    licence = rules.licence_of(reading.path, known)
+    row = known | {
+        "doc_id": f"{source}/{reading.place}",
+        "source": known["source"] or source,
+        "topic": known["topic"] or rules.topic_of(reading.path),
+        "licence": licence,
+        TEXT: reading.text,
+    }
+    if reading.trouble is not None:
+        return row, reading.trouble
+    if not reading.text.strip():
+        return row, "empty"
+    if not options.kept.keeps(licence):
+        return row, f"licence {licence}"
+    return row, None
+
+
+def _finish(
+    output_dir: Path, folders: Sequence[Path], listing: Listing, identity: dict[str, Any]
+) -> CorpusManifest:
+    """Move all shards to their places, and write the lists and the manifest."""
+    units = [json.loads((folder / _DONE).read_text()) for folder in folders]
+    shards: list[CorpusShard] = []
+    (output_dir / DATA).mkdir(exist_ok=True)
+    for unit, folder in zip(units, folders, strict=True):
+        for name, documents in unit["shards"]:
+            file = f"{DATA}/shard-{len(shards):05}.parquet"
+            if (folder / name).is_file():
+                (folder / name).replace(output_dir / file)
+            shards.append(CorpusShard(file=file, documents=documents))
+    counts = Counts()
+    for unit in units:
+        counts.add(Counts(**unit["counts"]))
+    if not shards:
+        why = Counter(counts.reasons).most_common(5)
+        shutil.rmtree(output_dir / SCRATCH)
+        (output_dir / DATA).rmdir()
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in why)
+        raise CFTError(f"no document is left ({reasons}); nothing was written")
+    for name in (LEFT_OUT, ATTRIBUTION):
+        with open_whole(output_dir / name) as whole:
+            for folder in folders:
+                whole.write((folder / name).read_bytes())
+    digests = _source_digests(listing.units, (unit["digest"] for unit in units))
+    manifest = CorpusManifest(
+        identity=identity,
+        sources={
+            unit.source.name: {"path": str(unit.source.path), "digest": digests[unit.source.name]}
+            for unit in listing.units
+        },
+        documents_in=counts.documents + sum(counts.reasons.values()),
+        documents=counts.documents,
+        characters=counts.characters,
+        left_out=dict(counts.reasons.most_common()),
+        skipped=dict((listing.skipped + _sum(units, "skipped")).most_common()),
+        omitted=dict(_sum(units, "omitted").most_common()),
+        licences=counts.sums(),
+        topics=dict(sorted(counts.topics.items())),
+        shards=[
+            shard.model_copy(update={"sha256": digest_file(output_dir / shard.file)})
+            for shard in shards
+        ],
+    )
+    manifest.write(output_dir / CORPUS_FILE)
+    shutil.rmtree(output_dir / SCRATCH)
+    return manifest
+
+
+def _sum(units: Sequence[dict[str, Any]], name: str) -> Counter[str]:
+    return sum((Counter(unit[name]) for unit in units), Counter())
