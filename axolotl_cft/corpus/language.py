@@ -123,7 +123,8 @@ def prose_language(text: str) -> str | None:
         return None
     step = max(_PIECE, len(prose) // _PIECES)
     pieces = [prose[i : i + _PIECE] for i in range(0, len(prose), step)]
-    votes = Counter(rank(piece)[0][0] for piece in pieces if len(piece) >= 60 and rank(piece))
+    ranked = (rank(piece) for piece in pieces if len(piece) >= 60)
+    votes = Counter(languages[0][0] for languages in ranked if languages)
     if not votes:
         return None
     [(language, votes_for_it)] = votes.most_common(1)
