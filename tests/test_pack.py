@@ -290,6 +290,14 @@ def test_bombs_loops_and_damage_each_give_one_sentence(tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_a_missing_reader_is_no_document_in_trouble(tmp_path, monkeypatch):
+    tree = write_files(tmp_path / "tree", {"a.txt": prose("a"), "b.html": "<p>A page.</p>"})
+    monkeypatch.setitem(sys.modules, "trafilatura", None)
+    result = run(tree, "--output-dir", tmp_path / "out")
+    assert result.exit_code == 1 and "pip install 'axolotl-cft[corpus]'" in result.output
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_two_files_of_one_name_are_refused(tmp_path):
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:

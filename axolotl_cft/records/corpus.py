@@ -27,12 +27,10 @@ class LicenceSum(RecordPart):
     Attributes:
         documents: how many.
         characters: of their texts.
-        tokens: of their texts; None where no tokenizer counted them.
     """
 
     documents: int
     characters: int
-    tokens: int | None = None
 
 
 class CorpusManifest(Record):

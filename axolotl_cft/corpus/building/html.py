@@ -12,8 +12,7 @@ from lxml import etree
 
 from axolotl_cft.corpus.building.lines import END, SUBSCRIPT, SUPERSCRIPT, settle_scripts
 from axolotl_cft.corpus.building.mathml import math_to_text
-from axolotl_cft.corpus.building.parsed import Parsed
-from axolotl_cft.errors import CFTError
+from axolotl_cft.corpus.building.parsed import MissingPackageError, Parsed
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -42,7 +41,7 @@ def read_html(data: bytes, url: str | None = None) -> Parsed:
         a text that is empty where trafilatura finds none: an empty page, nothing but navigation.
 
     Raises:
-        CFTError: the package `trafilatura` is missing.
+        MissingPackageError: `trafilatura` is missing.
     """
     trafilatura = _trafilatura()
     tree = trafilatura.load_html(_decoded(data))
@@ -83,7 +82,9 @@ def _trafilatura() -> ModuleType:
     try:
         import trafilatura
     except ModuleNotFoundError as exc:
-        raise CFTError("HTML needs trafilatura: pip install 'axolotl-cft[corpus]'") from exc
+        raise MissingPackageError(
+            "HTML needs trafilatura: pip install 'axolotl-cft[corpus]'"
+        ) from exc
     # It logs pages without text, and cannot name them; who called us can.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     return trafilatura

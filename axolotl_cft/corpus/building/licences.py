@@ -123,7 +123,6 @@ class Rules:
         rules: what they say; those that apply to a document and differ are a `CONFLICT`.
         default: where none applies.
         topic_part: which part of the path is the topic, from 1; None for none.
-        title_from_first_line: whether a text's first line is its title.
     """
 
     rules: Sequence[Rule] = ()

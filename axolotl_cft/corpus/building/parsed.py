@@ -3,6 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from axolotl_cft.errors import CFTError
+
+
+class MissingPackageError(CFTError):
+    """A reader needs a package that is not installed: no document's own fault."""
+
 
 @dataclass(frozen=True)
 class Parsed:

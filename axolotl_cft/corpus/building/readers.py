@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_cft.corpus.building.inputs import MOST_BYTES, Item
-from axolotl_cft.corpus.building.parsed import Parsed
+from axolotl_cft.corpus.building.parsed import MissingPackageError, Parsed
 from axolotl_cft.corpus.readers import Field, open_corpus
 from axolotl_cft.errors import CFTError
 
@@ -46,7 +46,11 @@ class Reading:
 
 
 def read_item(item: Item, encoding: str | None) -> Iterator[Reading]:
-    """The documents in a file; one that cannot be read is one in trouble."""
+    """The documents in a file; one that cannot be read is one in trouble.
+
+    Raises:
+        MissingPackageError: such files cannot be read here at all.
+    """
     if item.data is None:
         yield Reading(item.path, item.path, trouble=f"more than {MOST_BYTES >> 20} MiB")
         return
@@ -55,6 +59,8 @@ def read_item(item: Item, encoding: str | None) -> Iterator[Reading]:
         return
     try:
         found = _parse(item.path.lower(), item.data, encoding)
+    except MissingPackageError:
+        raise
     except CFTError as exc:
         yield Reading(item.path, item.path, trouble=str(exc))
         return
