@@ -9,7 +9,7 @@ import click
 
 from axolotl_cft.cli.corpus_clean import clean
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import NameList
+from axolotl_cft.cli.shared_options import FIELD, NameList
 
 if TYPE_CHECKING:
     from axolotl_cft.records import CorpusManifest
@@ -40,7 +40,7 @@ def corpus() -> None:
     help="Keep these licences alone, by SPDX id, such as 'CC-BY-*,CC0-1.0'; * stands for a "
     "version, so that CC-BY-* is no CC-BY-NC-4.0. Name `unknown` or `conflict` to keep those too.",
 )
-@click.option("--field", default="text", show_default=True, help="Column of the text in tables.")
+@FIELD
 @click.option("--encoding", help="Of .txt and .md files, such as latin-1. Default: UTF-8.")
 @click.option(
     "--num-proc",
