@@ -145,7 +145,7 @@ def test_bad_options_and_folders_each_give_one_sentence(tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert run(*base).exit_code == 0 and run(*base).exit_code == 0
     other = run(*base, "--set", "min_words=3")
-    assert other.exit_code == 1 and "cleaned with another limits" in other.output
+    assert other.exit_code == 1 and "made with another limits" in other.output
     none = run("clean", tmp_path, "--output-dir", tmp_path.parent / "elsewhere")
     assert none.exit_code == 1 and "holds no packed corpus" in none.output
 

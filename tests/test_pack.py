@@ -212,11 +212,11 @@ def test_any_number_of_processes_and_units_makes_the_same_bytes(tmp_path, monkey
 
 def test_a_shard_has_an_end(tmp_path):
     rows = [dict.fromkeys(shards.COLUMNS) | {"text": prose(i, 900)} for i in range(3000)]
-    with shards.ShardWriter(tmp_path, "s", shard_bytes=200_000) as writer:
+    with shards.ShardWriter(tmp_path, shard_bytes=200_000) as writer:
         for row in rows:
             writer.add(row)
     assert len(writer.shards) == 3 and packed(tmp_path) == rows
-    with pytest.raises(KeyError), shards.ShardWriter(tmp_path / "b", "s") as writer:
+    with pytest.raises(KeyError), shards.ShardWriter(tmp_path / "b") as writer:
         for row in rows:
             writer.add(row)
         raise KeyError
@@ -232,10 +232,10 @@ def test_a_corpus_that_is_there_is_not_packed_again_and_another_is_refused(tmp_p
     assert again.exit_code == 0 and "2 documents" in again.output
     assert (tmp_path / "out" / "data" / "shard-00000.parquet").stat().st_mtime_ns == before
     other = run(tree, "--licence", "CC0-1.0", "--output-dir", tmp_path / "out")
-    assert other.exit_code == 1 and "packed with another licences" in other.output
+    assert other.exit_code == 1 and "made with another licences" in other.output
     (tree / "b.txt").write_text(prose("c"))
     edited = run(tree, "--output-dir", tmp_path / "out")
-    assert edited.exit_code == 1 and "packed with another input" in edited.output
+    assert edited.exit_code == 1 and "made with another input" in edited.output
 
 
 @pytest.mark.parametrize(
@@ -296,6 +296,28 @@ def test_a_missing_reader_is_no_document_in_trouble(tmp_path, monkeypatch):
     result = run(tree, "--output-dir", tmp_path / "out")
     assert result.exit_code == 1 and "pip install 'axolotl-cft[corpus]'" in result.output
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_folder_that_is_none_of_ours_is_left_as_it_is(tmp_path):
+    tree = write_files(tmp_path / "tree", {"Heart: a study.txt": prose("a")})
+    mine = write_files(tmp_path / "project", {"data/precious.txt": "years of work"})
+    for command in (["pack", tree], ["clean", tmp_path / "raw"]):
+        assert run(tree, "--output-dir", tmp_path / "raw").exit_code == 0
+        arguments = ["corpus", *map(str, command), "--output-dir", str(mine)]
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 1 and "belongs to no packed corpus" in refused.output
+        assert [path.name for path in mine.rglob("*") if path.is_file()] == ["precious.txt"]
+
+
+def test_a_title_with_a_colon_is_no_drive(tmp_path):
+    path = tar_of(tmp_path / "a.tar", {"Heart: a study.txt": b"A study of hearts."}, "w")
+    result = run(path, "--output-dir", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert [row["doc_id"] for row in packed(tmp_path / "out")] == ["a/a.tar/Heart: a study.txt"]
+    drive = tar_of(tmp_path / "b.tar", {"C:\\Windows\\a.txt": b"x"}, "w")
+    assert "leads out of it" in run(drive, "--output-dir", tmp_path / "out2").output
+    odd = write_files(tmp_path, {"x=1.txt": "A text."})
+    assert run(odd / "x=1.txt", "--output-dir", tmp_path / "out3").exit_code == 0
 
 
 def test_two_files_of_one_name_are_refused(tmp_path):

@@ -9,7 +9,7 @@ import click
 
 from axolotl_cft.cli.corpus_clean import clean
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, NameList
+from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList
 
 if TYPE_CHECKING:
     from axolotl_cft.records import CorpusManifest
@@ -42,13 +42,7 @@ def corpus() -> None:
 )
 @FIELD
 @click.option("--encoding", help="Of .txt and .md files, such as latin-1. Default: UTF-8.")
-@click.option(
-    "--num-proc",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Processes; the result is the same with any number.",
-)
+@NUM_PROC
 def pack(
     sources: tuple[str, ...],
     output_dir: Path,
@@ -129,7 +123,8 @@ def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
     from rich.markdown import Markdown
 
     from axolotl_cft.corpus.building.card import stats_in_markdown, write_card
-    from axolotl_cft.corpus.building.stats import collect, read_manifest
+    from axolotl_cft.corpus.building.packed import read_manifest
+    from axolotl_cft.corpus.building.stats import collect
     from axolotl_cft.corpus.language import prose_language
 
     manifest, count_tokens = read_manifest(folder), None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import DATA_DIR, MIN_WORDS, NGRAM, NameList
+from axolotl_cft.cli.shared_options import DATA_DIR, MIN_WORDS, NGRAM, NUM_PROC, NameList
 
 if TYPE_CHECKING:
     from axolotl_cft.corpus.building.clean import Search
@@ -52,13 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--force", is_flag=True, help="Take test items out even if more than 5 % of the text would go."
 )
-@click.option(
-    "--num-proc",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Processes; the result is the same with any number.",
-)
+@NUM_PROC
 def clean(
     folder: Path,
     output_dir: Path,

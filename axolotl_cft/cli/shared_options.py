@@ -49,3 +49,10 @@ MIN_WORDS = click.option(
     type=click.IntRange(min=1),
     help='Items of fewer words are not looked for: "osteoclasts" occurs everywhere.',
 )
+NUM_PROC = click.option(
+    "--num-proc",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Processes; the result is the same with any number.",
+)

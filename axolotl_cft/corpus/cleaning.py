@@ -1,7 +1,6 @@
 """A corpus written again without what was found in it; the new one is whole or absent."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from axolotl_cft.corpus.readers import Part
 from axolotl_cft.corpus.scanning import checksum
 from axolotl_cft.corpus.tally import Document
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files import json_line
 from axolotl_cft.records import REMOVED_FILE
 
 CLEANED = "cleaned"
@@ -99,4 +99,4 @@ def _keep_removed(file: IO[bytes], document: Document, text: str, cuts: Sequence
                 for (task, number), score in reasons.items()
             ],
         }
-        file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        file.write(json_line(row))

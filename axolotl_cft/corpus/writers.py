@@ -6,7 +6,6 @@ JSON, CSV or text files to Parquet: there only the whole corpus tells the column
 
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +14,7 @@ from axolotl_cft.core.sampling import text_key
 from axolotl_cft.corpus.json_files import LINES
 from axolotl_cft.corpus.parts import Block, Part, Row
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import open_whole
+from axolotl_cft.files import json_line, open_whole
 
 ROW_FILES = ("corpus.jsonl", "corpus.parquet")
 """Names of what `generate` and `educate` write."""
@@ -137,11 +136,10 @@ def _write_lines(
             continue
         added = {column: values[index] for column, values in columns.items()}
         try:
-            line = json.dumps(row | added, ensure_ascii=False)
+            line = json_line(row | added)
         except TypeError as exc:
             raise CFTError(f"{name} has no JSON form ({exc}): choose the format parquet") from exc
-        # A lone surrogate has no UTF-8 form, but JSON's own escape has.
-        file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        file.write(line)
 
 
 def _write_parquet(

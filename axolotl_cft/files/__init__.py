@@ -24,6 +24,16 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def json_line(content: Any) -> bytes:
+    """A value as a line of JSON, its letters as they are.
+
+    Raises:
+        TypeError: it has no JSON form.
+    """
+    # A lone surrogate has no UTF-8 form, but JSON's own escape has.
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
 @contextlib.contextmanager
 def open_whole(path: Path, synced: bool = True) -> Iterator[IO[bytes]]:
     """A binary file to write that takes the name `path` only when the block ends well.

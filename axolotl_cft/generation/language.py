@@ -27,7 +27,7 @@ def language_complaint(answer: str, text: str) -> str | None:
         return "it mixes two languages"
     ranked, begins = rank(answer), rank(text[:LOOK])
     if ranked and begins and ranked[0][0] == begins[0][0]:
-        return None  # as nearly always; a closer look at the text takes ten times as long
+        return None  # as nearly always, which spares a closer look at the text
     language = prose_language(text[:SAMPLE])
     other = language is not None and gap(ranked, language) > NEIGHBOR
     return "it is not in the language of the text" if other else None

@@ -26,14 +26,19 @@ from axolotl_cft.corpus.building.exact_duplicates import ExactDuplicates
 from axolotl_cft.corpus.building.filters import Limits, judge, not_judged
 from axolotl_cft.corpus.building.near_duplicates import NearDuplicates
 from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Output
+from axolotl_cft.corpus.building.packed import (
+    find_finished,
+    read_corpus,
+    read_manifest,
+    read_shard,
+)
 from axolotl_cft.corpus.building.shards import TEXT
-from axolotl_cft.corpus.building.stats import read_corpus, read_manifest, read_shard
 from axolotl_cft.corpus.parts import Block
 from axolotl_cft.corpus.passages import leftovers
 from axolotl_cft.corpus.scanning import checksum
 from axolotl_cft.corpus.tally import Verdict
 from axolotl_cft.errors import CFTError
-from axolotl_cft.files import digest_file, write_atomic
+from axolotl_cft.files import digest_file, json_line, write_atomic
 from axolotl_cft.records import CORPUS_FILE, CorpusManifest, CorpusShard
 
 VERSION = 1
@@ -76,7 +81,9 @@ class CleanOptions:
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the result besides the corpus, as plain data."""
-        return json.loads(json.dumps(dataclasses.asdict(self) | {"version": VERSION}))  # type: ignore[no-any-return]
+        # Through JSON, so that a tuple equals the list it was written as.
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain | {"version": VERSION}
 
 
 @dataclasses.dataclass
@@ -115,7 +122,8 @@ def clean(
     """
     manifest = read_manifest(folder)
     identity = options.identity | {"corpus": digest_file(folder / CORPUS_FILE)}
-    if (there := _there(output_dir, identity)) is not None:
+    scratch = output_dir / SCRATCH
+    if (there := find_finished(output_dir, scratch, identity)) is not None:
         return there, None
     out = _filter(folder, manifest, options, watch, processes)
     pairs = _find_near(folder, manifest, out, watch) if options.near else []
@@ -123,29 +131,10 @@ def clean(
     if search is not None:
         with watch("Test items", manifest.documents - len(out.reasons)) as told:
             verdict, digest = search([_Survivors(folder, out)], told)
-    scratch = output_dir / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     output = _write(folder, manifest, scratch, out, verdict, digest, watch)
     write_atomic(scratch / PAIRS, b"".join(pairs))
     return _finish(output_dir, scratch, output, manifest, identity, out), verdict
-
-
-def _there(output_dir: Path, identity: dict[str, Any]) -> CorpusManifest | None:
-    """The manifest of a result that is there already.
-
-    Raises:
-        CFTError: it is another.
-    """
-    if not (output_dir / CORPUS_FILE).is_file():
-        return None
-    manifest = CorpusManifest.read(output_dir / CORPUS_FILE)
-    changed = sorted(k for k in identity if manifest.identity.get(k) != identity[k])
-    if changed:
-        raise CFTError(
-            f"{output_dir} holds a corpus that was cleaned with another {', '.join(changed)}: "
-            "name another folder, or remove it"
-        )
-    return manifest
 
 
 def _filter(
@@ -212,7 +201,7 @@ def _find_near(folder: Path, manifest: CorpusManifest, out: _Out, watch: Watch) 
     out.largest = max(groups.values(), default=0) + 1
     for doc_id, kept in confirmed.removed.items():
         out.reasons[doc_id], out.kept[doc_id] = "nearly the same text as another", kept
-    return [_line(dataclasses.asdict(pair)) for pair in confirmed.pairs]
+    return [json_line(dataclasses.asdict(pair)) for pair in confirmed.pairs]
 
 
 def _left(folder: Path, out: _Out, told: Told = lambda documents: None) -> Iterator[list[Any]]:
@@ -337,7 +326,3 @@ def _noted(out: _Out) -> dict[str, int]:
         out.largest if out.largest > 2 else 0
     )
     return {what: count for what, count in noted.items() if count}
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

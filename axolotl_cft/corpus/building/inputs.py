@@ -5,6 +5,7 @@ read in its order, within bounds that a bomb breaks and text does not.
 """
 
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -32,6 +33,8 @@ MOST_BYTES = 512 * 2**20
 
 _MOST_RATIO = 200
 """What an archive may unpack to, for each of its bytes: text comes to 10, zeros to 1,000."""
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 _FREE_BYTES = 100 * 2**20
 """Unpacked before the ratio counts."""
@@ -108,7 +111,7 @@ def read_sources(given: Sequence[str]) -> list[Source]:
     found: dict[str, Source] = {}
     for text in given:
         name, equals, path = text.partition("=")
-        if not equals or "/" in name:
+        if not equals or "/" in name or Path(text).exists():
             name, path = "", text
         place = Path(path).expanduser()
         stem = _stem(place.resolve().name)
@@ -258,7 +261,7 @@ def read_archive(place: Path, path: str, skipped: Counter[str]) -> Iterator[Item
     try:
         for name, file in read(place):
             parts = PurePosixPath(name.replace("\\", "/")).parts
-            if name.startswith("/") or ".." in parts or (parts and ":" in parts[0]):
+            if name.startswith("/") or ".." in parts or _DRIVE.match(name):
                 raise CFTError(f"{place} holds a file that leads out of it, {name!r}: leave it")
             if file is None or any(part.startswith(".") or part == "__MACOSX" for part in parts):
                 skipped["no file" if file is None else "hidden"] += 1

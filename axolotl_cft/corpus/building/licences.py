@@ -7,7 +7,7 @@ taken for a permission.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -43,8 +43,8 @@ _LATEST = "4.0"
 def read_licence(said: str) -> str | None:
     """The licence that a URL or words name; None where they name none.
 
-    A Creative Commons licence without a version is taken as 4.0 only from a licence's plain name;
-    two different ones are a `CONFLICT`.
+    A Creative Commons licence without a version is taken as 4.0; two different ones are a
+    `CONFLICT`.
 
     Example:
         >>> read_licence("https://creativecommons.org/licenses/by-nc/3.0/")
@@ -166,16 +166,11 @@ class Kept:
     """
 
     patterns: Sequence[str] = ()
-    _compiled: list[re.Pattern[str]] = field(default_factory=list, init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        for pattern in self.patterns:
-            text = re.escape(pattern).replace(r"\*", r"[\d.]+")
-            self._compiled.append(re.compile(text, re.IGNORECASE))
 
     def keeps(self, licence: str) -> bool:
         """Whether documents under it are kept."""
-        return not self.patterns or any(p.fullmatch(licence) for p in self._compiled)
+        versions = (re.escape(pattern).replace(r"\*", r"[\d.]+") for pattern in self.patterns)
+        return not self.patterns or any(re.fullmatch(v, licence, re.I) for v in versions)
 
 
 def shipped_rules() -> list[str]:

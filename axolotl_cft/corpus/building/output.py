@@ -1,6 +1,5 @@
 """What packing and cleaning write: shards, what was left out, what is to be attributed, counts."""
 
-import json
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from axolotl_cft.corpus.building.shards import COLUMNS, TEXT, ShardWriter
-from axolotl_cft.files import open_whole
+from axolotl_cft.files import json_line, open_whole
 from axolotl_cft.records import LicenceSum
 
 DATA = "data"
@@ -74,17 +73,17 @@ class Output:
         shards: the names of files and their documents, once the context has ended.
     """
 
-    def __init__(self, folder: Path, prefix: str = "shard") -> None:
+    def __init__(self, folder: Path) -> None:
         self.counts = Counts()
         self.shards: list[tuple[str, int]] = []
-        self._folder, self._prefix = folder, prefix
+        self._folder = folder
         self._open = ExitStack()
 
     def __enter__(self) -> "Output":
         with ExitStack() as stack:
             self._left_out: IO[bytes] = stack.enter_context(open_whole(self._folder / LEFT_OUT))
             self._named: IO[bytes] = stack.enter_context(open_whole(self._folder / ATTRIBUTION))
-            self._shards = stack.enter_context(ShardWriter(self._folder, self._prefix))
+            self._shards = stack.enter_context(ShardWriter(self._folder))
             self._open = stack.pop_all()
         return self
 
@@ -97,7 +96,7 @@ class Output:
         self.counts.keep(row)
         self._shards.add(row)
         named = {name: row[name] for name in COLUMNS if name != TEXT and row[name]}
-        self._named.write(_line(named))
+        self._named.write(json_line(named))
 
     def leave_out(self, doc_id: str, reason: str, **more: Any) -> None:
         """Note a document that is not written, and why."""
@@ -106,8 +105,4 @@ class Output:
 
     def note(self, doc_id: str, reason: str, **more: Any) -> None:
         """Note what was taken out of a document."""
-        self._left_out.write(_line({"doc_id": doc_id, "reason": reason, **more}))
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        self._left_out.write(json_line({"doc_id": doc_id, "reason": reason, **more}))

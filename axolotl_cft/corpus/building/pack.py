@@ -29,6 +29,7 @@ from axolotl_cft.corpus.building.inputs import (
 )
 from axolotl_cft.corpus.building.licences import Kept, Rules
 from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Counts, Output
+from axolotl_cft.corpus.building.packed import find_finished, refuse_other
 from axolotl_cft.corpus.building.readers import Reading, read_item, read_rows
 from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
 from axolotl_cft.corpus.readers import Field
@@ -63,9 +64,8 @@ class PackOptions:
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the shards, as plain data."""
-        rules = dataclasses.asdict(self.rules)
         return {
-            "rules": rules,
+            "rules": dataclasses.asdict(self.rules),
             "licences": list(self.kept.patterns),
             "field": self.field,
             "encoding": self.encoding,
@@ -99,9 +99,12 @@ def pack(
     """
     listing = list_units(sources)
     identity = json.loads(json.dumps(options.identity))
-    if there := _there(output_dir, identity, listing):
-        return there
     scratch = output_dir / SCRATCH
+    if (there := find_finished(output_dir, scratch, identity)) is not None:
+        found = _source_digests(listing.units, map(_digest, listing.units))
+        known = {name: source["digest"] for name, source in there.sources.items()}
+        refuse_other(output_dir, [] if known == found else ["input"])
+        return there
     _begin(scratch, {**identity, "input": listing.stamp})
     folders = [scratch / f"{number:05}" for number in range(len(listing.units))]
     work = list(zip(listing.units, folders, strict=True))
@@ -127,27 +130,6 @@ def pack(
 
 
 _DONE = "unit.json"
-
-
-def _there(output_dir: Path, identity: dict[str, Any], listing: Listing) -> CorpusManifest | None:
-    """The manifest of a corpus that is there already.
-
-    Raises:
-        CFTError: it is another.
-    """
-    if not (output_dir / CORPUS_FILE).is_file():
-        return None
-    manifest = CorpusManifest.read(output_dir / CORPUS_FILE)
-    changed = sorted(k for k in identity if manifest.identity.get(k) != identity[k])
-    digests = {name: source["digest"] for name, source in manifest.sources.items()}
-    if not changed and digests != _source_digests(listing.units, map(_digest, listing.units)):
-        changed = ["input"]
-    if changed:
-        raise CFTError(
-            f"{output_dir} holds a corpus that was packed with another {', '.join(changed)}: name "
-            "another folder, or remove it"
-        )
-    return manifest
 
 
 def _digest(unit: Unit) -> str:
@@ -258,8 +240,8 @@ def _finish(
         counts.add(Counts(**unit["counts"]))
     if not shards:
         why = Counter(counts.reasons).most_common(5)
-        shutil.rmtree(output_dir / SCRATCH)
         (output_dir / DATA).rmdir()
+        shutil.rmtree(output_dir / SCRATCH)
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in why)
         raise CFTError(f"no document is left ({reasons}); nothing was written")
     for name in (LEFT_OUT, ATTRIBUTION):

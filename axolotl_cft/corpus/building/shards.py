@@ -16,7 +16,7 @@ COLUMNS = ("doc_id", "source", "topic", "licence", "title", "url", "doi", "journ
 SCHEMA = pa.schema([(name, pa.large_string() if name == TEXT else pa.string()) for name in COLUMNS])
 
 SHARD_BYTES = 256 * 10**6
-"""Of a shard as it lies on disk, about."""
+"""Of a shard as it lies on disk, about; the last one of a unit is smaller."""
 
 _GROUP_CHARACTERS = 16 * 2**20
 """Of text in a group of rows, which is what readers hold at a time."""
@@ -33,9 +33,9 @@ class ShardWriter:
         shards: the files that are whole, with their numbers of documents.
     """
 
-    def __init__(self, folder: Path, prefix: str, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(self, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
         self.shards: list[tuple[Path, int]] = []
-        self._folder, self._prefix, self._most = folder, prefix, shard_bytes
+        self._folder, self._most = folder, shard_bytes
         self._rows: list[Mapping[str, Any]] = []
         self._characters = self._documents = 0
         self._opened = ExitStack()
@@ -82,7 +82,7 @@ class ShardWriter:
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"{self._prefix}-{len(self.shards):05}.parquet"
+        return self._folder / f"shard-{len(self.shards):05}.parquet"
 
     def _end_shard(self) -> None:
         if self._writer is not None:

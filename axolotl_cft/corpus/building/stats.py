@@ -5,24 +5,19 @@ import heapq
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from axolotl_cft.core.sampling import letters_of
-from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
-from axolotl_cft.errors import CFTError
-from axolotl_cft.records import CORPUS_FILE, CorpusManifest, CorpusShard
+from axolotl_cft.corpus.building.packed import read_corpus
+from axolotl_cft.corpus.building.shards import TEXT
 
 EXCERPTS = 10
 EXCERPT_CHARACTERS = 400
-
-_ROWS = 256
-"""Documents read at a time."""
 
 
 @dataclass
@@ -71,46 +66,6 @@ class CorpusStats:
     doubles: int = 0
     excerpts: list[Excerpt] = field(default_factory=list)
     counted_with: str | None = None
-
-
-def read_corpus(folder: Path, columns: Sequence[str] = COLUMNS) -> Iterator[list[dict[str, Any]]]:
-    """The documents of a packed corpus, some at a time, in order.
-
-    Raises:
-        CFTError: it is no such folder, or a shard is missing or damaged.
-    """
-    for shard in read_manifest(folder).shards:
-        yield from read_shard(folder, shard, columns)
-
-
-def read_shard(
-    folder: Path, shard: CorpusShard, columns: Sequence[str] = COLUMNS
-) -> Iterator[list[dict[str, Any]]]:
-    """The documents of one shard, some at a time, in order.
-
-    Raises:
-        CFTError: it is missing or damaged.
-    """
-    try:
-        with pq.ParquetFile(folder / shard.file) as file:
-            for batch in file.iter_batches(_ROWS, columns=list(columns)):
-                yield batch.to_pylist()
-    except (OSError, ValueError) as exc:  # Arrow's own errors are ValueErrors
-        raise CFTError(f"cannot read {folder / shard.file}: {exc}; pack it again") from exc
-
-
-def read_manifest(folder: Path) -> CorpusManifest:
-    """The manifest of a packed corpus.
-
-    Raises:
-        CFTError: there is none.
-    """
-    if not (folder / CORPUS_FILE).is_file():
-        raise CFTError(
-            f"{folder} holds no packed corpus ({CORPUS_FILE} is missing): `axolotl-cft corpus "
-            "pack` makes one"
-        )
-    return CorpusManifest.read(folder / CORPUS_FILE)
 
 
 def collect(
