@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -148,6 +149,47 @@ def test_a_dataset_of_the_hub_is_packed_as_its_files(tmp_path, monkeypatch):
     assert gone.exit_code == 1 and "nor a dataset that the hub hands out" in gone.output
     inside = run(tree, "--output-dir", tree / "x" / "out")
     assert inside.exit_code == 1 and "lies in the corpus's own folder" in inside.output
+
+
+def test_a_corpus_that_was_packed_keeps_what_is_known_of_its_documents(tmp_path):
+    tree = write_files(
+        tmp_path / "tree",
+        {
+            "mdpi/a.txt": prose("a"),
+            "other/b.md": "---\nlicense: CC0\ntitle: B\nurl: https://b\n---\n" + prose("b"),
+            "both/c.txt": prose("c"),
+            "d.txt": prose("d"),
+        },
+    )
+    rules = tmp_path / "rules.yml"
+    rules.write_text(
+        "topic_part: 1\nrules:\n- {path: 'mdpi/*', licence: BSD-3-Clause}\n"
+        "- {path: 'both/*', licence: MIT}\n- {path: '*c.txt', licence: CC0-1.0}\n"
+    )
+    assert run(tree, "--rules", rules, "--output-dir", tmp_path / "raw").exit_code == 0
+    before = packed(tmp_path / "raw")
+    licences = {"BSD-3-Clause", "CC0-1.0", "conflict", "unknown"}
+    assert {row["licence"] for row in before} == licences
+    shuffled = tmp_path / "foreign"
+    shuffled.mkdir()
+    # As another program writes them: other files, other kinds of strings.
+    pq.write_table(pa.Table.from_pylist(before[:1]), shuffled / "x.parquet")
+    pq.write_table(pa.Table.from_pylist(before[1:], shards.SCHEMA), shuffled / "y.parquet")
+    other = ["--rules", rules, "--output-dir", tmp_path / "again"]
+    assert run(shuffled, *other).exit_code == 0
+    assert packed(tmp_path / "again") == before
+    again, first = (tmp_path / name / "attribution.jsonl" for name in ("again", "raw"))
+    assert again.read_bytes() == first.read_bytes()
+
+    twice = run(shuffled, f"copy={shuffled}", "--output-dir", tmp_path / "twice")
+    assert twice.exit_code == 1 and "two documents have the id tree/both/c.txt" in twice.output
+    assert not (tmp_path / "twice" / "data").exists()
+    rows = [{k: v for k, v in row.items() if k != "journal"} for row in before]
+    table = write_jsonl(tmp_path / "table.jsonl", rows)
+    assert run(table, "--output-dir", tmp_path / "table").exit_code == 0
+    found = packed(tmp_path / "table")
+    assert [row["doc_id"] for row in found] == [f"table/table.jsonl:{n}" for n in range(1, 5)]
+    assert "BSD-3-Clause" not in {row["licence"] for row in found}
 
 
 def test_only_the_licences_that_are_named_are_kept(tmp_path):

@@ -27,7 +27,7 @@ from axolotl_cft.corpus.building.inputs import (
     read_archive,
     read_file,
 )
-from axolotl_cft.corpus.building.licences import Kept, Rules
+from axolotl_cft.corpus.building.licences import UNKNOWN, Kept, Rules
 from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Counts, Output
 from axolotl_cft.corpus.building.packed import find_finished, refuse_other
 from axolotl_cft.corpus.building.readers import Reading, read_item, read_rows
@@ -164,13 +164,13 @@ def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
     skipped: Counter[str] = Counter()
     omitted: Counter[str] = Counter()
     seen: set[str] = set()
+    packed_before = False
     with Output(folder) as output:
         for reading in _readings(unit, options, skipped):
             omitted.update(reading.omitted)
+            packed_before |= "doc_id" in reading.columns
             row, reason = _judge(reading, unit, options)
-            if row["doc_id"] in seen:
-                raise CFTError(f"two documents have the id {row['doc_id']}: rename one file")
-            seen.add(row["doc_id"])
+            _refuse_double(row["doc_id"], seen)
             if reason is None:
                 output.keep(row)
             else:
@@ -179,6 +179,7 @@ def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
         "counts": vars(output.counts),
         "skipped": skipped,
         "omitted": omitted,
+        "packed_before": packed_before,
         "digest": _digest(unit),
         "shards": output.shards,
     }
@@ -205,9 +206,12 @@ def _judge(reading: Reading, unit: Unit, options: PackOptions) -> tuple[dict[str
     """A document's row, and why it is left out if it is."""
     source, rules = unit.source.name, options.rules
     known = {name: reading.columns.get(name) or None for name in COLUMNS}
-    licence = rules.licence_of(reading.path, known)
+    if known["doc_id"]:  # it was packed before, and its licence is no statement to be read
+        licence = known["licence"] or UNKNOWN
+    else:
+        licence = rules.licence_of(reading.path, known)
     row = known | {
-        "doc_id": f"{source}/{reading.place}",
+        "doc_id": known["doc_id"] or f"{source}/{reading.place}",
         "source": known["source"] or source,
         "topic": known["topic"] or rules.topic_of(reading.path),
         "licence": licence,
@@ -222,11 +226,26 @@ def _judge(reading: Reading, unit: Unit, options: PackOptions) -> tuple[dict[str
     return row, None
 
 
+def _refuse_double(doc_id: str, seen: set[str]) -> None:
+    if doc_id in seen:
+        raise CFTError(
+            f"two documents have the id {doc_id}: rename one file, or leave out one of two corpora "
+            "that were packed before"
+        )
+    seen.add(doc_id)
+
+
 def _finish(
     output_dir: Path, folders: Sequence[Path], listing: Listing, identity: dict[str, Any]
 ) -> CorpusManifest:
     """Move all shards to their places, and write the lists and the manifest."""
     units = [json.loads((folder / _DONE).read_text()) for folder in folders]
+    if any(unit["packed_before"] for unit in units):  # else paths tell units apart
+        seen: set[str] = set()
+        for folder in folders:
+            with (folder / ATTRIBUTION).open(encoding="utf-8") as lines:
+                for line in lines:
+                    _refuse_double(json.loads(line)["doc_id"], seen)
     shards: list[CorpusShard] = []
     (output_dir / DATA).mkdir(exist_ok=True)
     for unit, folder in zip(units, folders, strict=True):

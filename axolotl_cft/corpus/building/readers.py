@@ -8,6 +8,7 @@ from typing import Any
 
 from axolotl_cft.corpus.building.inputs import MOST_BYTES, Item
 from axolotl_cft.corpus.building.parsed import MissingPackageError, Parsed
+from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
 from axolotl_cft.corpus.readers import Field, open_corpus
 from axolotl_cft.errors import CFTError
 
@@ -32,7 +33,7 @@ class Reading:
         path: of its file in the source.
         place: what tells it from all others of the source: the path, with the row's number.
         text: as it will be trained.
-        columns: what is known about it, by our columns' names.
+        columns: what is known about it, by our columns' names; `doc_id` where it was packed before.
         omitted: what of the file is not in the text, such as references -> how often.
         trouble: why it cannot be used, if it cannot.
     """
@@ -99,7 +100,9 @@ def read_rows(place: Path, path: str, text: Field) -> Iterator[Reading]:
 
 
 def _known(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """Our columns, of those that a table has."""
+    """Our columns, of those that a table has; what has all of them was packed before."""
+    if row.keys() >= set(COLUMNS):
+        return {name: row[name] and str(row[name]) for name in COLUMNS if name != TEXT}
     lower = {str(name).lower(): value for name, value in row.items()}
     found = {}
     for name, others in _COLUMNS.items():
