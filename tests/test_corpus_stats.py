@@ -5,9 +5,10 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner, Result
 from conftest import write_jsonl
-from test_pack import prose
+from test_pack import manifest_of, packed, prose
 
 from axolotl_cft.cli import main
+from axolotl_cft.corpus.building import output
 from axolotl_cft.corpus.building.stats import EXCERPTS, collect
 
 
@@ -15,7 +16,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["corpus", *map(str, arguments)])
 
 
-def make(folder: Path) -> Path:
+def rows_of_two_licences() -> list[dict[str, str]]:
     rows = [
         {
             "text": prose(i, 10 << i % 5),
@@ -24,8 +25,12 @@ def make(folder: Path) -> Path:
         }
         for i in range(60)
     ]
-    rows += [{"text": rows[0]["text"].upper()}, {"text": "Das Herz schlägt. " * 30, "topic": "a|b"}]
-    source = write_jsonl(folder / "rows.jsonl", rows)
+    doubled = {"text": rows[0]["text"].upper()}
+    return [*rows, doubled, {"text": "Das Herz schlägt. " * 30, "topic": "a|b"}]
+
+
+def make(folder: Path) -> Path:
+    source = write_jsonl(folder / "rows.jsonl", rows_of_two_licences())
     assert run("pack", source, "--output-dir", folder / "my corpus").exit_code == 0
     return folder / "my corpus"
 
@@ -79,3 +84,57 @@ def test_a_folder_that_is_none_is_named(tmp_path):
     next((folder / "data").iterdir()).write_bytes(b"PAR1 and no more")
     damaged = run("stats", folder)
     assert damaged.exit_code == 1 and "shard-00000.parquet" in damaged.output
+
+
+def test_tokens_are_counted_by_licence_and_topic_and_after_cleaning_again(
+    tmp_path, sentencepiece_tokenizer, monkeypatch
+):
+    monkeypatch.setattr(output, "_COUNTED_DOCUMENTS", 7)
+    sentencepiece_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    source = write_jsonl(tmp_path / "rows.jsonl", rows_of_two_licences())
+    named = ("--tokenizer", tmp_path / "tokenizer")
+    packing = run("pack", source, *named, "--output-dir", tmp_path / "raw")
+    assert packing.exit_code == 0, packing.output
+    assert run("clean", tmp_path / "raw", "--output-dir", tmp_path / "out").exit_code == 0
+
+    def tokens(text: str) -> int:
+        return len(sentencepiece_tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    for folder in (tmp_path / "raw", tmp_path / "out"):
+        rows, manifest = packed(folder), manifest_of(folder)
+        assert manifest["tokenizer"] == str(tmp_path / "tokenizer")
+        assert manifest["tokens"] == sum(tokens(row["text"]) for row in rows)
+        for column, name in (("licence", "licences"), ("topic", "topics")):
+            sums: dict[str, list[int]] = {}
+            for row in rows:
+                if row[column]:
+                    entry = sums.setdefault(row[column], [0, 0, 0])
+                    for place, more in enumerate((1, len(row["text"]), tokens(row["text"]))):
+                        entry[place] += more
+            assert {key: list(entry.values()) for key, entry in manifest[name].items()} == sums
+    assert manifest["documents"] < manifest["documents_in"]
+    assert (
+        f"CC0-1.0: 30, {manifest_of(tmp_path / 'raw')['licences']['CC0-1.0']['tokens']:,} to"
+        in (packing.output)
+    )
+
+
+def test_the_tokenizer_decides_the_manifest_by_its_content(
+    tmp_path, sentencepiece_tokenizer, bytelevel_tokenizer
+):
+    source = write_jsonl(tmp_path / "rows.jsonl", rows_of_two_licences())
+    first, copy, other = (tmp_path / name for name in ("first", "copy", "other"))
+    sentencepiece_tokenizer.save_pretrained(first)
+    sentencepiece_tokenizer.save_pretrained(copy)
+    bytelevel_tokenizer.save_pretrained(other)
+    for command, out in (("pack", tmp_path / "raw"), ("clean", tmp_path / "out")):
+        base = (command, source if command == "pack" else tmp_path / "raw", "--output-dir", out)
+        assert run(*base, "--tokenizer", first).exit_code == 0
+        assert run(*base, "--tokenizer", copy).exit_code == 0
+        changed = run(*base, "--tokenizer", other)
+        assert changed.exit_code == 1 and "made with another tokenizer" in changed.output
+    without = run("pack", source, "--output-dir", tmp_path / "raw")
+    assert without.exit_code == 1 and "made with another tokenizer" in without.output
+    assert run("clean", tmp_path / "raw", "--output-dir", tmp_path / "out").exit_code == 0
+    gone = run("pack", source, "--tokenizer", tmp_path, "--output-dir", tmp_path / "new")
+    assert gone.exit_code == 1 and f"the tokenizer of {tmp_path} cannot be loaded" in gone.output

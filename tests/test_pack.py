@@ -429,3 +429,35 @@ def test_the_rules_decide_a_corpus_too(tmp_path):
     with pytest.raises(CFTError, match="another licences"):
         kept = PackOptions(load_rules("openmedtext"), Kept(["CC-BY-*"]))
         pack.pack(sources, tmp_path / "out", kept)
+
+
+class Words:
+    """Counts words; gives up when it was asked so often."""
+
+    name = digest = "words"
+
+    def __init__(self, most: int = 1000) -> None:
+        self.left = most
+
+    def __call__(self, texts: list[str]) -> list[int]:
+        self.left -= 1
+        if self.left < 0:
+            raise CFTError("no tokenizer any more")
+        return [len(text.split()) for text in texts]
+
+
+def test_tokens_are_the_same_in_any_number_of_processes_and_after_a_stop(tmp_path, monkeypatch):
+    files: dict[str, str | bytes] = {f"{i % 7}/{i}.txt": prose(i, 20 + i % 90) for i in range(200)}
+    sources = read_sources([str(write_files(tmp_path / "tree", files))])
+    monkeypatch.setattr(inputs.list_units, "__defaults__", (20_000,))
+    one, two, stopped = (tmp_path / name for name in ("one", "two", "stopped"))
+    whole = pack.pack(sources, one, PackOptions(tokenizer=Words()))
+    assert whole.tokens == sum(len(text.split()) for text in map(str, files.values()))
+    pack.pack(sources, two, PackOptions(tokenizer=Words()), processes=2)
+    with pytest.raises(CFTError, match="no tokenizer any more"):
+        pack.pack(sources, stopped, PackOptions(tokenizer=Words(most=2)))
+    again = Words()
+    pack.pack(sources, stopped, PackOptions(tokenizer=again))
+    assert 1000 - again.left == len(whole.shards) - 2
+    for folder in (two, stopped):
+        assert bytes_of(folder) == bytes_of(one) and manifest_of(folder) == manifest_of(one)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from axolotl_cft.cli.corpus_clean import clean
+from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList
 
@@ -42,6 +43,10 @@ def corpus() -> None:
 )
 @FIELD
 @click.option("--encoding", help="Of .txt and .md files, such as latin-1. Default: UTF-8.")
+@click.option(
+    "--tokenizer",
+    help="Count tokens too, by licence and topic, with this tokenizer (name or folder).",
+)
 @NUM_PROC
 def pack(
     sources: tuple[str, ...],
@@ -50,6 +55,7 @@ def pack(
     licences: list[str] | None,
     field: str,
     encoding: str | None,
+    tokenizer: str | None,
     num_proc: int,
 ) -> None:
     """Pack documents into Parquet shards, one a row, with where each is from and its licence.
@@ -71,7 +77,10 @@ def pack(
     from axolotl_cft.corpus.building.pack import pack as run
     from axolotl_cft.corpus.readers import refuse_own_output
 
-    options = PackOptions(load_rules(rules), Kept(tuple(licences or ())), field, encoding)
+    options = PackOptions(
+        *(load_rules(rules), Kept(tuple(licences or ())), field, encoding),
+        tokenizer=read_tokenizer(tokenizer),
+    )
     found = read_sources(sources)
     for source in found:
         refuse_own_output(str(source.path), output_dir)
@@ -90,8 +99,7 @@ def _say(manifest: "CorpusManifest", output_dir: Path, filtered: bool) -> None:
         f"{manifest.documents:,} documents of {manifest.characters / 1e6:,.1f} M characters in "
         f"{len(manifest.shards)} shards: {output_dir / 'data'}"
     )
-    for licence, entry in manifest.licences.items():
-        click.echo(f"  {licence}: {entry.documents:,}")
+    say_licences(manifest)
     if manifest.left_out:
         reasons = ", ".join(f"{count:,} {why}" for why, count in manifest.left_out.items())
         click.secho(
@@ -127,16 +135,7 @@ def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
     from axolotl_cft.corpus.building.stats import collect
     from axolotl_cft.corpus.language import prose_language
 
-    manifest, count_tokens = read_manifest(folder), None
-    if tokenizer:
-        from axolotl_cft.host.tokens import load_tokenizer
-
-        loaded = load_tokenizer(tokenizer)
-
-        def count_tokens(texts: list[str]) -> list[int]:
-            ids = loaded(texts, add_special_tokens=False, verbose=False)["input_ids"]
-            return list(map(len, ids))
-
+    manifest, count_tokens = read_manifest(folder), read_tokenizer(tokenizer)
     with progress("Counting", manifest.documents, "documents") as work:
         found = collect(
             folder,

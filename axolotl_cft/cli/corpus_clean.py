@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import DATA_DIR, MIN_WORDS, NGRAM, NUM_PROC, NameList
 
@@ -52,6 +53,11 @@ if TYPE_CHECKING:
 @click.option(
     "--force", is_flag=True, help="Take test items out even if more than 5 % of the text would go."
 )
+@click.option(
+    "--tokenizer",
+    help="Count what is left with this tokenizer (name or folder). Default: the one that the "
+    "corpus was packed with, if it was with any.",
+)
 @NUM_PROC
 def clean(
     folder: Path,
@@ -66,6 +72,7 @@ def clean(
     ngram: int,
     min_words: int,
     force: bool,
+    tokenizer: str | None,
     num_proc: int,
 ) -> None:
     """Write a packed corpus again without doubles, without debris, without test items.
@@ -83,6 +90,7 @@ def clean(
     """
     from axolotl_cft.corpus.building.clean import CleanOptions
     from axolotl_cft.corpus.building.clean import clean as run
+    from axolotl_cft.corpus.building.packed import read_manifest
     from axolotl_cft.corpus.contamination import Rules
     from axolotl_cft.corpus.readers import refuse_own_output
 
@@ -90,7 +98,8 @@ def clean(
     rules = Rules(ngram, min_words)
     compared = {"tasks": tasks, **dataclasses.asdict(rules)} if tasks else {}
     options = CleanOptions(
-        read_limits(off, given, language), not keep_doubles, not keep_near, compared
+        *(read_limits(off, given, language), not keep_doubles, not keep_near, compared),
+        tokenizer=read_tokenizer(tokenizer or read_manifest(folder).tokenizer),
     )
     search = _search(tasks, data_dir, rules, force, num_proc) if tasks else None
     manifest, verdict = run(folder, output_dir, options, _watch, search, num_proc)
@@ -174,6 +183,7 @@ def _say(manifest: "CorpusManifest", output_dir: Path) -> None:
         f"{manifest.characters / 1e6:,.1f} M characters, in {len(manifest.shards)} shards: "
         f"{output_dir / 'data'}"
     )
+    say_licences(manifest)
     for reason, count in manifest.left_out.items():
         click.echo(f"  left out: {count:,} {reason}")
     for what, count in manifest.skipped.items():

@@ -25,7 +25,7 @@ from axolotl_cft.records.contamination import (
     read_contaminated,
     write_contaminated,
 )
-from axolotl_cft.records.corpus import CORPUS_FILE, CorpusManifest, CorpusShard, LicenceSum
+from axolotl_cft.records.corpus import CORPUS_FILE, CorpusManifest, CorpusShard, CorpusSum
 from axolotl_cft.records.generation import (
     GENERATION_FILE,
     AnswerCounts,
@@ -81,12 +81,12 @@ __all__ = [
     "ContaminationRecord",
     "CorpusManifest",
     "CorpusShard",
+    "CorpusSum",
     "GenerationLedger",
     "HeldOutRecord",
     "Holder",
     "JournalHeader",
     "LedgerRecord",
-    "LicenceSum",
     "OverlapExample",
     "PartialMatch",
     "PreparedDataset",

@@ -21,16 +21,18 @@ class CorpusShard(RecordPart):
     sha256: str | None = None
 
 
-class LicenceSum(RecordPart):
-    """What is under a licence.
+class CorpusSum(RecordPart):
+    """What is under a licence, or about a topic.
 
     Attributes:
         documents: how many.
         characters: of their texts.
+        tokens: of their texts, where they were counted.
     """
 
     documents: int
     characters: int
+    tokens: int | None = None
 
 
 class CorpusManifest(Record):
@@ -42,11 +44,13 @@ class CorpusManifest(Record):
         documents_in: read.
         documents: in the shards.
         characters: of their texts.
+        tokenizer: that counted the tokens; None where nobody did.
+        tokens: of all texts, each by itself, without BOS and EOS.
         left_out: reason -> documents; `left_out.jsonl` lists them.
         skipped: kind of file that is none of a corpus -> how many.
         omitted: what of documents is not in their texts -> how often.
         licences: SPDX id, `unknown` or `conflict` -> what is under it.
-        topics: -> documents.
+        topics: -> what is about it.
         shards: the files, in order.
     """
 
@@ -61,6 +65,8 @@ class CorpusManifest(Record):
     left_out: dict[str, int]
     skipped: dict[str, int]
     omitted: dict[str, int]
-    licences: dict[str, LicenceSum]
-    topics: dict[str, int]
+    licences: dict[str, CorpusSum]
+    topics: dict[str, CorpusSum]
     shards: list[CorpusShard]
+    tokenizer: str | None = None
+    tokens: int | None = None

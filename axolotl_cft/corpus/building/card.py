@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from axolotl_cft.corpus.building.stats import CorpusStats, Sum
+from axolotl_cft.corpus.building.stats import CorpusStats
+from axolotl_cft.corpus.building.sums import Sum
 from axolotl_cft.files import write_atomic
 from axolotl_cft.records import CorpusManifest
 

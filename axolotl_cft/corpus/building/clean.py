@@ -33,6 +33,7 @@ from axolotl_cft.corpus.building.packed import (
     read_shard,
 )
 from axolotl_cft.corpus.building.shards import TEXT
+from axolotl_cft.corpus.building.sums import TokenCounter
 from axolotl_cft.corpus.parts import Block
 from axolotl_cft.corpus.passages import leftovers
 from axolotl_cft.corpus.scanning import checksum
@@ -71,19 +72,23 @@ class CleanOptions:
         near: whether near duplicates go.
         compared_with: the evaluation tasks whose items are taken out, and how they are looked for;
             for the record.
+        tokenizer: counts the tokens of what is left, if they are to be counted.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)
     exact: bool = True
     near: bool = True
     compared_with: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tokenizer: TokenCounter | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the result besides the corpus, as plain data."""
         # Through JSON, so that a tuple equals the list it was written as.
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return plain | {"version": VERSION}
+        without = dataclasses.replace(self, tokenizer=None)
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(without)))
+        digest = self.tokenizer.digest if self.tokenizer else None
+        return plain | {"tokenizer": digest, "version": VERSION}
 
 
 @dataclasses.dataclass
@@ -132,7 +137,9 @@ def clean(
         with watch("Test items", manifest.documents - len(out.reasons)) as told:
             verdict, digest = search([_Survivors(folder, out)], told)
     shutil.rmtree(scratch, ignore_errors=True)
-    output = _write(folder, manifest, scratch, out, verdict, digest, watch)
+    scratch.mkdir(parents=True)
+    output = Output(scratch, options.tokenizer)
+    _write(folder, manifest, output, out, verdict, digest, watch)
     write_atomic(scratch / PAIRS, b"".join(pairs))
     return _finish(output_dir, scratch, output, manifest, identity, out), verdict
 
@@ -230,16 +237,15 @@ class _Survivors:
 def _write(
     folder: Path,
     manifest: CorpusManifest,
-    scratch: Path,
+    output: Output,
     out: _Out,
     verdict: Verdict | None,
     digest: int,
     watch: Watch,
-) -> Output:
+) -> None:
     """Write what is left, without the passages of test items."""
     found, number, again = verdict.documents if verdict else {}, 0, 0
-    scratch.mkdir(parents=True)
-    with watch("Writing", manifest.documents) as told, Output(scratch) as output:
+    with watch("Writing", manifest.documents) as told, output:
         for rows in read_corpus(folder):
             left = []
             for row in rows:
@@ -258,7 +264,6 @@ def _write(
             told(len(rows))
         if verdict is not None and again != digest:
             raise CFTError(f"{folder} changed while it was read: run this again")
-    return output
 
 
 def _keep_pieces(row: dict[str, Any], cuts: Sequence[tuple[int, int]], output: Output) -> None:
@@ -283,7 +288,6 @@ def _finish(
     out: _Out,
 ) -> CorpusManifest:
     """Move all files to their places; the manifest comes last."""
-    counts = output.counts
     if not output.shards:
         shutil.rmtree(scratch)
         raise CFTError("no document is left; nothing was written")
@@ -297,13 +301,9 @@ def _finish(
         identity=identity,
         sources=before.sources,
         documents_in=before.documents,
-        documents=counts.documents,
-        characters=counts.characters,
-        left_out=dict(counts.reasons.most_common()),
+        **output.counts.for_manifest(output.tokenizer),
         skipped=_noted(out),
         omitted={},
-        licences=counts.sums(),
-        topics=dict(sorted(counts.topics.items())),
         shards=[
             CorpusShard(
                 file=f"{DATA}/{name}",

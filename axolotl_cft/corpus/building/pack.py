@@ -32,6 +32,7 @@ from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Coun
 from axolotl_cft.corpus.building.packed import find_finished, refuse_other
 from axolotl_cft.corpus.building.readers import Reading, read_item, read_rows
 from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
+from axolotl_cft.corpus.building.sums import TokenCounter
 from axolotl_cft.corpus.readers import Field
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, open_whole, write_atomic
@@ -54,12 +55,14 @@ class PackOptions:
         kept: which licences are kept.
         field: column of the text in tables.
         encoding: of plain text; None for UTF-8, and what a byte order mark says.
+        tokenizer: counts tokens, if they are to be counted.
     """
 
     rules: Rules = dataclasses.field(default_factory=Rules)
     kept: Kept = dataclasses.field(default_factory=Kept)
     field: str = TEXT
     encoding: str | None = None
+    tokenizer: TokenCounter | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class PackOptions:
             "licences": list(self.kept.patterns),
             "field": self.field,
             "encoding": self.encoding,
+            "tokenizer": self.tokenizer.digest if self.tokenizer else None,
             "version": VERSION,
         }
 
@@ -126,7 +130,7 @@ def pack(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return _finish(output_dir, folders, listing, identity)
+    return _finish(output_dir, folders, listing, identity, options.tokenizer)
 
 
 _DONE = "unit.json"
@@ -165,7 +169,7 @@ def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
     omitted: Counter[str] = Counter()
     seen: set[str] = set()
     packed_before = False
-    with Output(folder) as output:
+    with Output(folder, options.tokenizer) as output:
         for reading in _readings(unit, options, skipped):
             omitted.update(reading.omitted)
             packed_before |= "doc_id" in reading.columns
@@ -176,7 +180,7 @@ def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
             else:
                 output.leave_out(row["doc_id"], reason)
     done = {
-        "counts": vars(output.counts),
+        "counts": output.counts.plain(),
         "skipped": skipped,
         "omitted": omitted,
         "packed_before": packed_before,
@@ -236,7 +240,11 @@ def _refuse_double(doc_id: str, seen: set[str]) -> None:
 
 
 def _finish(
-    output_dir: Path, folders: Sequence[Path], listing: Listing, identity: dict[str, Any]
+    output_dir: Path,
+    folders: Sequence[Path],
+    listing: Listing,
+    identity: dict[str, Any],
+    tokenizer: TokenCounter | None,
 ) -> CorpusManifest:
     """Move all shards to their places, and write the lists and the manifest."""
     units = [json.loads((folder / _DONE).read_text()) for folder in folders]
@@ -256,7 +264,7 @@ def _finish(
             shards.append(CorpusShard(file=file, documents=documents))
     counts = Counts()
     for unit in units:
-        counts.add(Counts(**unit["counts"]))
+        counts.add(unit["counts"])
     if not shards:
         why = Counter(counts.reasons).most_common(5)
         (output_dir / DATA).rmdir()
@@ -274,14 +282,10 @@ def _finish(
             unit.source.name: {"path": str(unit.source.path), "digest": digests[unit.source.name]}
             for unit in listing.units
         },
-        documents_in=counts.documents + sum(counts.reasons.values()),
-        documents=counts.documents,
-        characters=counts.characters,
-        left_out=dict(counts.reasons.most_common()),
+        documents_in=counts.total.documents + counts.reasons.total(),
+        **counts.for_manifest(tokenizer),
         skipped=dict((listing.skipped + _sum(units, "skipped")).most_common()),
         omitted=dict(_sum(units, "omitted").most_common()),
-        licences=counts.sums(),
-        topics=dict(sorted(counts.topics.items())),
         shards=[
             shard.model_copy(update={"sha256": digest_file(output_dir / shard.file)})
             for shard in shards

@@ -15,24 +15,10 @@ import numpy as np
 from axolotl_cft.core.sampling import letters_of
 from axolotl_cft.corpus.building.packed import read_corpus
 from axolotl_cft.corpus.building.shards import TEXT
+from axolotl_cft.corpus.building.sums import Sum
 
 EXCERPTS = 10
 EXCERPT_CHARACTERS = 400
-
-
-@dataclass
-class Sum:
-    """Documents, and what their texts come to."""
-
-    documents: int = 0
-    characters: int = 0
-    tokens: int = 0
-
-    def add(self, characters: int, tokens: int) -> None:
-        """Count one document."""
-        self.documents += 1
-        self.characters += characters
-        self.tokens += tokens
 
 
 @dataclass(frozen=True)
