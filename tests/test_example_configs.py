@@ -4,13 +4,16 @@ import json
 import math
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import make_documents, write_jsonl
 from host import import_all
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "example_configs"
-RECIPES = sorted(p for p in CONFIG_DIR.glob("*.yml") if not p.name.startswith("study_"))
+NO_TRAINING = ("study_", "corpus_")
+RECIPES = sorted(p for p in CONFIG_DIR.glob("*.yml") if not p.name.startswith(NO_TRAINING))
 
 FORCED_BY_CPU_WITHOUT_HUB = frozenset(
     {
@@ -67,9 +70,14 @@ def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
 def data_for(dataset: dict, folder: Path) -> Path:
     """A local file of the kind that the recipe names: raw documents or conversations."""
     if dataset["type"] == "cft":
-        return write_jsonl(
-            folder / "corpus.jsonl", make_documents(800, words=24)
-        )  # 1 % of them is a held-out part
+        documents = make_documents(800, words=24)  # 1 % of them is a held-out part
+        if "ds_type" not in dataset:
+            return write_jsonl(folder / "corpus.jsonl", documents)
+        for number in range(2):  # a folder of shards, as `corpus make` leaves one
+            shard = folder / "data" / f"shard-{number:05}.parquet"
+            shard.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(documents[number::2]), shard)
+        return folder / "data"
     question = {"role": "user", "content": "What does insulin do?"}
     answer = {"role": "assistant", "content": "It lets cells take up glucose."}
     return write_jsonl(folder / "chat.jsonl", [{"messages": [question, answer]}] * 200)

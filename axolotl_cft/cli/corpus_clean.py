@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from axolotl_cft.records import CorpusManifest
 
 
+def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """What a filter, a language or a task is told by, before anything is read."""
+    from axolotl_cft.evaluation.tasks import task_benchmarks
+
+    match param.name:
+        case "off":
+            read_limits(value, (), None)
+        case "given":
+            read_limits((), value, None)
+        case "language":
+            read_limits((), (), value)
+        case "tasks" if value:
+            task_benchmarks(value)
+    return value
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option(
@@ -28,15 +44,24 @@ if TYPE_CHECKING:
     help="Receives data/ with the shards that are left, manifest.json, left_out.jsonl (every "
     "document that went, and why), near_duplicates.jsonl and attribution.jsonl.",
 )
-@click.option("--language", help="Leave out prose in other languages than this one, such as en.")
 @click.option(
-    "--off", multiple=True, metavar="FILTER", help="Switch a filter off, by the name of its limit."
+    "--language",
+    callback=_checked,
+    help="Leave out prose in other languages than this one, such as en.",
+)
+@click.option(
+    "--off",
+    multiple=True,
+    metavar="FILTER",
+    callback=_checked,
+    help="Switch a filter off, by the name of its limit.",
 )
 @click.option(
     "--set",
     "given",
     multiple=True,
     metavar="FILTER=LIMIT",
+    callback=_checked,
     help="Another limit for a filter, such as min_words=50 or max_duplicate_ngrams=5:0.15,10:0.1.",
 )
 @click.option("--keep-doubles", is_flag=True, help="Keep documents with the same text.")
@@ -44,6 +69,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tasks",
     type=NameList(),
+    callback=_checked,
     help="Take the items of these evaluation tasks out, such as cft_medical, as `axolotl-cft "
     "contamination --remove` does. Nothing is compared without it.",
 )

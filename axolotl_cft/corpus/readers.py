@@ -31,7 +31,7 @@ __all__ = [
 
 FORMATS = (*LINES, ".json", ".csv", ".parquet", ".txt")
 
-_ABOUT_DATA = {"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
+ABOUT_DATA = {"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
 """What stands beside data and is none (datasets/data_files.py::FILES_TO_IGNORE)."""
 
 
@@ -98,7 +98,7 @@ def _visible_files(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in files:
-            if not name.startswith(".") and name not in _ABOUT_DATA:
+            if not name.startswith(".") and name not in ABOUT_DATA:
                 yield Path(root, name)
 
 

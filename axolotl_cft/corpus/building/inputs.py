@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from axolotl_cft.corpus.readers import ABOUT_DATA
 from axolotl_cft.errors import CFTError
 
 TEXTS = (".txt", ".md", ".html", ".htm", ".xml", ".nxml")
@@ -169,7 +170,11 @@ def list_units(sources: Sequence[Source], unit_bytes: int = UNIT_BYTES) -> Listi
 
 
 def _walk(source: Source, listing: Listing) -> Iterator[str]:
-    """The paths of a folder's files in the order of their names; hidden ones are none."""
+    """The paths of a folder's files in the order of their names.
+
+    Hidden ones are none, nor is what says something about the folder: a README at its top, which
+    on the hub is a dataset's card, and what `datasets` puts beside data.
+    """
     above: tuple[tuple[int, int], ...] = (_identity(source.path),)
     stack = [(source.path, PurePosixPath(), above)]
     found: list[str] = []
@@ -184,6 +189,8 @@ def _walk(source: Source, listing: Listing) -> Iterator[str]:
                 if identity in above:
                     raise CFTError(f"{entry.path} leads back to a folder above it: remove the link")
                 stack.append((Path(entry.path), here, (*above, identity)))
+            elif entry.name in ABOUT_DATA or (not path.parts and entry.name == "README.md"):
+                listing.skipped["about the data"] += 1
             elif entry.is_file():
                 found.append(str(here))
             else:
