@@ -18,6 +18,9 @@ from axolotl_cft.files import read_yaml
 
 STEPS = ("pack", "clean", "stats")
 
+NOTHING = ("", "~", "null")
+"""How YAML writes no value."""
+
 
 class Step(NamedTuple):
     """A command of a recipe: what it reads, and its options as they are typed."""
@@ -100,11 +103,14 @@ def read_steps(
     sources = _texts(f"{path}: sources", recipe.get("sources", []))
     if not sources:
         raise CFTError(f"{path}: sources lists nothing: name folders, archives or datasets")
-    clean = output_dir or Path(recipe.get("output_dir") or "")
+    places = _texts(f"{path}: output_dir", recipe.get("output_dir", []))
+    if len(places) > 1:
+        raise CFTError(f"{path}: output_dir takes one value, not {len(places)}")
+    clean = output_dir or Path(*places)
     if not clean.name:
         raise CFTError(f"{path}: output_dir is missing: name a folder, such as data/papers")
     raw = clean.with_name(f"{clean.name}-raw")
-    places = {
+    steps = {
         "pack": (sources, {"--output-dir": str(raw)}),
         "clean": ([str(raw)], {"--output-dir": str(clean)}),
         "stats": ([str(clean)], {}),
@@ -114,9 +120,9 @@ def read_steps(
         Step(
             name,
             inputs,
-            _typed(f"{path}: {name}", commands[name], recipe.get(name) or {}, output, processes),
+            _typed(f"{path}: {name}", commands[name], recipe.get(name, {}), output, processes),
         )
-        for name, (inputs, output) in places.items()
+        for name, (inputs, output) in steps.items()
     ]
 
 
@@ -136,6 +142,8 @@ def _typed(
         output: an option that follows from the recipe's own, and is not to be given.
         processes: an option that counts before the recipe's, if the command has it.
     """
+    if given in NOTHING:
+        given = {}
     if not isinstance(given, Mapping):
         raise CFTError(f"{where} maps options of `corpus {command.name}` to their values")
     options = {
@@ -151,8 +159,8 @@ def _typed(
         if option in output or option in named:
             why = "the recipe's own counts" if option in output else "it stands there twice"
             raise CFTError(f"{where}.{key}: {why}; leave it out")
-        names = [name[2:].replace("-", "_") for name in options if name not in output]
         if option not in options:
+            names = [name[2:].replace("-", "_") for name in options if name not in output]
             no_option = f"{where}.{key} is no option of `corpus {command.name}`"
             _refuse_unknown(no_option, key, names)
         named[option] = value
@@ -169,7 +177,7 @@ def _spelled(where: str, option: click.Option, name: str, value: Any) -> list[st
     texts = _texts(where, value)
     if isinstance(option.type, NameList):
         texts = [",".join(texts)]
-    if not texts or not all(texts):
+    if not texts or set(texts) & set(NOTHING):
         raise CFTError(f"{where} has no value: give it one, or leave it out")
     if len(texts) > 1 and not option.multiple:
         raise CFTError(f"{where} takes one value, not {len(texts)}")
