@@ -375,6 +375,32 @@ def test_of_a_table_and_its_image_the_table_is_taken():
     assert image.text == "Table 2. Beats." and image.left_out == {"tables as images": 1}
 
 
+def oasis(rows, specs=""):
+    return read(
+        f"<table-wrap><table><tgroup cols='3'>{specs}<tbody>{rows}</tbody></tgroup></table>"
+        "</table-wrap>"
+    ).text
+
+
+def test_cells_of_an_oasis_table_find_their_columns():
+    specs = "".join(f"<colspec colname='c{number}'/>" for number in (1, 2, 3))
+    entry, row = "<entry {}>{}</entry>".format, "<row>{}</row>".format
+    rows = row(entry("morerows='1'", "a") + entry("namest='c2' nameend='c3'", "b"))
+    rows += row(entry("colname='c3'", "c")) + row(entry("colname='c2'", "d"))
+    assert oasis(rows, specs) == "a | b | b\na | | c\n| d"
+    # Names that nothing declares, columns that lie behind, and words for numbers.
+    wrong = row(entry("colname='x'", "a") + entry("nameend='c1' morerows='x'", "b"))
+    assert oasis(wrong + row(entry("", "c") + entry("colname='c1'", "d")), specs) == "a | b\nc | d"
+    two = f"<tgroup><tbody>{row(entry('', 'a'))}</tbody></tgroup>" * 2
+    assert read(f"<table>{two}</table>").text == "a\na"
+
+
+def test_marks_of_notes_below_a_table_stand_apart():
+    notes = "<p><sup>a</sup>At 20 °C. <sup>b</sup>Of <sup>13</sup>C. <sup>c</sup> Apart.</p>"
+    table = f"<table-wrap><table-wrap-foot>{notes}</table-wrap-foot></table-wrap>"
+    assert read(table).text == "a At 20 °C. b Of 13C. c Apart."
+
+
 def test_spans_that_overlap_reach_too_far_or_are_no_numbers():
     rows = (
         "<tr><td>a</td><td rowspan='9'>b</td></tr><tr><td colspan='3'>c</td></tr>"
@@ -396,6 +422,9 @@ def test_spans_cannot_make_a_small_file_large():
         data = article(f"<table><tr>{cells}</tr>{'<tr/>' * 30_000}</table>")
         [parsed] = read_jats(data)
         assert len(parsed.text) < 3_000_000
+    specs = "".join(f"<colspec colname='c{number}'/>" for number in range(2000))
+    rows = "<row><entry colname='c900'>f</entry></row>" * 20_000
+    assert len(oasis(rows, specs)) < 3_000_000
 
 
 def test_captions_stay_with_the_label_and_images_are_counted():
@@ -464,6 +493,36 @@ def test_the_main_abstract_and_summaries_stay_and_teasers_go():
         "Abstract", "Aim", "To know.", "Result", "We do.", "Author summary", "Frogs have hearts.",
     ]  # fmt: skip
     assert parsed.left_out == {"other abstracts": 2}
+
+
+def test_what_is_in_another_language_than_the_article_is_counted():
+    parsed = read(
+        meta='<abstract xml:lang="en-GB"><p>To know.</p></abstract>'
+        '<abstract xml:lang="es"><p>Saber.</p></abstract>'
+        '<kwd-group xml:lang="en"><kwd>frog</kwd></kwd-group>'
+        '<kwd-group xml:lang="pt"><kwd>sapo</kwd></kwd-group>'
+    )
+    assert parsed.text == "Abstract\n\nTo know.\n\nKeywords: frog"
+    assert parsed.left_out == {"other abstracts": 1, "other keywords": 1}
+
+
+def test_keywords_of_parts_and_the_commas_between_them():
+    meta = (
+        "<kwd-group><kwd>frog</kwd><x>, </x><compound-kwd><compound-kwd-part>HR</compound-kwd-part>"
+        "<compound-kwd-part>heart rate</compound-kwd-part></compound-kwd></kwd-group>"
+    )
+    assert read(meta=meta).text == "Keywords: frog; HR: heart rate"
+
+
+def test_an_abbreviation_has_its_meaning_in_parentheses():
+    said = "in <abbrev>HF<def><p>heart failure</p></def></abbrev> and <abbrev>HR</abbrev>"
+    assert line(said) == "in HF (heart failure) and HR"
+
+
+def test_floats_stand_at_the_end_as_they_did_in_nlm_2():
+    floats = "<floats-wrap><fig><caption><p>A frog.</p></caption></fig></floats-wrap></article>"
+    [parsed] = read_jats(article("<p>Body.</p>").replace(b"</article>", floats.encode()))
+    assert parsed.text == "Body.\n\nA frog."
 
 
 def test_keywords_are_a_line():

@@ -55,11 +55,11 @@ def _parsed(article: etree._Element) -> Parsed:
     meta = article.find("{*}front/{*}article-meta")
     blocks = [metadata.title or ""]
     if meta is not None:
-        blocks += _abstracts(meta, reading)
-        blocks += _keywords(meta, reading)
+        blocks += _abstracts(meta, reading, metadata.language)
+        blocks += _keywords(meta, reading, metadata.language)
         for name, what in (("aff", "affiliations"), ("author-notes", "author notes")):
             reading.count(meta.iter(f"{{*}}{name}"), what)
-    for name in ("body", "floats-group", "back"):
+    for name in ("body", "floats-group", "floats-wrap", "back"):  # the third as in NLM 2
         blocks.append(reading.paragraphs(article.findall(f"{{*}}{name}")))
     if reading.notes:
         blocks += ["Notes", *reading.notes]
@@ -68,12 +68,19 @@ def _parsed(article: etree._Element) -> Parsed:
     return Parsed(text=text, left_out=reading.left_out, **metadata._asdict())
 
 
-def _abstracts(meta: etree._Element, reading: Reading) -> list[str]:
+def _is_translated(element: etree._Element, language: str | None) -> bool:
+    """Whether it is in another language than the article, as it says itself."""
+    own = element.get("{http://www.w3.org/XML/1998/namespace}lang")
+    return bool(own and language) and str(own)[:2].lower() != str(language)[:2].lower()
+
+
+def _abstracts(meta: etree._Element, reading: Reading, language: str | None) -> list[str]:
     """The main abstract and summaries for other readers, each below a title."""
     blocks = []
     reading.count(meta.iterchildren("{*}trans-abstract"), "other abstracts")
     for abstract in meta.iterchildren("{*}abstract"):
-        if abstract.get("abstract-type") not in PROSE_ABSTRACTS:
+        kind = abstract.get("abstract-type")
+        if kind not in PROSE_ABSTRACTS or _is_translated(abstract, language):
             reading.left_out["other abstracts"] += 1
         elif text := reading.paragraphs([abstract]):
             titled = abstract.find("{*}title") is not None
@@ -81,11 +88,12 @@ def _abstracts(meta: etree._Element, reading: Reading) -> list[str]:
     return blocks
 
 
-def _keywords(meta: etree._Element, reading: Reading) -> list[str]:
-    """The authors' own; indexers' terms and lists of abbreviations are counted."""
+def _keywords(meta: etree._Element, reading: Reading, language: str | None) -> list[str]:
+    """The authors' own; indexers' terms, lists of abbreviations and translations are counted."""
     blocks = []
     for group in meta.iterchildren("{*}kwd-group"):
-        if (group.get("kwd-group-type") or "author").lower().startswith("author"):
+        own = (group.get("kwd-group-type") or "author").lower().startswith("author")
+        if own and not _is_translated(group, language):
             blocks.append(reading.paragraphs([group]))
         else:
             reading.left_out["other keywords"] += 1

@@ -34,6 +34,7 @@ _GRAPHICS = {
     "inline-formula": "formulas as images",
     "chem-struct": "formulas as images",
     "chem-struct-wrap": "formulas as images",
+    "chem-struct-wrapper": "formulas as images",
 }
 _AS_TEXT = ("tex-math", "math", "table", "textual-form", "array")
 

@@ -242,7 +242,8 @@ def _table(reading: Reading, element: etree._Element, parts: Parts) -> str:
 
 
 def _below_table(reading: Reading, element: etree._Element, parts: Parts) -> str:
-    return PARAGRAPH + LINE.join(lines_of(_join(parts))) + PARAGRAPH
+    text = _LETTER_AS_MARK.sub(r"\g<0> ", _join(parts))
+    return PARAGRAPH + LINE.join(lines_of(text)) + PARAGRAPH
 
 
 def _list_item(reading: Reading, element: etree._Element, parts: Parts) -> str:
@@ -300,7 +301,14 @@ def _definition(reading: Reading, element: etree._Element, parts: Parts) -> str:
 def _speech(reading: Reading, element: etree._Element, parts: Parts) -> str:
     speaker, rest = _take(parts, "speaker")
     lines = lines_of(_join(rest))
-    return PARAGRAPH + ": ".join(filter(None, (speaker.rstrip(":"), " ".join(lines)))) + PARAGRAPH
+    sign = " " if speaker.endswith(".") else ": "
+    return PARAGRAPH + sign.join(filter(None, (speaker.rstrip(":"), " ".join(lines)))) + PARAGRAPH
+
+
+def _abbreviation(reading: Reading, element: etree._Element, parts: Parts) -> str:
+    """What it stands for in parentheses."""
+    meaning, rest = _take(parts, "def")
+    return f"{_join(rest)} ({meaning})" if meaning else _join(rest)
 
 
 def _preserved(reading: Reading, element: etree._Element, parts: Parts) -> str:
@@ -309,8 +317,13 @@ def _preserved(reading: Reading, element: etree._Element, parts: Parts) -> str:
 
 def _keywords(reading: Reading, element: etree._Element, parts: Parts) -> str:
     title, rest = _take(parts, "label", "title")
-    words = "; ".join(filter(None, (tidy(text) for name, text in rest if name)))
+    # An <x> holds the comma that stands between two on the page.
+    words = "; ".join(filter(None, (tidy(text) for name, text in rest if name not in ("", "x"))))
     return f"{PARAGRAPH}{title.rstrip(':') or 'Keywords'}: {words}{PARAGRAPH}" if words else ""
+
+
+def _keyword_of_parts(reading: Reading, element: etree._Element, parts: Parts) -> str:
+    return ": ".join(filter(None, (tidy(text) for name, text in parts if name)))
 
 
 def _best(parts: Parts) -> list[Part]:
@@ -348,25 +361,29 @@ _MARK_AT_BEGINNING = re.compile(
     f"\\A[\\s{PARAGRAPH}{LINE}]*{SUPERSCRIPT}[^{SUPERSCRIPT}{END}]*{END}(?=\\S)"
 )
 
+_LETTER_AS_MARK = re.compile(f"(?:\\A|(?<=[\\s{PARAGRAPH}{LINE}])){SUPERSCRIPT}[a-z]{END}(?=\\S)")
+"""Of a note below a table: behind white space, and followed by none."""
+
 _BUILDERS: dict[str, Callable[[Reading, etree._Element, Parts], str]] = {
     _ENTITY: _entity,
     **dict.fromkeys(
         """
         abstract address answer app-group attrib back body disp-formula-group explanation
-        floats-group front-matter-part named-book-part-body question question-wrap
+        floats-group floats-wrap front-matter-part named-book-part-body question question-wrap
         sig-block subtitle title trans-title
         """.split(),  # noqa: SIM905
         _block,
     ),
     **dict.fromkeys(
         """
-        app boxed-text disp-quote glossary sec statement verse-group
+        app boxed-text disp-quote gloss-group glossary sec statement verse-group
         """.split(),  # noqa: SIM905
         _titled,
     ),
     **dict.fromkeys(("addr-line", "sig", "verse-line"), _line),
-    **dict.fromkeys(("label", "compound-kwd", "nested-kwd"), _one_line),
+    **dict.fromkeys(("compound-kwd", "nested-kwd"), _keyword_of_parts),
     **dict.fromkeys(("hr", "glyph-ref"), _nothing),
+    "abbrev": _abbreviation,
     "alternatives": _alternatives,
     "array": _table,
     "break": _space,
@@ -375,12 +392,14 @@ _BUILDERS: dict[str, Callable[[Reading, etree._Element, Parts], str]] = {
     "def-item": _definition,
     "def-list": _definitions,
     "disp-formula": _display_formula,
+    "entry": _cell,
     "fig": _figure,
     "fig-group": _figure,
     "fn": _footnote,
     "fn-group": _footnotes,
     "inline-formula": _inline_formula,
     "kwd-group": _keywords,
+    "label": _one_line,
     "list": _list,
     "list-item": _list_item,
     "p": _paragraph,

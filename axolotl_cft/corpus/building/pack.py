@@ -38,7 +38,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, open_whole, write_atomic
 from axolotl_cft.records import CORPUS_FILE, CorpusManifest, CorpusShard
 
-VERSION = 1
+VERSION = 2
 """Of what is made of the same input; goes up when readers make other texts."""
 
 SCRATCH = ".pack"
