@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
-import pyarrow.parquet as pq
-import pytest
+import datasets
 import yaml
+from click.testing import CliRunner
 
+from axolotl_cft.cli import main
 from axolotl_cft.core.pool import parse_pool
 from axolotl_cft.host.plan import parse_options
 from axolotl_cft.prompts.registry import load_pool
@@ -14,9 +15,10 @@ from axolotl_cft.prompts.registry import load_pool
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [DOCS / name for name in ("data.md", "pools.md", "probe.md")]
 TEXTS = {
-    "cardiology/a.txt": "First line.\n\nSecond paragraph, after a blank line.\n",
-    "cardiology/b.txt": "Zürich 東京",
-    "oncology/c.txt": "  indented\n\tand a tab",
+    "cardiology/a.txt": "The heart drives blood through the vessels.\n\nIts valves, which open one "
+    "way alone, keep the blood from flowing back while the chambers fill again for the next beat.",
+    "oncology/b.txt": "A tumour grows where cells divide and nothing stops them any more. Some "
+    "of them, carried off by blood or lymph, settle elsewhere (in Zürich as in 東京) and grow.",
 }
 
 
@@ -24,24 +26,24 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize(("index", "folder"), [(0, "texts"), (1, "OpenMedText/data")])
-def test_text_files_become_a_document_a_row(index, folder, tmp_path, monkeypatch):
-    import datasets
-
+def test_text_files_become_a_document_a_row(tmp_path, monkeypatch):
+    page = (DOCS / "data.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
     for name, text in TEXTS.items():
-        file = tmp_path / folder / name
+        file = tmp_path / "texts" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    exec(blocks("data.md", "python")[index], {})
-    (parquet,) = (tmp_path / "data").glob("*.parquet")
-    table = pq.read_table(parquet)
-    assert sorted(table["text"].to_pylist()) == sorted(TEXTS.values())
-    if index == 1:
-        expected = [(f"data/{name}", name.split("/")[0], TEXTS[name]) for name in TEXTS]
-        columns = (table[column].to_pylist() for column in ("id", "topic", "text"))
-        assert list(zip(*columns, strict=True)) == expected
+    commands = re.findall(r"^    axolotl-cft (corpus .+)$", page, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["pack", "clean"]
+    for command in commands:
+        result = CliRunner().invoke(main, command.split())
+        assert result.exit_code == 0, result.output
+    [config] = [block for block in blocks("data.md", "yaml") if "ds_type" in block]
+    [dataset] = yaml.safe_load(config)["datasets"]
+    rows = datasets.load_dataset(
+        dataset["ds_type"], data_dir=dataset["path"], split="train", cache_dir=str(tmp_path)
+    )
+    assert sorted(rows["text"]) == sorted(TEXTS.values())
 
 
 def test_configs_and_pools_of_the_pages_are_valid():

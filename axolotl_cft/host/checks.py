@@ -103,8 +103,8 @@ def check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> N
             )
     if file := _file_split_by_line(dataset):
         raise CFTError(
-            f"{place}: {file} would be split by the host into one document per line; convert it to "
-            "JSONL or Parquet with one document per row (docs/data.md shows how)"
+            f"{place}: {file} would be split by the host into one document per line; make a corpus "
+            "of it with `axolotl-cft corpus pack` (docs/data.md)"
         )
 
 
