@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import click
 
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
@@ -66,20 +67,40 @@ def make(
     corpus = cast(click.Context, ctx.parent)
     commands = cast(click.Group, corpus.command).commands
     steps = read_steps(recipe, commands, output_dir, num_proc)
+    values = {step.name: _checked(recipe, commands[step.name], step, corpus) for step in steps}
     for step in steps:
-        # Before the first step runs, the folders that the others read are not there yet.
-        inputs = step.inputs if step.name == "pack" else ["."]
-        try:
-            commands[step.name].make_context(step.name, [*inputs, *step.options], corpus)
-        except click.UsageError as exc:
-            raise CFTError(f"{recipe}: {step.name}: {exc.format_message()}") from exc
-        except CFTError as exc:
-            raise CFTError(f"{recipe}: {step.name}: {exc}") from exc
         click.echo(step.line)
-    for step in () if dry_run else steps:
+    if dry_run:
+        return
+    if tasks := values["clean"]["tasks"]:
+        _read_items(tasks, values["clean"]["data_dir"])
+    for step in steps:
         arguments = [*step.inputs, *step.options]
         with commands[step.name].make_context(step.name, arguments, corpus) as own:
             own.command.invoke(own)
+
+
+def _checked(
+    recipe: Path, command: click.Command, step: Step, corpus: click.Context
+) -> dict[str, Any]:
+    """The values of a step's options, as its command understands them."""
+    # Before the first step runs, the folders that the others read are not there yet.
+    inputs = step.inputs if step.name == "pack" else ["."]
+    try:
+        return command.make_context(step.name, [*inputs, *step.options], corpus).params
+    except click.UsageError as exc:
+        raise CFTError(f"{recipe}: {step.name}: {exc.format_message()}") from exc
+    except CFTError as exc:
+        raise CFTError(f"{recipe}: {step.name}: {exc}") from exc
+
+
+def _read_items(tasks: list[str], data_dir: Path | None) -> None:
+    """See whether the test items are there, which nobody wants to hear after hours of packing."""
+    from axolotl_cft.corpus.contamination import load_items
+
+    with progress("Reading the test items"):
+        for _ in load_items(tasks, data_dir):
+            pass
 
 
 def read_steps(
@@ -101,14 +122,14 @@ def read_steps(
     for key in recipe:
         _refuse_unknown(f"{path}: {key} is no key of a recipe", key, known)
     sources = _texts(f"{path}: sources", recipe.get("sources", []))
-    if not sources:
+    if not sources or set(sources) & set(NOTHING):
         raise CFTError(f"{path}: sources lists nothing: name folders, archives or datasets")
-    places = _texts(f"{path}: output_dir", recipe.get("output_dir", []))
-    if len(places) > 1:
-        raise CFTError(f"{path}: output_dir takes one value, not {len(places)}")
-    clean = output_dir or Path(*places)
+    place = recipe.get("output_dir", "")
+    if not isinstance(place, str) or place in NOTHING:
+        raise CFTError(f"{path}: output_dir is missing: name one folder, such as data/papers")
+    clean = output_dir or Path(place).expanduser()
     if not clean.name:
-        raise CFTError(f"{path}: output_dir is missing: name a folder, such as data/papers")
+        raise CFTError(f"{path}: output_dir is {clean}: name a folder in it, such as data/papers")
     raw = clean.with_name(f"{clean.name}-raw")
     steps = {
         "pack": (sources, {"--output-dir": str(raw)}),
