@@ -495,7 +495,8 @@ def test_a_long_prompt_of_a_row_is_cut_to_the_budget(tokenizer_of):
         ("mistral_v2v3", {"place": "system"}, "shows no system message.*set cft.place: user"),
         ("chatml", {"prompt_budget": 5}, "adds [0-9]+ tokens .* cft.prompt_budget: 5; set it to"),
         ("chatml", {"prompts": {"column": "p"}, "prompt_budget": 1}, "column p: prompt 'a' adds"),
-        ("chatml", {"format": "chat"}, "`type: cft.chat` has no such option"),
+        ("chatml", {"format": "chat"}, "cft.format: `type: cft.chat` has no such option"),
+        ("chatml", {"every": 50}, "cft.every: `type: cft.chat` has no such option"),
     ],
 )
 def test_refused_before_any_row(tokenizer_of, template, options, message):
@@ -640,6 +641,9 @@ def test_it_mixes_with_other_types_and_the_cache_sees_its_options(tmp_path, tiny
     [
         ("cft", {"place": "system"}, "cft.place: no dataset has `type: cft.chat`"),
         ("cft.chat", {"format": "chat"}, "cft.format: no dataset has `type: cft`"),
+        ("cft.chat", {"every": 50}, "cft.every: no dataset has `type: cft`"),
+        ("cft", {"every": 50, "format": "chat"}, "cft.every puts prompts inside a text"),
+        ("cft", {"every": 1}, "cft.every: input should be greater than or equal to 2, got 1"),
         ("cft.chat", {"place": "assistant"}, "cft.place: input should be 'user' or 'system'"),
     ],
 )

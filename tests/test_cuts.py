@@ -73,7 +73,7 @@ class Kind(NamedTuple):
     def trained(self, text: str, capacity: int) -> list[list[int]]:
         """The targets of the text's rows."""
         frame = Frame((), self.tokenizer.eos_token_id, capacity + 8, 8)
-        rows = encode_document(self.encode([text])[0], frame, lambda chunk: [None])
+        rows = encode_document(self.encode([text])[0], frame, lambda *_: [None])
         return [row.target.tolist() for row in rows]
 
 

@@ -8,6 +8,7 @@ import pytest
 from conftest import TOPICS, make_documents
 from encoder import (
     encode_texts,
+    encoder_for,
     expected_targets,
     trained_tokens,
 )
@@ -29,7 +30,10 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"prompts": "none"}, {"prompts": "negative"}])
+ARMS = [{}, {"prompts": "none"}, {"prompts": "negative"}]
+
+
+@pytest.mark.parametrize("options", [*ARMS, *({**arm, "every": 7} for arm in ARMS)])
 def test_every_arm_gives_every_document_back_token_for_token(any_tokenizer, options):
     rows, ledger = encode_texts(any_tokenizer, TEXTS, **options)
     assert trained_tokens(rows) == expected_targets(any_tokenizer, TEXTS)
@@ -49,16 +53,45 @@ def test_any_unicode_survives(sentencepiece_tokenizer, bytelevel_tokenizer, text
         assert trained_tokens(rows) == expected_targets(tokenizer, texts)
 
 
-def test_chunks_agree_across_arms_and_share_the_digest(any_tokenizer):
+@pytest.mark.parametrize("every", [None, 5, 30])
+def test_chunks_agree_across_arms_and_share_the_digest(any_tokenizer, every):
     texts = [document["text"] for document in make_documents(30)]
     digests, targets = set(), set()
     for prompts in ("paper", "negative", "fixed", "none"):
-        rows, ledger = encode_texts(any_tokenizer, texts, prompts=prompts)
+        rows, ledger = encode_texts(any_tokenizer, texts, prompts=prompts, every=every)
         digests.add(ledger.targets_digest)
         targets.add(tuple(tuple(x for x in r if x != IGNORE_INDEX) for r in rows["labels"]))
     assert len(digests) == len(targets) == 1
-    _, other = encode_texts(any_tokenizer, [*texts[:-1], texts[-1] + "!"], prompts="none")
+    changed = [*texts[:-1], texts[-1] + "!"]
+    _, other = encode_texts(any_tokenizer, changed, prompts="none", every=every)
     assert other.targets_digest not in digests
+
+
+def test_prompts_inside_a_row_are_drawn_for_each_place_and_set_apart(sentencepiece_tokenizer):
+    text = " ".join(document["text"] for document in make_documents(30))
+    options = {"sequence_len": 600, "prompt_budget": 70, "every": 50}
+    encoder = encoder_for(sentencepiece_tokenizer, **options)
+    [row, *_] = encoder.encode([text], [{}])
+    assert [part.target.size for part in row.segments] == [50] * 5
+    assert len({part.prompt_id for part in row.segments}) > 1
+    first, second = (sentencepiece_tokenizer.decode(part.context) for part in row.segments[:2])
+    assert first.startswith("<s>") and first.endswith("\n\n")
+    assert second.startswith("\n\n") and second.endswith("\n\n") and "<s>" not in second
+    assert encoder.ledger.prompt_counts.total() > encoder.ledger.rows
+    _, bare = encode_texts(sentencepiece_tokenizer, [text], **options, prompts="none")
+    assert bare.prompt_tokens == 0 and bare.total_tokens == bare.trained_tokens + bare.rows
+    added = encoder.ledger.total_tokens - bare.total_tokens
+    assert encoder.ledger.prompt_tokens == added
+
+
+def test_dropout_leaves_single_places_without_a_prompt(sentencepiece_tokenizer):
+    text = " ".join(document["text"] for document in make_documents(60))
+    options = {"sequence_len": 600, "prompt_budget": 70, "every": 20, "dropout": 0.4}
+    encoder = encoder_for(sentencepiece_tokenizer, **options)
+    parts = [part for row in encoder.encode([text], [{}]) for part in row.segments]
+    without = [part for part in parts if part.prompt_id is None]
+    assert 0.2 < len(without) / len(parts) < 0.6
+    assert {part.context.size for part in without} <= {0, 1}
 
 
 def test_views_seed_and_dropout(sentencepiece_tokenizer):

@@ -353,7 +353,7 @@ def test_a_generated_corpus_is_read_by_the_plugin(tmp_path, sentencepiece_tokeni
     assert len(rows) == 12 and encoder.ledger.prompts_truncated == 0
     for row, text in zip(rows, loaded["text"], strict=True):
         ids = sentencepiece_tokenizer(prompt_for(text) + "\n\n")["input_ids"]
-        assert row.context.tolist() == ids
+        assert row.segments[0].context.tolist() == ids
 
 
 def test_estimate_asks_nothing_and_needs_no_key(tmp_path, sentencepiece_tokenizer, monkeypatch):

@@ -65,10 +65,11 @@ def model(request, tmp_path_factory) -> Path:
 
 
 def config_file(folder: Path, model: Path, **more: Any) -> Path:
-    budget = more.pop("prompt_budget", LENGTHS["prompt_budget"])
+    block = {"prompt_budget": more.pop("prompt_budget", LENGTHS["prompt_budget"])}
+    block |= {"every": more.pop("every")} if "every" in more else {}
     config = {"base_model": str(model), "sequence_len": LENGTHS["sequence_len"], **more}
     path = folder / "generate.yml"
-    path.write_text(yaml.safe_dump(config | {"cft": {"prompt_budget": budget}}))
+    path.write_text(yaml.safe_dump(config | {"cft": block}))
     return path
 
 
@@ -117,7 +118,7 @@ def test_every_chunk_in_training_stands_behind_its_own_prompt(tmp_path, model):
     for row in written:
         made = encoder.encode([row["text"]], [row])
         prompts = row["contextual_prompt"] or []
-        assert [r.context.tolist() for r in made] == [
+        assert [r.segments[0].context.tolist() for r in made] == [
             tokenizer(p + "\n\n")["input_ids"] if p else bare(r, tokenizer, made)
             for p, r in zip(prompts, made, strict=True)
         ]
@@ -125,6 +126,31 @@ def test_every_chunk_in_training_stands_behind_its_own_prompt(tmp_path, model):
     _, own = encode(tokenizer, written, prompts=PROMPTS, **options)
     assert own.targets_digest == none.targets_digest and own.rows == len(bare_rows)
     assert own.tokens_shown == own.text_tokens and none.tokens_shown is None
+
+
+def test_every_place_inside_a_row_has_its_own_prompt(tmp_path, tiny_model):
+    """`cft.every`: the list has an entry for each place, written for the text behind it."""
+    from transformers import AutoTokenizer
+
+    places = {"every": 24, "sequence_len": 400}
+    out = generated(tmp_path, tiny_model, **places)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    options = {**places, "prompt_budget": LENGTHS["prompt_budget"]}
+    encoder = encoder_for(tokenizer, prompts=PROMPTS, **options)
+    written = rows_of(out / "corpus.jsonl")
+    for row in written:
+        made, prompts = encoder.encode([row["text"]], [row]), row["contextual_prompt"] or []
+        parts = [(place, part) for r in made for place, part in enumerate(r.segments)]
+        for (place, part), prompt in zip(parts, prompts, strict=True):
+            if prompt is not None:
+                before = "\n\n" if place else ""
+                ids = tokenizer(f"{before}{prompt}\n\n", add_special_tokens=False)["input_ids"]
+                assert part.context.tolist() == [*encoder.frame.start, *ids][bool(place) :]
+    assert encoder.ledger.rows < sum(len(row["contextual_prompt"] or []) for row in written)
+    _, none = encode(tokenizer, written, prompts="none", **options)
+    assert encoder.ledger.targets_digest == none.targets_digest
+    with pytest.raises(CFTError, match=r"prompts in column .* cft\.every"):
+        encode(tokenizer, written, prompts=PROMPTS, **{**options, "every": 25})
 
 
 def bare(row: Any, tokenizer: Any, made: list[Any]) -> list[int]:

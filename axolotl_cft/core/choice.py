@@ -94,6 +94,8 @@ class PromptSource(ABC):
     ) -> Sequence[Choice | None]:
         """One prompt for each view of a chunk; None where there is none.
 
+        With `cft.every`, `chunk` counts the segments of the document, which get a prompt each.
+
         Raises:
             CFTError: the document lacks what a prompt needs, or a package's function fails.
         """
@@ -285,14 +287,14 @@ class FromColumn(PromptSource):
         if len(prompts) != len(cut.bounds):
             raise CFTError(
                 f"{place} has {len(prompts)} prompts in column '{self.column}' for "
-                f"{len(cut.bounds)} chunks; restore the text, tokenizer, sequence_len and "
-                f"cft.prompt_budget that they were written for, or {again}"
+                f"{len(cut.bounds)} chunks; restore the text, tokenizer, sequence_len, "
+                f"cft.prompt_budget and cft.every that they were written for, or {again}"
             )
         if digest != cut.digest:
             raise CFTError(
                 f"{place} has prompts in column '{self.column}' for other chunks than these; "
-                "restore the text, tokenizer, sequence_len and cft.prompt_budget that they were "
-                f"written for, or {again}"
+                "restore the text, tokenizer, sequence_len, cft.prompt_budget and cft.every that "
+                f"they were written for, or {again}"
             )
         return prompts[chunk]
 

@@ -68,13 +68,21 @@ class ContextEncoder:
         # A pool's prompts recur; prompts from columns mostly do not, hence the bound.
         self._remembered = functools.lru_cache(maxsize=4096)(self._encode)
 
-    def context_of(self, prompt_id: str, prompt: str) -> Context:
-        """The ids that stand before a text behind this prompt, cut to `prompt_budget`."""
-        return self._remembered(prompt_id, prompt)
+    def context_of(self, prompt_id: str, prompt: str, *, inside: bool = False) -> Context:
+        """The ids that stand before a text behind this prompt, cut to `prompt_budget`.
+
+        Args:
+            prompt_id: of the prompt.
+            prompt: the text.
+            inside: the prompt stands inside a row (`Frame.every`): with the separator on either
+                side, and without BOS.
+        """
+        return self._remembered(prompt_id, prompt, inside)
 
     def length(self, prompt: str) -> int:
-        """Tokens that a prompt takes with all that surrounds it, uncut."""
-        return len(self._render(prompt))
+        """Tokens that a prompt takes with all that surrounds it, uncut, where it takes most."""
+        inside = len(self._render_inside(prompt)) if self.frame.every else 0
+        return max(len(self._render(prompt)), inside)
 
     def check(self, prompts: Mapping[str, str], label: str = "") -> None:
         """Refuse what cannot fit the budget.
@@ -119,19 +127,22 @@ class ContextEncoder:
                 "`chat_template`, or use format: plain"
             )
 
-    def _encode(self, prompt_id: str, prompt: str) -> Context:
-        budget = self.frame.prompt_budget
-        ids, prompt_ids = self._render(prompt), self._plain_ids(prompt)
+    def _encode(self, prompt_id: str, prompt: str, inside: bool) -> Context:
+        budget, render = self.frame.prompt_budget, self._render_inside if inside else self._render
+        ids, prompt_ids = render(prompt), self._plain_ids(prompt)
         cut = len(ids) > budget
         keep = len(prompt_ids)
         while len(ids) > budget and keep > 0:
             # A text that was cut between tokens may not encode to the same ids again: cut further.
             keep = max(0, keep - max(1, len(ids) - budget))
-            ids = self._render(self.tokenizer.decode(prompt_ids[:keep]))
+            ids = render(self.tokenizer.decode(prompt_ids[:keep]))
         return Context(np.asarray(ids, dtype=np.int32), prompt_id, cut)
 
     def _render_plain(self, prompt: str) -> list[int]:
         return [*self.frame.start, *self._plain_ids(prompt + self.separator)]
+
+    def _render_inside(self, prompt: str) -> list[int]:
+        return self._plain_ids(self.separator + prompt + self.separator)
 
     def _plain_ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -158,7 +169,9 @@ class ContextEncoder:
         )
 
 
-def frame_of(tokenizer: Any, prompt_budget: int, sequence_len: int) -> Frame:
+def frame_of(
+    tokenizer: Any, prompt_budget: int, sequence_len: int, every: int | None = None
+) -> Frame:
     """What a tokenizer puts around a text by itself, and the room that is left.
 
     Raises:
@@ -180,4 +193,4 @@ def frame_of(tokenizer: Any, prompt_budget: int, sequence_len: int) -> Frame:
         raise CFTError(
             f"cft.prompt_budget: {prompt_budget} has no room for BOS; set {begin} or more"
         )
-    return Frame(tuple(special[:begin]), tokenizer.eos_token_id, sequence_len, prompt_budget)
+    return Frame(tuple(special[:begin]), tokenizer.eos_token_id, sequence_len, prompt_budget, every)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from axolotl_cft.core.encoding import Ids, chunk_bounds
+from axolotl_cft.core.encoding import Ids, chunk_bounds, segment_bounds
 from axolotl_cft.core.pieces import Cutter, find_cutter
 from axolotl_cft.core.sampling import text_key
 from axolotl_cft.errors import CFTError
@@ -30,20 +30,31 @@ class Cut:
         key: of the text (`sampling.text_key`).
         ids: the text's tokens.
         capacity: most tokens in a chunk (`Frame.capacity`).
+        every: most tokens behind a prompt inside a chunk (`Frame.every`).
     """
 
     key: bytes
     ids: Ids
     capacity: int
+    every: int | None = None
 
     @functools.cached_property
     def bounds(self) -> list[tuple[int, int]]:
-        """Of each chunk, in the text's tokens and one EOS; none for a text without tokens."""
-        return chunk_bounds(self.ids.size + 1, self.capacity) if self.ids.size else []
+        """Of each chunk, in the text's tokens and one EOS; none for a text without tokens.
+
+        With `every`, of each of their segments: there are as many as places for a prompt.
+        """
+        if not self.ids.size:
+            return []
+        return [
+            (begin + first, begin + last)
+            for begin, end in chunk_bounds(self.ids.size + 1, self.capacity)
+            for first, last in segment_bounds(end - begin, self.every)
+        ]
 
     @functools.cached_property
     def digest(self) -> str:
-        """32 hex digits: equal for equal texts with equal tokens in equal chunks."""
+        """32 hex digits: equal for equal texts with equal tokens in equal chunks and segments."""
         digest = hashlib.blake2b(self.key, digest_size=16)
         digest.update(np.asarray(self.bounds, dtype="<i8").tobytes())
         digest.update(self.ids.astype("<i4").tobytes())
@@ -73,12 +84,13 @@ class ChunkFinder:
     Args:
         tokenizer: a fast Hugging Face tokenizer.
         capacity: most tokens in a chunk (`Frame.capacity`).
+        every: most tokens behind a prompt inside a chunk; what is found are then its segments.
 
     Raises:
         CFTError: the tokenizer does not say where in a text its tokens stand.
     """
 
-    def __init__(self, tokenizer: Any, capacity: int):
+    def __init__(self, tokenizer: Any, capacity: int, every: int | None = None):
         if not getattr(tokenizer, "is_fast", False):
             raise CFTError(
                 f"the tokenizer {getattr(tokenizer, 'name_or_path', '')} is a slow one, which does "
@@ -87,6 +99,7 @@ class ChunkFinder:
             )
         self.tokenizer = tokenizer
         self.capacity = capacity
+        self.every = every
         self._cutter = find_cutter(tokenizer, self._ids) or Cutter.nowhere()
 
     def find(self, text: str) -> Chunked:
@@ -95,7 +108,7 @@ class ChunkFinder:
         A character whose tokens fall into two chunks belongs to the later one.
         """
         ids, begins = self._tokenize(text)
-        cut = Cut(text_key(text), ids, self.capacity)
+        cut = Cut(text_key(text), ids, self.capacity, self.every)
         if not cut.bounds:
             return Chunked((0,), cut.digest)
         inner = begins[[begin for begin, _ in cut.bounds[1:]]]

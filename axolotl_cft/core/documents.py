@@ -55,7 +55,7 @@ class DocumentEncoder:
         self.threads = True  # whether the tokenizer may use several
         self.tell: Tell = lambda done, of: None
         self.before = 0  # documents of the dataset that stand before the ledger's first
-        self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len)
+        self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len, options.every)
         self.contexts = ContextEncoder(
             tokenizer, self.frame, options.format, options.separator, template
         )
@@ -121,15 +121,15 @@ class DocumentEncoder:
             if ids.size == 0:
                 self.ledger.empty += 1
                 continue
-            cut = Cut(key, ids, self.frame.capacity)
+            cut = Cut(key, ids, self.frame.capacity, self.frame.every)
             document = Document(self.plan.path, number, key, values[index], cut)
             rows += self._encode_one(document, ids)
 
     def _encode_one(self, document: Document, ids: Ids) -> list[Row]:
-        def contexts(chunk: int) -> list[Context | None]:
+        def contexts(place: int, inside: bool) -> list[Context | None]:
             return [
-                None if choice is None else self.contexts.context_of(*choice)
-                for choice in self.plan.choose(document, chunk)
+                None if choice is None else self.contexts.context_of(*choice, inside=inside)
+                for choice in self.plan.choose(document, place)
             ]
 
         rows = encode_document(ids, self.frame, contexts)
@@ -145,13 +145,11 @@ class DocumentEncoder:
         ledger.special_tokens_in_text += int(self._is_special[ids].sum())
         ledger.add_targets(row.target for row in rows if row.view == 0)
         for row in rows:
-            ledger.add_row(
-                row.prompt_id,
-                trained=row.target.size,
-                total=row.context.size + row.target.size,
-                prompt=0 if row.prompt_id is None else row.context.size - bare,
-                cut=row.cut,
-            )
+            ledger.add_row(trained=row.target.size, total=row.size)
+            for number, segment in enumerate(row.segments):
+                prompt = segment.context.size - (0 if number else bare)
+                prompt *= segment.prompt_id is not None
+                ledger.add_context(segment.prompt_id, prompt, segment.cut)
 
 
 _BYTE = re.compile("<0x[0-9A-F]{2}>")

@@ -9,7 +9,7 @@ from typing import Any
 from axolotl_cft.core.encoding import Ids
 
 NO_PROMPT = "(none)"
-"""Key in `prompt_counts` for rows without a prompt."""
+"""Key in `prompt_counts` for rows and places without a prompt."""
 
 _MODULUS = 2**128
 
@@ -34,7 +34,7 @@ class Ledger:
         trained_tokens: tokens that bear loss, over all views, EOS included.
         prompt_tokens: tokens the prompts add (prompt, separator, template).
         total_tokens: length of all rows.
-        prompts_truncated: rows whose prompt was cut to fit `prompt_budget`.
+        prompts_truncated: prompts that were cut to fit `prompt_budget`.
         special_tokens_in_text: special-token ids that the texts themselves contain.
         fits_only_without_prompt: conversations that leave fewer than `prompt_budget` tokens
             free in a row, and get no prompt in any arm.
@@ -42,7 +42,7 @@ class Ledger:
             them is the host's choice (`excess_length_strategy`).
         prompts_not_placed: rows whose prompt the chat template does not show, or shows only by
             changing a target; kept without it.
-        prompt_counts: rows by prompt id.
+        prompt_counts: rows by prompt id; places for a prompt, where a row has several.
         targets_digest: order-free digest of the chunks' targets, views not counted twice. Arms
             that train on the same tokens in the same chunks share it.
     """
@@ -72,23 +72,27 @@ class Ledger:
         """Share of all tokens that the prompts add: the price of CFT over CPT."""
         return self.prompt_tokens / self.total_tokens if self.total_tokens else 0.0
 
-    def add_row(
-        self, prompt_id: str | None, *, trained: int, total: int, prompt: int, cut: bool = False
-    ) -> None:
+    def add_row(self, *, trained: int, total: int) -> None:
         """Count a row that was made.
 
         Args:
-            prompt_id: of its prompt; None without one.
             trained: tokens that bear loss.
             total: all of its tokens.
-            prompt: tokens that the prompt adds.
-            cut: whether the prompt was cut to fit `prompt_budget`.
         """
         self.rows += 1
-        self.prompt_counts[NO_PROMPT if prompt_id is None else prompt_id] += 1
         self.trained_tokens += trained
         self.total_tokens += total
-        self.prompt_tokens += prompt
+
+    def add_context(self, prompt_id: str | None, tokens: int, cut: bool = False) -> None:
+        """Count what stands before a text.
+
+        Args:
+            prompt_id: of the prompt; None without one.
+            tokens: those that the prompt adds.
+            cut: whether the prompt was cut to fit `prompt_budget`.
+        """
+        self.prompt_counts[NO_PROMPT if prompt_id is None else prompt_id] += 1
+        self.prompt_tokens += tokens
         self.prompts_truncated += cut
 
     def add_targets(self, chunks: Iterable[Ids]) -> None:
@@ -146,7 +150,7 @@ class Ledger:
                 "documents compared, a fifth or more of whose text is trained on"
             )
         if self.prompts_truncated:
-            lines.append(f"prompts cut      {self.prompts_truncated:,} rows, to fit prompt_budget")
+            lines.append(f"prompts cut      {self.prompts_truncated:,}, to fit prompt_budget")
         if self.special_tokens_in_text:
             lines.append(
                 f"special tokens   {self.special_tokens_in_text:,} inside the texts, "

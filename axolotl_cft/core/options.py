@@ -62,6 +62,13 @@ class DatasetOptions(BaseModel):
         description="Tokens kept free before the text (BOS, prompt, separator, template) in every "
         "arm, so that chunk boundaries agree.",
     )
+    every: int | None = Field(
+        default=None,
+        ge=2,
+        description="Tokens of text behind each prompt, so that a row holds several: prompt, text, "
+        "prompt, text, … `prompt_budget` is kept free for each, in every arm. Default: one prompt "
+        "before the whole row.",
+    )
     seed: int | None = Field(
         default=None, description="Seed of all draws. Default: the config's own `seed`."
     )
@@ -191,7 +198,7 @@ class Plan:
         return not self.holdout or held_out == (self.part == "test")
 
     def choose(self, document: Document, chunk: int) -> list[Choice | None]:
-        """A prompt for each view of a chunk; None where it goes without one.
+        """A prompt for each view of a chunk (or of a segment: `every`); None where it has none.
 
         Raises:
             CFTError: the document lacks what a prompt needs, or a package's function fails.

@@ -100,6 +100,8 @@ class PromptPlan:
     def identity(self) -> dict[str, Any]:
         """How was asked, for the ledger."""
         more: dict[str, Any] = {"chunk_tokens": self.finder.capacity} if self.finder else {}
+        if self.finder and self.finder.every:
+            more["every"] = self.finder.every
         if self.context_chars:
             more["context_chars"] = self.context_chars
         if not self.rules:

@@ -185,13 +185,9 @@ class ChatEncoder:
         for choice in self._choices(document, len(ids), ledger):
             prompted = self._prompted(row, ids, labels, choice, ledger) if choice else None
             made = prompted or ChatRow(ids, labels)
-            ledger.add_row(
-                made.prompt_id,
-                trained=int(np.count_nonzero(made.labels != IGNORE_INDEX)),
-                total=len(made.ids),
-                prompt=len(made.ids) - len(ids),
-                cut=made.cut,
-            )
+            trained = int(np.count_nonzero(made.labels != IGNORE_INDEX))
+            ledger.add_row(trained=trained, total=len(made.ids))
+            ledger.add_context(made.prompt_id, len(made.ids) - len(ids), made.cut)
             yield made
 
     def _choices(self, document: Document, length: int, ledger: Ledger) -> Sequence[Any]:

@@ -73,14 +73,18 @@ def parse_options(cfg: Mapping[str, Any]) -> CFTConfig:
     return _validate(CFTConfig, cfg.get("cft"), "cft")
 
 
+_REACHED_BY = (("place", True, "cft.chat"), ("format", False, "cft"), ("every", False, "cft"))
+"""Options that only one of our types has: name, whether it is the one for conversations, type."""
+
+
 def check_reach(top: CFTConfig, cfg: Mapping[str, Any]) -> None:
     """Refuse an option of the `cft:` block that no dataset would see.
 
     Raises:
-        CFTError: `place` without a conversation, or `format` without a document.
+        CFTError: `place` without a conversation, or `format` or `every` without a document.
     """
     chats = {is_chat_type(dataset.get("type")) for _, _, dataset in cft_datasets(cfg)}
-    for option, wants_chat, type_ in (("place", True, "cft.chat"), ("format", False, "cft")):
+    for option, wants_chat, type_ in _REACHED_BY:
         if chats and option in top.model_fields_set and wants_chat not in chats:
             raise CFTError(f"cft.{option}: no dataset has `type: {type_}`; remove the option")
 
@@ -143,11 +147,13 @@ so that no two datasets of a config share one."""
 
 def _deciding_options(options: DatasetOptions, source: PromptSource, chat: bool) -> dict[str, Any]:
     """The options that reach the rows of a dataset, as far as these can be known without them."""
-    idle = {"prompts", "format" if chat else "place"}
+    idle = {"prompts", *(option for option, of_chat, _ in _REACHED_BY if of_chat != chat)}
     if not source.gives_prompts:
         idle |= {"seed", "separator", "format", "place", "views", "dropout"}
         # The budget bounds the chunks of a document; a conversation is never cut.
         idle |= {"prompt_budget"} if chat else set()
+    if options.every is None:  # as before there was such an option
+        idle.add("every")
     if source.offers_one and not options.dropout:
         idle.add("seed")
     if options.format == "chat" and not chat:
@@ -169,10 +175,16 @@ def _resolve(
             raise CFTError(
                 f"{place}.cft.{option}: set it in the top-level cft block; it splits all"
             )
-    foreign = "format" if is_chat_type(dataset.get("type")) else "place"
-    if foreign in overrides:
-        raise CFTError(f"{place}.cft.{foreign}: `type: {dataset.get('type')}` has no such option")
+    chat = is_chat_type(dataset.get("type"))
+    foreign = [option for option, of_chat, _ in _REACHED_BY if of_chat != chat]
+    for option in set(foreign) & set(overrides):
+        raise CFTError(f"{place}.cft.{option}: `type: {dataset.get('type')}` has no such option")
     options: DatasetOptions = _validate(DatasetOptions, {**base, **overrides}, f"{place}.cft")
+    if options.every and options.format == "chat" and not chat:
+        raise CFTError(
+            f"{place}: cft.every puts prompts inside a text, where a chat template has no place "
+            "for them; use format: plain with it"
+        )
     if options.seed is None:
         seed = DEFAULT_SEED if host_seed is None else host_seed
         options = options.model_copy(update={"seed": seed})

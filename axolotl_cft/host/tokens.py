@@ -35,7 +35,7 @@ class Tokens:
     """Token counts of prompts and texts.
 
     Attributes:
-        options: `format`, `separator` and `prompt_budget`; the others are their defaults.
+        options: `format`, `separator`, `prompt_budget` and `every`; the others are their defaults.
         name: the tokenizer's name or path; None without one.
         tokenizer: a Hugging Face tokenizer; None without one.
         template_kwargs: the config's `chat_template_kwargs`.
@@ -56,6 +56,7 @@ class Tokens:
         """32 hex digits of what decides whether a prompt fits: by content, wherever it lies."""
         options, tokenizer = self.options, self.tokenizer
         content: list[Any] = [options.format, options.separator, options.prompt_budget]
+        content += ["inside"] if options.every else []
         if tokenizer is not None:
             backend = getattr(tokenizer, "backend_tokenizer", None)
             content += [backend.to_str() if backend else self.name, list(self.special)]
@@ -82,7 +83,9 @@ class Tokens:
             CFTError: the tokenizer has no EOS, or no chat template where one is needed.
         """
         if self.tokenizer is None:
-            return 1 + self.of_text(prompt + self.options.separator)
+            separator = self.options.separator
+            before = separator if self.options.every else ""
+            return 1 + self.of_text(before + prompt + separator)
         return self._contexts.length(prompt)
 
     @functools.cached_property
@@ -92,7 +95,8 @@ class Tokens:
 
         options = self.options
         # Uncut lengths are asked for, so that the row may be as long as it likes.
-        frame = frame_of(self.tokenizer, options.prompt_budget, 2 * options.prompt_budget + 2)
+        length = 2 * options.prompt_budget + 2
+        frame = frame_of(self.tokenizer, options.prompt_budget, length, options.every)
         template = Template(kwargs=self.template_kwargs)
         contexts = ContextEncoder(
             self.tokenizer, frame, options.format, options.separator, template
@@ -159,6 +163,7 @@ def read_tokens(
         format=format_ or block.format,
         separator=block.separator,
         prompt_budget=prompt_budget or block.prompt_budget,
+        every=block.every,
     )
     name = tokenizer or tokenizer_name(raw)
     if config and not name:
@@ -205,7 +210,7 @@ def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "Chunk
             "--tokenizer would cut other chunks than the training with this config: leave it out, "
             "or set tokenizer_config in the config; per document it may differ"
         )
-    if tokens.budget not in (known := _budgets(raw)):
+    if tokens.budget not in (known := _given(raw, "prompt_budget")):
         raise CFTError(
             f"--prompt-budget {tokens.budget} would cut other chunks than the training with this "
             f"config, whose prompt_budget is {' or '.join(map(str, known))}: leave it out, or set "
@@ -214,16 +219,22 @@ def chunk_finder(config: Path, tokens: Tokens, part: "Part" = "train") -> "Chunk
     length = (raw.get("eval_sequence_len") if part == "test" else None) or raw.get("sequence_len")
     if not isinstance(length, int):
         raise CFTError(f"{config}: sequence_len decides the chunks; set it to a number of tokens")
-    frame = frame_of(tokens.tokenizer, tokens.budget, length)
-    return ChunkFinder(tokens.tokenizer, frame.capacity)
+    if len(everys := _given(raw, "every")) > 1:
+        raise CFTError(
+            f"{config}: cft.every differs between the datasets, so that it is not known which "
+            "places to write prompts for; give each a config of its own"
+        )
+    every = everys[0]
+    frame = frame_of(tokens.tokenizer, tokens.budget, length, every)
+    return ChunkFinder(tokens.tokenizer, frame.capacity, every)
 
 
-def _budgets(config: Mapping[str, Any]) -> list[int]:
-    """The `prompt_budget` of a config, and those of its datasets."""
+def _given(config: Mapping[str, Any], option: str) -> list[Any]:
+    """What an option is in the `cft:` block of a config, and in those of its datasets."""
     own = (dataset.get("cft") for _, _, dataset in cft_datasets(config))
-    overrides = [block.get("prompt_budget") for block in own if isinstance(block, Mapping)]
-    given = [budget for budget in overrides if isinstance(budget, int)]
-    return [*dict.fromkeys([parse_options(config).prompt_budget, *given])]
+    overrides = [block for block in own if isinstance(block, Mapping) and option in block]
+    given = [block[option] for block in overrides if isinstance(block[option], int | None)]
+    return [*dict.fromkeys([getattr(parse_options(config), option), *given])]
 
 
 def tokenizer_name(config: Mapping[str, Any]) -> str | None:

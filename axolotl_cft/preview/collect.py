@@ -145,7 +145,11 @@ def _preview(
 
 
 Made = tuple[list[str], str | None, Sequence[int], Sequence[int]]
-"""A row: where it comes from, its prompt's id, its token ids and its labels."""
+"""A row: where it comes from, its prompts' ids, its token ids and its labels."""
+
+
+_NAMED = 4
+"""Prompts of a row that its heading names."""
 
 
 def _document_rows(
@@ -162,7 +166,9 @@ def _document_rows(
         where += [f"chunk {row.chunk + 1} of {chunks}"] if chunks > 1 else []
         where += [f"view {row.view + 1} of {views}"] if views > 1 else []
         _, ids, labels = lay_out([row])
-        yield where, row.prompt_id, ids.tolist(), labels.tolist()
+        prompts = [segment.prompt_id or "none" for segment in row.segments]
+        more = f" and {len(prompts) - _NAMED} more" if len(prompts) > _NAMED else ""
+        yield where, ", ".join(prompts[:_NAMED]) + more, ids.tolist(), labels.tolist()
 
 
 def _conversation_rows(

@@ -222,11 +222,12 @@ class RowMaker:
 
     def bare(self, text: str) -> Scored | None:
         """The first chunk of a text without a prompt; None for a text without a token."""
-        rows = encode_document(self._text_ids([text])[0], self.frame, lambda chunk: [None])
+        rows = encode_document(self._text_ids([text])[0], self.frame, lambda *_: [None])
         if not rows:
             return None
         ends = len(rows) == 1  # then the chunk holds the EOS
-        return rows[0].context, rows[0].target[:-1] if ends else rows[0].target
+        context, target = rows[0].segments[0][:2]
+        return context, target[:-1] if ends else target
 
     def contexts(
         self, prompt: Prompt, pool: PromptPool, documents: Sequence[SampledText]
