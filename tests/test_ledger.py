@@ -20,9 +20,8 @@ rows = st.lists(
 def ledger_of(rows, chunks=()):
     ledger = Ledger()
     for prompt_id, trained, prompt, cut in rows:
-        ledger.add_row(
-            prompt_id, trained=trained, total=trained + prompt + 1, prompt=prompt, cut=cut
-        )
+        ledger.add_row(trained=trained, total=trained + prompt + 1)
+        ledger.add_context(prompt_id, prompt, cut)
     ledger.add_targets(np.asarray(chunk, dtype=np.int32) for chunk in chunks)
     return ledger
 

@@ -306,7 +306,9 @@ def test_the_readers_see_what_0_1_wrote() -> None:
     )
     ledger = TrainingLedger.read(OLD / "train/cft_ledger.json")
     stamps = [entry.stamp for entry in ledger.datasets if entry.part == "train"]
-    assert outcome.targets_digest(OLD / "prepared", stamps) == cost.targets_digest
+    assert (
+        outcome.prepared_targets(OLD / "prepared", stamps)["targets_digest"] == cost.targets_digest
+    )
 
 
 STAND_INS = """

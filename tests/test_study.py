@@ -521,9 +521,11 @@ def test_the_targets_digest_is_read_from_the_newest_ledger(tmp_path: Path) -> No
     ledger("new", 20, ("a+1", "train", 2), ("b+1", "train", 5))
     ledger("test", 15, ("a", "test", 7))
     ledger("other", 10, ("c", "train", 9))
-    assert outcome.targets_digest(tmp_path, ["a", "b"]) == f"{7:032x}"
-    assert outcome.targets_digest(tmp_path, ["a"]) == f"{2:032x}"
-    assert outcome.targets_digest(tmp_path, ["nowhere"]) is None
+    digests = {
+        names: outcome.prepared_targets(tmp_path, names.split())["targets_digest"]
+        for names in ("a b", "a", "nowhere")
+    }
+    assert digests == {"a b": f"{7:032x}", "a": f"{2:032x}", "nowhere": None}
 
 
 FINISHED = "{'train_runtime': '1.3', 'train_loss': '6.9'}"

@@ -1,6 +1,7 @@
 """Texts to rows: the edge between the pure modules and a Hugging Face tokenizer."""
 
 import functools
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from axolotl_cft.core.budget import Allotment
 from axolotl_cft.core.choice import Document
 from axolotl_cft.core.contexts import OWN_TEMPLATE, ContextEncoder, Template, frame_of
 from axolotl_cft.core.cuts import Cut
@@ -55,6 +57,7 @@ class DocumentEncoder:
         self.threads = True  # whether the tokenizer may use several
         self.tell: Tell = lambda done, of: None
         self.before = 0  # documents of the dataset that stand before the ledger's first
+        self.allotment: Allotment | None = None  # where `cft.trained_tokens` bounds what is taken
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len, options.every)
         self.contexts = ContextEncoder(
             tokenizer, self.frame, options.format, options.separator, template
@@ -92,6 +95,16 @@ class DocumentEncoder:
                 finish()
         return rows
 
+    def measure(self, texts: Sequence[str | None], values: Values) -> list[tuple[bytes, int]]:
+        """Key of each document, and what a view of it trains: 0 for one that is not taken."""
+        found = [(b"", 0)] * len(texts)
+        with _tokenizer_threads(self.threads):
+            chosen = self._select(texts, values)
+            encoded = self._text_ids([texts[index] for index, _, _ in chosen])
+        for (index, _, key), ids in zip(chosen, encoded, strict=True):
+            found[index] = key, ids.size + 1 if ids.size else 0
+        return found
+
     def _select(self, texts: Sequence[str | None], values: Values) -> list[tuple[int, int, bytes]]:
         """Index, number in the dataset and key of each document of this part."""
         chosen, seen = [], []
@@ -105,10 +118,19 @@ class DocumentEncoder:
             seen.append((letters, held_out))
             self.ledger.held_out += held_out
             if self.plan.takes(held_out):
-                chosen.append((index, self.before + self.ledger.documents, text_key(text)))
+                number = self.before + self.ledger.documents
+                if self._views(number):
+                    chosen.append((index, number, text_key(text)))
+                else:
+                    self.ledger.beyond_budget += 1
         if self.near_duplicates is not None:
             self.near_duplicates.add(seen)
         return chosen
+
+    def _views(self, number: int) -> int:
+        """Rows of each chunk of a document, which the budget decides where there is one."""
+        allotted = self.allotment
+        return self.plan.options.views if allotted is None else int(allotted.views[number - 1])
 
     def _add_rows(
         self,
@@ -129,11 +151,29 @@ class DocumentEncoder:
         def contexts(place: int, inside: bool) -> list[Context | None]:
             return [
                 None if choice is None else self.contexts.context_of(*choice, inside=inside)
-                for choice in self.plan.choose(document, place)
+                for choice in self.plan.choose(document, place, views)
             ]
 
-        rows = encode_document(ids, self.frame, contexts)
-        self._count(ids, rows, self.plan.source.share_shown(document))
+        views = self._views(document.number)
+        rows = self._within_budget(document, encode_document(ids, self.frame, contexts))
+        if rows:
+            self._count(ids, rows, self.plan.source.share_shown(document))
+        return rows
+
+    def _within_budget(self, document: Document, rows: list[Row]) -> list[Row]:
+        """The rows that the budget has room for, counted where that says something."""
+        allotted, index = self.allotment, document.number - 1
+        if allotted is None:
+            return rows
+        if index == allotted.last:
+            whole = int(allotted.views[index]) - allotted.views_a_pass
+            room = allotted.tokens_of_last
+            spent = itertools.accumulate(row.target.size for row in rows if row.view >= whole)
+            more = sum(tokens <= room for tokens in spent)
+            last = [row for row in rows if row.view >= whole][:more]
+            rows = [row for row in rows if row.view < whole] + last
+            self.ledger.beyond_budget += not rows
+        self.ledger.repeated += any(row.view >= allotted.views_a_pass for row in rows)
         return rows
 
     def _count(self, ids: Ids, rows: Sequence[Row], shown: float | None) -> None:

@@ -27,6 +27,8 @@ class Ledger:
         compared: held-out documents that were looked for there; the others are too short, or have
             no share in the sample.
         used: of these, encoded here.
+        beyond_budget: documents left out because others fill `cft.trained_tokens`.
+        repeated: of the used ones, those taken again because all together do not fill it.
         rows: rows made (chunks times views).
         text_tokens: the used documents' own tokens, each counted once.
         tokens_shown: of these, what the LLM that wrote the documents' prompts was shown, by the
@@ -53,6 +55,8 @@ class Ledger:
     near_duplicates: int | None = None
     compared: int | None = None
     used: int = 0
+    beyond_budget: int = 0
+    repeated: int = 0
     rows: int = 0
     text_tokens: int = 0
     tokens_shown: int | None = None
@@ -138,6 +142,11 @@ class Ledger:
             f"prompts          {counts or NO_PROMPT}",
             f"targets digest   {self.targets_digest:032x}",
         ]
+        if self.beyond_budget or self.repeated:
+            lines.append(
+                f"budget           {self.beyond_budget:,} documents left out, {self.repeated:,} "
+                "taken again, to train as many tokens as cft.trained_tokens says"
+            )
         if self.tokens_shown is not None:
             share = self.tokens_shown / max(1, self.text_tokens)
             lines.append(

@@ -81,6 +81,12 @@ class DatasetOptions(BaseModel):
     dropout: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="Share of chunks that get no prompt."
     )
+    trained_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens to train on in an epoch, within a row: documents are left out, or "
+        "taken again with other prompts, by a hash of their texts. Default: all documents once.",
+    )
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -177,6 +183,10 @@ class Plan:
     holdout_by: str | None = None
     before: int = 0
 
+    def of_a_sample(self) -> "Plan":
+        """The same for some of the documents, which no budget can be shared out among."""
+        return replace(self, options=self.options.model_copy(update={"trained_tokens": None}))
+
     @property
     def columns(self) -> frozenset[str] | None:
         """Columns that a document's values should bring where they exist; None for all."""
@@ -197,8 +207,15 @@ class Plan:
         """Whether a document belongs here; all do while nothing is held out."""
         return not self.holdout or held_out == (self.part == "test")
 
-    def choose(self, document: Document, chunk: int) -> list[Choice | None]:
+    def choose(
+        self, document: Document, chunk: int, views: int | None = None
+    ) -> list[Choice | None]:
         """A prompt for each view of a chunk (or of a segment: `every`); None where it has none.
+
+        Args:
+            document: the document.
+            chunk: index of the chunk in it.
+            views: how many; None for `cft.views`.
 
         Raises:
             CFTError: the document lacks what a prompt needs, or a package's function fails.
@@ -206,7 +223,7 @@ class Plan:
         options, seed = self.options, self.options.seed or 0
         if self.before:
             document = replace(document, number=self.before + document.number)
-        offered = self.source.offer(document, chunk, seed, options.views)
+        offered = self.source.offer(document, chunk, seed, views or options.views)
         return [
             None if is_dropped(seed, document.key, chunk, view, options.dropout) else choice
             for view, choice in enumerate(offered)

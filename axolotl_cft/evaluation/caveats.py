@@ -242,6 +242,10 @@ def _absent_tasks(rows: Mapping[str, Sequence[Evaluation]], tasks: Sequence[str]
     ]
 
 
+ALIKE = 0.01
+"""Share by which trainings' tokens may differ and still count as as many."""
+
+
 def training_warnings(costs: Sequence[tuple[Training, TrainingCost]]) -> list[str]:
     """Trainings that went wrong, and arms that did not train on the same tokens."""
     found = [
@@ -260,9 +264,12 @@ def _unlike(costs: Sequence[TrainingCost], runs: str) -> list[str]:
     """In what the trainings of one stage differ beside their arm; `runs` begins each sentence."""
     found = []
     if len({cost.targets_digest for cost in costs} - {None}) > 1:
+        tokens = [cost.trained_tokens for cost in costs if cost.trained_tokens]
+        as_many = len(tokens) == len(costs) and max(tokens) - min(tokens) <= ALIKE * max(tokens)
+        amount = f", though on as many ({max(tokens):,.0f}, within {ALIKE:.0%})" if as_many else ""
         found.append(
-            f"{runs}did not all train on the same tokens (their targets digests differ), so a "
-            "difference may be due to the data"
+            f"{runs}did not all train on the same tokens (their targets digests differ){amount}, "
+            "so a difference may be due to the data"
         )
     shares = [cost.share_trained for cost in costs if cost.share_trained is not None]
     if shares and max(shares) - min(shares) > TRAINED_POINTS:

@@ -26,6 +26,7 @@ from axolotl_cft.host.plan import (
     all_datasets,
     cft_datasets,
     is_cft_type,
+    is_chat_type,
 )
 from axolotl_cft.host.streaming import check_streaming, streaming_warnings
 
@@ -84,6 +85,45 @@ def check_config(cfg: Mapping[str, Any]) -> None:
             "and its options for cft"
         )
     check_streaming(cfg, _ranks())
+
+
+def check_budget(cfg: Mapping[str, Any], options: CFTConfig) -> None:
+    """Refuse a number of trained tokens that would not be what is trained.
+
+    Raises:
+        CFTError: something else trains beside it, or drops what it counted.
+    """
+    train = [(place, dataset) for place, part, dataset in all_datasets(cfg) if part == "train"]
+    own = [dict(dataset.get("cft") or {}).get("trained_tokens") for _, dataset in train]
+    if options.trained_tokens is None and not any(own):
+        return
+    for place, dataset in train:
+        if not is_cft_type(dataset.get("type")) or is_chat_type(dataset.get("type")):
+            raise CFTError(
+                f"{place}: `type: {dataset.get('type')}` beside cft.trained_tokens would train "
+                "tokens that the budget does not count; remove one of the two"
+            )
+        if isinstance(dataset.get("name"), list):
+            raise CFTError(
+                f"{place}.name: each of the names would train cft.trained_tokens; list a dataset "
+                "for each"
+            )
+        if dataset.get("preprocess_shards"):
+            raise CFTError(
+                f"{place}.preprocess_shards: the host would hand over a piece at a time, and "
+                "cft.trained_tokens counts all documents first; remove one of the two"
+            )
+    if len(train) > 1 and not all(own):
+        raise CFTError(
+            f"cft.trained_tokens: each of the {len(train)} datasets would train as many; write it "
+            "into the `cft` mapping of each"
+        )
+    for option in ("streaming", "dataset_exact_deduplication"):
+        if read_flag(cfg, option):
+            raise CFTError(
+                f"{option}: with it cft.trained_tokens would not be what is trained; remove one of "
+                "the two"
+            )
 
 
 def check_dataset(place: str, dataset: Mapping[str, Any], seed: int | None) -> None:

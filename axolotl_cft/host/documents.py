@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from axolotl.utils.chat_templates import get_chat_template_from_config
 from axolotl.utils.logging import get_logger
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, Features, IterableDataset, Value
 
+from axolotl_cft.core.budget import Allotment, allot, place_in_line
 from axolotl_cft.core.contexts import Template
 from axolotl_cft.core.documents import DocumentEncoder
 from axolotl_cft.core.encoding import Row, lay_out
@@ -49,6 +50,12 @@ SLICE_BYTES = 1 << 20
 
 TOLD = 16 << 20
 """Characters of a long document between two lines of the log."""
+
+MEASURED = 1000
+"""Documents in a batch whose tokens are only counted, a slice of SLICE_BYTES at a time."""
+
+MOST_PASSES = 1000
+"""How often `cft.trained_tokens` may go through the documents; more is a slip of the pen."""
 
 BYTES_PER_PROCESS = 16 << 20
 """Text bytes that make a process worth its start."""
@@ -125,8 +132,11 @@ class CFTStrategy(PreparingStrategy):
         self._check_text(dataset.data.schema.field(self.field).type)
         lengths = _byte_lengths(dataset.data.table.column(self.field))
         self.encoder.start()
+        self.encoder.allotment = None
         self.encoder.near_duplicates = self.search_for_near_duplicates()
         processes = self._processes(lengths, process_count)
+        if (budget := self.plan.options.trained_tokens) is not None:
+            self.encoder.allotment = self._allot(dataset, columns, processes, budget)
         how: dict[str, Any] = {
             "batched": True,
             "batch_size": self._batch_size(lengths),
@@ -146,6 +156,62 @@ class CFTStrategy(PreparingStrategy):
             encoded, ledger = self._encode_in_processes(documents, processes, how)
         encoded = encoded.with_format(None) if len(encoded) else no_rows()
         return self.finish(encoded, ledger, self.encoder.near_duplicates)
+
+    def count(self, dataset: Dataset, process_count: int | None = None) -> int:
+        """Tokens with loss in the dataset's rows, all views together, whatever the budget."""
+        columns = self.checked_columns(dataset)
+        lengths = _byte_lengths(dataset.data.table.column(self.field))
+        _, tokens = self._measured(dataset, columns, self._processes(lengths, process_count))
+        return int(tokens.sum()) * self.plan.options.views
+
+    def _allot(
+        self, dataset: Dataset, columns: list[str], processes: int, budget: int
+    ) -> Allotment:
+        """What the budget takes of each document, whose tokens are counted for it first.
+
+        Raises:
+            CFTError: there is nothing to train on, or far too little.
+        """
+        places, tokens = self._measured(dataset, columns, processes)
+        counted, views = self.encoder.ledger, self.plan.options.views
+        self.encoder.start()
+        if not tokens.any():
+            self._check_result(0, counted)
+        if budget > MOST_PASSES * (there := int(tokens.sum()) * views):
+            raise CFTError(
+                f"dataset {self.plan.path}: cft.trained_tokens: {budget:,} is {budget // there:,} "
+                f"times its {there:,} tokens; lower it, or add documents"
+            )
+        return allot(places, tokens, views, budget)
+
+    def _measured(
+        self, dataset: Dataset, columns: list[str], processes: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Of each document, its place in line and the tokens that a view of it trains."""
+        threads, self.encoder.threads = self.encoder.threads, processes == 1
+        measured = dataset.with_format("arrow").map(
+            self._measure_table,
+            batched=True,
+            batch_size=MEASURED,
+            remove_columns=columns,
+            features=Features({"place": Value("float64"), "tokens": Value("int64")}),
+            num_proc=processes if processes > 1 else None,
+            keep_in_memory=True,
+            load_from_cache_file=False,
+            desc="Counting tokens",
+        )
+        self.encoder.threads = threads
+        places, tokens = (measured.data.table.column(n).to_numpy() for n in ("place", "tokens"))
+        return places, tokens
+
+    def _measure_table(self, table: pa.Table) -> pa.Table:
+        """Of each document of an Arrow table, its place in line and its trained tokens."""
+        column = table.column(self.field)
+        found: list[tuple[bytes, int]] = []
+        for part in (table.slice(a, b - a) for a, b in pairwise(_cut_by_bytes(column))):
+            found += self.encoder.measure(part.column(self.field).to_pylist(), self._values(part))
+        places = [place_in_line(key) for key, _ in found]
+        return pa.table({"place": places, "tokens": [tokens for _, tokens in found]})
 
     def _tell(self, done: int, of: int) -> None:
         """A line now and then during a long document, for which the bar stands still."""
@@ -201,7 +267,9 @@ class CFTStrategy(PreparingStrategy):
         """The documents of a batch; a single document may be larger than a batch should be."""
         if not lengths.size:
             return 1
-        limit = max(BATCH_BYTES // self.plan.options.views, 2 * int(lengths.max()))
+        allotted = self.encoder.allotment
+        views = self.plan.options.views if allotted is None else int(allotted.views.max())
+        limit = max(BATCH_BYTES // views, 2 * int(lengths.max()))
         for size in BATCH_SIZES:
             if np.add.reduceat(lengths, np.arange(0, lengths.size, size)).max() <= limit:
                 return size

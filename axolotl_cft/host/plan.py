@@ -73,7 +73,10 @@ def parse_options(cfg: Mapping[str, Any]) -> CFTConfig:
     return _validate(CFTConfig, cfg.get("cft"), "cft")
 
 
-_REACHED_BY = (("place", True, "cft.chat"), ("format", False, "cft"), ("every", False, "cft"))
+_REACHED_BY = (
+    ("place", True, "cft.chat"),
+    *((option, False, "cft") for option in ("format", "every", "trained_tokens")),
+)
 """Options that only one of our types has: name, whether it is the one for conversations, type."""
 
 
@@ -81,7 +84,8 @@ def check_reach(top: CFTConfig, cfg: Mapping[str, Any]) -> None:
     """Refuse an option of the `cft:` block that no dataset would see.
 
     Raises:
-        CFTError: `place` without a conversation, or `format` or `every` without a document.
+        CFTError: `place` without a conversation, or `format`, `every` or `trained_tokens`
+            without a document.
     """
     chats = {is_chat_type(dataset.get("type")) for _, _, dataset in cft_datasets(cfg)}
     for option, wants_chat, type_ in _REACHED_BY:
@@ -152,8 +156,8 @@ def _deciding_options(options: DatasetOptions, source: PromptSource, chat: bool)
         idle |= {"seed", "separator", "format", "place", "views", "dropout"}
         # The budget bounds the chunks of a document; a conversation is never cut.
         idle |= {"prompt_budget"} if chat else set()
-    if options.every is None:  # as before there was such an option
-        idle.add("every")
+    # As before there were such options.
+    idle |= {name for name in ("every", "trained_tokens") if getattr(options, name) is None}
     if source.offers_one and not options.dropout:
         idle.add("seed")
     if options.format == "chat" and not chat:
@@ -167,7 +171,7 @@ def _resolve(
     """The `cft:` block with the dataset's own overrides, its seed set."""
     base = top.model_dump(include=set(DatasetOptions.model_fields))
     if part == "test":
-        base |= {"prompts": "none", "views": 1, "dropout": 0.0}
+        base |= {"prompts": "none", "views": 1, "dropout": 0.0, "trained_tokens": None}
     overrides = dataset.get("cft") or {}
     _check_block(overrides, f"{place}.cft")
     for option in ("holdout", "holdout_by"):
@@ -175,6 +179,8 @@ def _resolve(
             raise CFTError(
                 f"{place}.cft.{option}: set it in the top-level cft block; it splits all"
             )
+    if part == "test" and "trained_tokens" in overrides:
+        raise CFTError(f"{place}.cft.trained_tokens: nothing trains on this dataset; remove it")
     chat = is_chat_type(dataset.get("type"))
     foreign = [option for option, of_chat, _ in _REACHED_BY if of_chat != chat]
     for option in set(foreign) & set(overrides):

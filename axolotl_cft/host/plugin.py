@@ -26,6 +26,7 @@ from axolotl_cft.core.options import Plan
 from axolotl_cft.host import carried, chat, documents, schema
 from axolotl_cft.host.arm import override_prompts
 from axolotl_cft.host.checks import (
+    check_budget,
     check_config,
     check_dataset,
     check_host_version,
@@ -44,9 +45,8 @@ from axolotl_cft.host.plan import (
     is_complete,
     make_plan,
     parse_options,
-    plan_stamp,
 )
-from axolotl_cft.host.preparing import PLANS, check_merged, prepared_path
+from axolotl_cft.host.preparing import PLANS, check_merged, plan_of, prepared_path
 from axolotl_cft.host.software import running_software
 from axolotl_cft.host.sources import record_sources
 from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
@@ -84,6 +84,7 @@ class CFTPlugin(BasePlugin):
         check_config(cfg)
         options = parse_options(cfg)
         check_reach(options, cfg)
+        check_budget(cfg, options)
         check_holdout(cfg, options)
         seed, prepared = cfg.get("seed"), prepared_folder(cfg)
         same: Counter[str] = Counter()
@@ -187,5 +188,5 @@ def complete_stamps(cfg: Any, tokenizer: Any) -> None:
     """Add what the run decides to the stamps in a validated config (host/identity)."""
     identity = RunIdentity(cfg, tokenizer)
     for _, _, dataset in cft_datasets(cfg):
-        plan = PLANS[plan_stamp(dataset["conversation"])]
+        plan = plan_of(dataset)
         dataset["conversation"] = identity.complete(plan, dataset)

@@ -62,6 +62,11 @@ class Preparation:
     is_piece: bool = False
 
 
+def plan_of(dataset: Mapping[str, Any]) -> Plan:
+    """What the plugin planned for a dataset of a validated config."""
+    return PLANS[plan_stamp(dataset["conversation"])]
+
+
 Loader = Callable[[Any, Any, Any], "PreparingStrategy"]
 IN_PLACE_OF_ENCODING: ContextVar[Loader | None] = ContextVar("in place of encoding", default=None)
 """Asked by the strategies' `load` for another strategy, while shards are merged (merging.py)."""

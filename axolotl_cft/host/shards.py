@@ -32,7 +32,13 @@ from axolotl_cft.files import sync_folder
 from axolotl_cft.host import chat, documents
 from axolotl_cft.host.config import attempt
 from axolotl_cft.host.plan import all_datasets, cft_datasets, is_cft_type, is_chat_type
-from axolotl_cft.host.preparing import FEATURES, dataset_label, prepared_path, shards_folder
+from axolotl_cft.host.preparing import (
+    FEATURES,
+    dataset_label,
+    plan_of,
+    prepared_path,
+    shards_folder,
+)
 from axolotl_cft.host.raw_documents import load_documents
 from axolotl_cft.records import SHARD_FILE, LedgerRecord, ShardedDataset, ShardRecord
 
@@ -90,12 +96,17 @@ def sharded_parts(cfg: Any, tokenizer: Any) -> list[ShardedPart]:
         tokenizer: as the host loads it.
 
     Raises:
-        CFTError: there are none, or rows are made while training goes on.
+        CFTError: there are none, rows are made while training goes on, or a budget needs the whole.
     """
     if not any(cft_datasets(cfg)):
         raise CFTError("no dataset has `type: cft`, so there is nothing to prepare in shards")
     if cfg.streaming:
         raise CFTError("streaming: rows are made during training; remove it to prepare them first")
+    if any(plan_of(dataset).options.trained_tokens for _, _, dataset in cft_datasets(cfg)):
+        raise CFTError(
+            "cft.trained_tokens: all documents are counted before any is taken, and a shard sees "
+            "its own only; prepare the config as a whole (`axolotl preprocess`)"
+        )
     parts = []
     for part in sorted({part for _, part, _ in cft_datasets(cfg)}, reverse=True):
         listed = [dataset for _, where, dataset in all_datasets(cfg) if where == part]

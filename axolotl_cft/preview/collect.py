@@ -129,6 +129,7 @@ def _preview(
     from axolotl_cft.host.documents import CFTStrategy
     from axolotl_cft.host.preparing import descriptions
 
+    texts.plan = texts.encoder.plan = texts.plan.of_a_sample()
     texts.ledger_file = None  # it belongs beside a prepared dataset, and this makes none
     entry = descriptions(texts.wrap_dataset(documents))[0]
     make_rows = _document_rows if isinstance(texts, CFTStrategy) else _conversation_rows

@@ -51,8 +51,11 @@ from axolotl_cft.records.report import REPORT_FILE, ComparedRows, ReportRecord
 from axolotl_cft.records.slurm import SUBMISSION_FILE, SubmissionRecord, SubmittedJob
 from axolotl_cft.records.software import Software
 from axolotl_cft.records.study import (
+    BUDGET_FILE,
     HELDOUT_FILE,
     STUDY_FILE,
+    BudgetRecord,
+    CountedArm,
     HeldOutRecord,
     Holder,
     StepMark,
@@ -63,6 +66,7 @@ from axolotl_cft.records.study import (
 from axolotl_cft.records.training import ReachedTrainer, Trained, TrainingLedger
 
 __all__ = [
+    "BUDGET_FILE",
     "CONTAMINATED_ITEMS_FILE",
     "CONTAMINATION_FILE",
     "CORPUS_FILE",
@@ -76,12 +80,14 @@ __all__ = [
     "SUBMISSION_FILE",
     "AnswerCounts",
     "Boilerplate",
+    "BudgetRecord",
     "ChatExport",
     "ComparedRows",
     "ContaminationRecord",
     "CorpusManifest",
     "CorpusShard",
     "CorpusSum",
+    "CountedArm",
     "GenerationLedger",
     "HeldOutRecord",
     "Holder",

@@ -22,6 +22,8 @@ class LedgerRecord(RecordPart):
     near_duplicates: int | None = None
     compared: int | None = None
     used: int = 0
+    beyond_budget: int = 0
+    repeated: int = 0
     rows: int = 0
     text_tokens: int = 0
     tokens_shown: int | None = None

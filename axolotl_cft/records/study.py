@@ -8,6 +8,7 @@ from axolotl_cft.records.base import Record, RecordPart
 
 STUDY_FILE = "study.json"
 HELDOUT_FILE = "export.json"
+BUDGET_FILE = "budget.json"
 
 
 class HeldOutRecord(Record):
@@ -43,6 +44,31 @@ class HeldOutRecord(Record):
     blank: int = 0
     trained_too: int = 0
     left_out: list[str] = Field(default_factory=list)
+
+
+class CountedArm(RecordPart):
+    """What an arm would train without a budget.
+
+    Attributes:
+        key: digest of all that decides it.
+        tokens: with loss in an epoch, of each dataset.
+    """
+
+    key: str
+    tokens: list[int]
+
+
+class BudgetRecord(Record):
+    """`budget.json` in a study's folder: what was counted before its budget was shared out.
+
+    Attributes:
+        arms: by name.
+    """
+
+    kind = "a study's count of tokens"
+    advice = "delete it and run the study again"
+
+    arms: dict[str, CountedArm]
 
 
 class StudyHeldOut(RecordPart):
@@ -121,6 +147,7 @@ class StepMark(Record):
         started: when it began, in seconds since the epoch; None where nothing had to be done.
         sessions: seconds of each process that has ended.
         targets_digest: of a preparation, 32 hex digits; None where no CFT dataset is trained on.
+        trained_tokens: of a preparation, tokens with loss in an epoch; None where that is None.
         world_size: of a training; None where nothing tells.
         remark: why nothing had to be done.
         ended: when a failed or interrupted attempt ended, in seconds since the epoch.
@@ -142,6 +169,7 @@ class StepMark(Record):
     started: float | None = None
     sessions: list[float] = Field(default_factory=list)
     targets_digest: str | None = None
+    trained_tokens: int | None = None
     world_size: int | None = None
     remark: str | None = None
     ended: float | None = None

@@ -32,8 +32,8 @@ _FINISHED = "'train_runtime'"
 _SHARDS = "pytorch_model_fsdp_0"
 
 
-def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
-    """Digest of the targets that the preparation that has just ended put into its ledger.
+def prepared_targets(prepared: Path, stamps: Iterable[str]) -> dict[str, Any]:
+    """What the preparation that has just ended put into its ledger about its targets.
 
     The ledger lies beside the prepared folder, whose name only the host can compute. But a
     preparation always rewrites it (axolotl/utils/data/shared.py::load_preprocessed_dataset), so of
@@ -44,7 +44,7 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
         stamps: of the config's CFT datasets, their first half.
 
     Returns:
-        32 hex digits, or None where no CFT dataset is trained on.
+        `targets_digest` and `trained_tokens`; both None where no CFT dataset is trained on.
     """
     wanted = set(stamps)
     ledgers = sorted(prepared.glob(f"*.{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
@@ -55,8 +55,9 @@ def targets_digest(prepared: Path, stamps: Iterable[str]) -> str | None:
             if entry.part == "train" and plan_stamp(entry.stamp) in wanted
         ]
         if entries:
-            return sum(entries, Ledger()).to_dict()["targets_digest"]
-    return None
+            content = sum(entries, Ledger()).to_dict()
+            return {name: content[name] for name in ("targets_digest", "trained_tokens")}
+    return {"targets_digest": None, "trained_tokens": None}
 
 
 def clear_half_checkpoints(train: Path) -> None:

@@ -18,6 +18,7 @@ from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
+from axolotl_cft.study.budget import Budget, share_out
 from axolotl_cft.study.heldout import HeldOutText, held_out_text
 from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides
 from axolotl_cft.study.task_files import TaskFiles, called
@@ -117,6 +118,7 @@ class StudyPlan:
         steps: all of them.
         heldout: the documents that no arm trains on, or why there are none.
         tasks: what is evaluated, as the results call it.
+        budgeted: whether arms train as many tokens, and not the same ones.
     """
 
     name: str
@@ -126,6 +128,7 @@ class StudyPlan:
     steps: tuple[Step, ...]
     heldout: HeldOutText
     tasks: tuple[str, ...]
+    budgeted: bool = False
 
     def folder(self, run: Run) -> Path:
         """Absolute folder of a run."""
@@ -189,7 +192,17 @@ def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
     runs = sorted(dict.fromkeys(step.run for step in steps), key=lambda run: order[run.arm])
     baseline = study.baseline or next(iter(study.arms))
     tasks = tuple(called(task) for task in study.tasks)
-    return StudyPlan(study.name, baseline, root, tuple(runs), tuple(steps), planner.heldout, tasks)
+    heldout, budgeted = planner.heldout, study.budget is not None
+    return StudyPlan(
+        study.name, baseline, root, tuple(runs), tuple(steps), heldout, tasks, budgeted
+    )
+
+
+def _count_trained_tokens(config: Path) -> list[int]:
+    """By the host's own reading; imported when a budget asks for it, which takes a while."""
+    from axolotl_cft.host.counting import count_trained_tokens
+
+    return count_trained_tokens(config)
 
 
 class _Planner:
@@ -203,6 +216,9 @@ class _Planner:
         self.bases = {name: self._base(stage) for name, stage in self.stages.items()}
         self.added: dict[Run, tuple[str, ...]] = {}
         self.trained = trained
+        self.budgets: Mapping[str, Mapping[str, int]] = {}
+        if study.budget is not None:
+            self.budgets = self._share_out(study.budget)
 
     @functools.cached_property
     def derived(self) -> dict[Run, dict[str, Any]]:
@@ -229,6 +245,22 @@ class _Planner:
         ]
         limit = self.study.heldout_documents
         return held_out_text(configs, [*first, *untouched], limit, self.root)
+
+    def _share_out(self, budget: Budget) -> Mapping[str, Mapping[str, int]]:
+        """Arm -> what its config says of the budget."""
+        seed = self.study.seeds[0]
+        runs = [
+            self._run(arm, seed, self.first) for arm in self.trained if self.starts_at_first(arm)
+        ]
+        configs = {run.arm: self._derive(run, None) for run in runs}
+        for arm, config in configs.items():
+            if (config.get("cft") or {}).get("trained_tokens") is not None:
+                raise CFTError(
+                    f"arm {arm}: cft.trained_tokens: the study's `budget` sets it for all arms; "
+                    "remove one of the two"
+                )
+        stamps = {run.arm: self._stamps(run, configs[run.arm]) for run in runs}
+        return share_out(budget, configs, stamps, self.root, _count_trained_tokens)
 
     def starts_at_first(self, arm: str) -> bool:
         """Whether the arm goes through the first stage, the one that arms differ in."""
@@ -300,6 +332,8 @@ class _Planner:
         }
         if model is not None:
             own["base_model"] = model
+        if run.stage == self.first:
+            own |= self.budgets.get(run.arm, {})
         _check_datasets(run.arm, config)
         if any(cft_datasets(config)):
             own["cft.seed"] = run.seed

@@ -181,6 +181,35 @@ def check_targets(digests: Mapping[str, str | None], allowed: bool) -> str | Non
     return None
 
 
+def check_amounts(tokens: Mapping[str, int | None], room: int) -> None:
+    """Under a budget all arms must train as many tokens, whatever these are.
+
+    Args:
+        tokens: arm -> tokens with loss in its ledger, None without one.
+        room: by how many they may differ: the last row of each dataset.
+
+    Raises:
+        CFTError: an arm has no ledger, or two differ by more.
+    """
+    for arm, amount in tokens.items():
+        if amount is None:
+            raise CFTError(
+                f"arm {arm} has no CFT ledger, so nobody can tell how many tokens it trains; give "
+                "its datasets `type: cft`, or take the budget away"
+            )
+    least, most = (pick(tokens, key=lambda arm: tokens[arm] or 0) for pick in (min, max))
+    if (tokens[most] or 0) - (tokens[least] or 0) > room:
+        raise CFTError(
+            f"arms {least} and {most} would train {tokens[least]:,} and {tokens[most]:,} tokens, "
+            "and the budget is one number; run the study again once nothing writes to its data"
+        )
+
+
+def row_room(config: Mapping[str, Any]) -> int:
+    """Tokens by which a budget may be missed: a row of each dataset."""
+    return int(config.get("sequence_len") or 0) * len(config.get("datasets") or [])
+
+
 def _similar(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -26,7 +26,7 @@ from axolotl_cft.study.plan import (
     missing_documents,
     stamps,
 )
-from axolotl_cft.study.preflight import check_targets
+from axolotl_cft.study.preflight import check_amounts, check_targets, row_room
 from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
 from axolotl_cft.study.processes import Stopped, at_own_port, run_child
 from axolotl_cft.study.records import JOURNAL, Records, installed
@@ -82,8 +82,8 @@ class Runner:
         """Carry out every step that is not done yet; failures are collected, not raised.
 
         Raises:
-            CFTError: arms train on different targets, or a finished step does not fit the study
-                any more. Nothing is trained then.
+            CFTError: arms train on different targets (or on more than a budget), or a finished step
+                does not fit the study any more. Nothing is trained then.
             Busy: somebody else works on one of the chains.
             Stopped: by a signal; the running child has ended.
         """
@@ -252,9 +252,9 @@ class Runner:
         train = folder / "train"
         if step.kind == "prepare":
             made = workshop(self.plan.root, step)
-            digest = outcome.targets_digest(made, stamps(step.config or {}))
+            targets = outcome.prepared_targets(made, stamps(step.config or {}))
             share(made, self.plan.root / PREPARED)
-            return {"targets_digest": digest, "software": installed()}
+            return {**targets, "software": installed()}
         if step.kind == "train":
             outcome.check_training(train, output, step.config or {})
             software = installed() | outcome.trained_with(train)
@@ -297,10 +297,17 @@ class Runner:
         """Compare all arms that are prepared, whichever were chosen for this call.
 
         Raises:
-            CFTError: two of them would train on different targets.
+            CFTError: two of them would train on different targets, or on more of them than the
+                study's budget.
         """
         prepared = [s for s in self.plan.steps if s.kind == "prepare" and self.records.is_done(s)]
         marks = {step.run.arm: self.records.state(step) for step in prepared}
+        if self.plan.budgeted:
+            tokens = {arm: mark.trained_tokens if mark else None for arm, mark in marks.items()}
+            check_amounts(
+                tokens, max((row_room(step.config or {}) for step in prepared), default=0)
+            )
+            return
         digests = {arm: mark.targets_digest if mark else None for arm, mark in marks.items()}
         if remark := check_targets(digests, self.allow_targets):
             self.progress.say(remark)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.study.budget import Budget
 
 RESERVED = ("train", "stages")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
@@ -76,6 +77,11 @@ class Study(_Block):
         default=None, description="Stages whose output is evaluated. Default: all."
     )
     tasks: list[str] = Field(min_length=1)
+    budget: Budget | None = Field(
+        default=None,
+        description="How many tokens every arm trains, whose texts may then differ. Default: all "
+        "arms train on the same tokens.",
+    )
     heldout_documents: int = Field(
         default=500,
         ge=0,
@@ -217,13 +223,16 @@ def _known(path: Path, field: str, name: Any, names: Mapping[str, Any]) -> None:
         raise CFTError(f"{path}: {field}: there is no {name!r}; there are: {there}")
 
 
+_BLOCKS = (("lm_eval", LmEval), ("launch", Launch), ("stages", Stage), ("budget", Budget))
+
+
 def _explain(exc: ValidationError) -> str:
     """The first of pydantic's complaints as one sentence."""
     error = exc.errors()[0]
     place = ".".join(str(part) for part in error["loc"] if part not in ("str", "dict[str,any]"))
     if error["type"] == "extra_forbidden":
         known: Mapping[str, Any] = Study.model_fields
-        for block, model in (("lm_eval", LmEval), ("launch", Launch), ("stages", Stage)):
+        for block, model in _BLOCKS:
             if error["loc"][0] == block:
                 known = model.model_fields
         return f"{place}: no such option; known options: {', '.join(known)}"
