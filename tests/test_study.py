@@ -687,3 +687,66 @@ def test_failures_are_recorded_and_do_not_stop_other_arms(tmp_path: Path) -> Non
     assert again == runs  # what was not chosen keeps its status
     nobody = CliRunner().invoke(main, [*arguments, "--only", "nobody"])
     assert "there is no arm 'nobody'" in nobody.output
+
+
+def test_an_arm_may_go_through_the_stages_in_an_order_of_its_own(tmp_path):
+    """Questions before documents: what the arm changes acts in the study's first stage."""
+    arms = {"cft": None, "questions-first": {"cft.dropout": 0.5, "stages": ["ift", "pretrain"]}}
+    _, plan = planned(tmp_path, arms=arms, stages=STAGES, seeds=[1])
+    trains = [step for step in plan.steps if step.kind == "train"]
+    own = [step for step in trains if step.run.arm == "questions-first"]
+    assert [step.run.stage for step in own] == ["ift", "pretrain"]
+    first, second = (step.config or {} for step in own)
+    assert first["base_model"] == "some/model" and second["base_model"] == first["output_dir"]
+    assert "dropout" not in first["cft"] and second["cft"]["dropout"] == 0.5
+    prepares = [step for step in plan.steps if step.kind == "prepare"]
+    assert [step.run.arm for step in prepares] == ["cft", "questions-first"]
+
+
+def test_an_arm_may_have_seeds_of_its_own(tmp_path):
+    arms = {"cpt": {"cft.prompts": "none", "seeds": [2, 7]}, "cft": None}
+    study, plan = planned(tmp_path, arms=arms)
+    trains = [(s.run.arm, s.run.seed) for s in plan.steps if s.kind == "train"]
+    assert trains == [("cft", 1), ("cpt", 2), ("cft", 2), ("cpt", 7)]
+    assert [s.run.seed for s in plan.steps if s.kind == "prepare"] == [2, 1]
+    again = {"cpt": None, "cpt-again": {"seeds": [7, 8]}}  # what luck alone does
+    preflight.check_arms_differ(study, plan)
+    preflight.check_arms_differ(*planned(tmp_path, arms=again))
+    assert "have the same config" in refusal(tmp_path, arms={**again, "third": {"seeds": [1]}})
+
+
+def test_an_arm_may_be_evaluated_in_its_own_way(tmp_path):
+    arms = {
+        "other": {"train": False, "base_model": "x", "lm_eval": {"apply_chat_template": True}},
+        "cft": None,
+    }
+    _, plan = planned(tmp_path, arms=arms, seeds=[1], lm_eval={"num_fewshot": 3})
+    other, own = (step for step in plan.steps if step.kind == "evaluate")
+    assert "--apply_chat_template" in other.command
+    assert "--apply_chat_template" not in own.command
+    assert all(
+        step.command[step.command.index("--num_fewshot") + 1] == "3" for step in (other, own)
+    )
+    _, plain = planned(tmp_path, arms={**arms, "other": {"train": False, "base_model": "x"}})
+    assert plain.steps[2].tasks != other.tasks
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"seeds": []}, "arms.cft.seeds: expected a list of different whole numbers, got []"),
+        ({"seeds": [1, 1]}, "arms.cft.seeds: expected a list"),
+        ({"seeds": [True]}, "arms.cft.seeds: expected a list"),
+        ({"train": False, "seeds": [1]}, "is not trained, so remove 'seeds'"),
+        ({"stages": ["ift", "ift"]}, "names a stage twice"),
+        ({"lm_eval": {"limit": 3}}, "arms.cft.lm_eval.limit: all arms answer the same items"),
+        (
+            {"lm_eval": {"fewshot": 3}},
+            "arms.cft.lm_eval.fewshot: no such option; known options: mo",
+        ),
+    ],
+)
+def test_options_of_an_arm_that_cannot_be_meant_are_refused(tmp_path, arm, message):
+    assert message in refusal(
+        tmp_path, arms={"cpt": {"cft.prompts": "none"}, "cft": arm}, stages=STAGES
+    )

@@ -182,12 +182,14 @@ def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
     trained = [arm for arm, block in study.arms.items() if block.get("train", True)]
     planner = _Planner(study, study_file, root, trained)
     untouched = [arm for arm in study.arms if arm not in trained]
-    steps = [planner.prepare(arm) for arm in trained if planner.starts_at_first(arm)]
+    steps = [planner.prepare(arm) for arm in trained if planner.has_first(arm)]
     for arm in untouched:
         steps += planner.evaluate_untouched(arm)
-    for seed in study.seeds:
+    own = [seed for arm in trained for seed in study.seeds_of(arm)]
+    for seed in dict.fromkeys([*study.seeds, *own]):
         for arm in trained:
-            steps += planner.chain(arm, seed)
+            if seed in study.seeds_of(arm):
+                steps += planner.chain(arm, seed)
     order = {arm: index for index, arm in enumerate(study.arms)}
     runs = sorted(dict.fromkeys(step.run for step in steps), key=lambda run: order[run.arm])
     baseline = study.baseline or next(iter(study.arms))
@@ -223,8 +225,7 @@ class _Planner:
     @functools.cached_property
     def derived(self) -> dict[Run, dict[str, Any]]:
         """The configs of all trainings with the first seed, as if none built upon another."""
-        seed = self.study.seeds[0]
-        runs = [self._run(arm, seed, s) for arm in self.trained for s in self._stages_of(arm)]
+        runs = [self._first_run(arm, s) for arm in self.trained for s in self._stages_of(arm)]
         return {run: self._derive(run, None) for run in runs}
 
     @functools.cached_property
@@ -248,10 +249,7 @@ class _Planner:
 
     def _share_out(self, budget: Budget) -> Mapping[str, Mapping[str, int]]:
         """Arm -> what its config says of the budget."""
-        seed = self.study.seeds[0]
-        runs = [
-            self._run(arm, seed, self.first) for arm in self.trained if self.starts_at_first(arm)
-        ]
+        runs = [self._first_run(arm, self.first) for arm in self.trained if self.has_first(arm)]
         configs = {run.arm: self._derive(run, None) for run in runs}
         for arm, config in configs.items():
             if (config.get("cft") or {}).get("trained_tokens") is not None:
@@ -262,12 +260,12 @@ class _Planner:
         stamps = {run.arm: self._stamps(run, configs[run.arm]) for run in runs}
         return share_out(budget, configs, stamps, self.root, _count_trained_tokens)
 
-    def starts_at_first(self, arm: str) -> bool:
-        """Whether the arm goes through the first stage, the one that arms differ in."""
+    def has_first(self, arm: str) -> bool:
+        """Whether the arm goes through the study's first stage, the one that arms differ in."""
         return self.first in self._stages_of(arm)
 
     def prepare(self, arm: str) -> Step:
-        run = self._run(arm, self.study.seeds[0], self.first)
+        run = self._first_run(arm, self.first)
         return self._host_step("prepare", run, self._derive(run, None))
 
     def evaluate_untouched(self, arm: str) -> Iterator[Step]:
@@ -295,6 +293,10 @@ class _Planner:
 
     def _stages_of(self, arm: str) -> list[str | None]:
         return self.study.arms[arm].get("stages") or list(self.stages)
+
+    def _first_run(self, arm: str, stage: str | None) -> Run:
+        """With the arm's first seed, which stands for all where a seed decides nothing."""
+        return self._run(arm, self.study.seeds_of(arm)[0], stage)
 
     def _run(self, arm: str, seed: int, stage: str | None) -> Run:
         chosen = self.study.evaluate
@@ -359,7 +361,7 @@ class _Planner:
 
     def _evaluate(self, run: Run, model: str, origin: str = "") -> Iterator[Step]:
         """The study's tasks, and the loss on held-out text where there is any."""
-        options = self.study.lm_eval
+        options = self.study.lm_eval_of(run.arm)
         given = {"pretrained": model, **options.model_args}
         flags = [
             *("--model", options.model),
@@ -377,7 +379,7 @@ class _Planner:
 
     def _evaluate_heldout(self, run: Run, model: str, origin: str) -> Step:
         """In a process of its own: other tasks want the tokenizer's BOS (docs/heldout.md)."""
-        options = self.study.lm_eval.model_copy(update=_NOT_FOR_TEXT)
+        options = self.study.lm_eval_of(run.arm).model_copy(update=_NOT_FOR_TEXT)
         given: dict[str, Any] = {"pretrained": model, **options.model_args, "add_bos_token": False}
         if not given.keys() & {"max_length", "max_model_len"}:
             given["max_length"] = self._longest_row()

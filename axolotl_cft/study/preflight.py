@@ -51,7 +51,7 @@ def check_arms_differ(study: Study, plan: StudyPlan) -> None:
     """Two arms must not be the same, and trained arms start from the same model."""
     chains: dict[str, list[Any]] = defaultdict(list)
     for step in plan.steps:
-        trained = step.kind == "train" and step.run.seed == study.seeds[0]
+        trained = step.kind == "train" and step.run.seed == study.seeds_of(step.run.arm)[0]
         if trained or (step.kind == "evaluate" and step.run.seed is None):
             chains[step.run.arm].append((step.run.stage, _comparable(plan, step)))
     arms = list(chains)

@@ -12,7 +12,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
 from axolotl_cft.study.budget import Budget
 
-RESERVED = ("train", "stages")
+RESERVED = ("train", "stages", "seeds", "lm_eval")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
 
 OUR_FOLDERS = {"prepared", "prepared.partial", "slurm", "report", "heldout"}
@@ -96,6 +96,15 @@ class Study(_Block):
     allow_different: list[Literal["base_model", "targets"]] = Field(
         default=[], description="What arms may differ in although a fair comparison would not."
     )
+
+    def seeds_of(self, arm: str) -> list[int]:
+        """The seeds that an arm is trained with."""
+        return self.arms[arm].get("seeds") or self.seeds
+
+    def lm_eval_of(self, arm: str) -> LmEval:
+        """How an arm's models are evaluated: as the study says, with the arm's own options."""
+        own = self.arms[arm].get("lm_eval") or {}
+        return LmEval.model_validate({**self.lm_eval.model_dump(exclude_unset=True), **own})
 
     @field_validator("arms", "stages", mode="before")
     @classmethod
@@ -197,24 +206,45 @@ def _check_arm(path: Path, name: str, arm: Mapping[str, Any], study: Study) -> N
     overrides = arm.keys() - set(RESERVED)
     if not isinstance(arm.get("train", True), bool):
         raise CFTError(f"{where}.train: expected true or false, got {arm['train']!r}")
-    if arm.get("train") is False and (overrides - {"base_model"} or "stages" in arm):
-        other = sorted(arm.keys() - {"train", "base_model"})[0]
+    if arm.get("train") is False and (arm.keys() - _OF_UNTOUCHED):
+        other = sorted(arm.keys() - _OF_UNTOUCHED)[0]
         raise CFTError(f"{where}: an arm with `train: false` is not trained, so remove {other!r}")
     stages = arm.get("stages", [])
     if not isinstance(stages, list) or ("stages" in arm and not stages):
         raise CFTError(f"{where}.stages: expected a list of stages, got {stages!r}")
     for stage in stages:
         _known(path, f"arms.{name}.stages", stage, study.stages)
-    if stages and stages != [stage for stage in study.stages if stage in stages]:
-        raise CFTError(f"{where}.stages: name each stage once, in the study's order")
-    if stages and stages[0] != next(iter(study.stages)) and overrides:
+    if len(set(stages)) < len(stages):
+        raise CFTError(f"{where}.stages: {stages} names a stage twice; remove the repetition")
+    if stages and next(iter(study.stages)) not in stages and overrides:
         raise CFTError(
             f"{where}: overrides act in the stage {next(iter(study.stages))!r}, which this arm "
             f"skips; remove {sorted(overrides)[0]!r}"
         )
+    _check_own(where, arm, study)
     for key in overrides:
         if key in {"seed", "cft.seed"} or (key == "cft" and "seed" in (arm["cft"] or {})):
             raise CFTError(f"{where}.{key}: seeds are the study's; list them under `seeds`")
+
+
+_OF_UNTOUCHED = {"train", "base_model", "lm_eval"}
+"""Keys of an arm that is not trained."""
+
+
+def _check_own(where: str, arm: Mapping[str, Any], study: Study) -> None:
+    """The seeds and the evaluation that an arm may have of its own."""
+    seeds = arm.get("seeds", study.seeds)
+    whole = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
+    if not whole or len(set(seeds)) < len(seeds):
+        raise CFTError(f"{where}.seeds: expected a list of different whole numbers, got {seeds!r}")
+    own = arm.get("lm_eval") or {}
+    for key in ("include_path", "limit"):
+        if key in own:
+            raise CFTError(f"{where}.lm_eval.{key}: all arms answer the same items; remove it here")
+    try:
+        LmEval.model_validate(own)
+    except ValidationError as exc:
+        raise CFTError(f"{where}.{_explain(exc, 'lm_eval')}") from exc
 
 
 def _known(path: Path, field: str, name: Any, names: Mapping[str, Any]) -> None:
@@ -226,14 +256,15 @@ def _known(path: Path, field: str, name: Any, names: Mapping[str, Any]) -> None:
 _BLOCKS = (("lm_eval", LmEval), ("launch", Launch), ("stages", Stage), ("budget", Budget))
 
 
-def _explain(exc: ValidationError) -> str:
-    """The first of pydantic's complaints as one sentence."""
+def _explain(exc: ValidationError, *block: str) -> str:
+    """The first of pydantic's complaints as one sentence; `block` is where the model stands."""
     error = exc.errors()[0]
-    place = ".".join(str(part) for part in error["loc"] if part not in ("str", "dict[str,any]"))
+    where = (*block, *error["loc"])
+    place = ".".join(str(part) for part in where if part not in ("str", "dict[str,any]"))
     if error["type"] == "extra_forbidden":
         known: Mapping[str, Any] = Study.model_fields
-        for block, model in _BLOCKS:
-            if error["loc"][0] == block:
+        for name, model in _BLOCKS:
+            if where[0] == name:
                 known = model.model_fields
         return f"{place}: no such option; known options: {', '.join(known)}"
     if error["type"] == "missing":
