@@ -113,6 +113,8 @@ def study(
         else:
             study_cluster.show(plan, plan.only(arms), as_json)
         return
+    if spec.budget is not None and not dry_run:
+        root.mkdir(parents=True, exist_ok=True)  # what is counted for the budget is kept there
     places = None if parallel is None else slots(parallel, visible_devices(os.environ))
     with progress("Checking configs and tasks"):
         checked = check_study(spec, study_file, root, arms, checked_before=step is not None)
