@@ -10,6 +10,7 @@ import click
 from axolotl_cft.cli.corpus_clean import clean
 from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.corpus_make import make
+from axolotl_cft.cli.corpus_plan import plan
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList
 
@@ -152,3 +153,4 @@ def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
 
 corpus.add_command(clean)
 corpus.add_command(make)
+corpus.add_command(plan)

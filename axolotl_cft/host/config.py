@@ -1,6 +1,6 @@
 """A config as the host has it, for commands of ours that are not the host's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,23 @@ def load_config(path: Path) -> Any:
     Raises:
         CFTError: it cannot be read, or is not valid; or what the plugin refuses.
     """
-    cfg = DictDefault(read_yaml(path))
+    return validated(read_yaml(path), str(path))
+
+
+def validated(raw: Mapping[str, Any], where: str) -> Any:
+    """`load_config` of what stood in a file.
+
+    Args:
+        raw: the config.
+        where: what to call it in messages.
+
+    Raises:
+        CFTError: it is not valid; or what the plugin refuses.
+    """
+    cfg = DictDefault(raw)
     prepare_plugins(cfg)
-    cfg = attempt(f"{path}", validate_config, cfg)
-    attempt(f"{path}: base_model {cfg.base_model}", normalize_config, cfg)
+    cfg = attempt(where, validate_config, cfg)
+    attempt(f"{where}: base_model {cfg.base_model}", normalize_config, cfg)
     normalize_cfg_datasets(cfg)
     plugin_set_cfg(cfg)
     return cfg

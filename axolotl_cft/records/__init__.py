@@ -26,6 +26,7 @@ from axolotl_cft.records.contamination import (
     write_contaminated,
 )
 from axolotl_cft.records.corpus import CORPUS_FILE, CorpusManifest, CorpusShard, CorpusSum
+from axolotl_cft.records.forecast import ForecastRecord, TrainingForecast
 from axolotl_cft.records.generation import (
     GENERATION_FILE,
     AnswerCounts,
@@ -88,6 +89,7 @@ __all__ = [
     "CorpusShard",
     "CorpusSum",
     "CountedArm",
+    "ForecastRecord",
     "GenerationLedger",
     "HeldOutRecord",
     "Holder",
@@ -117,6 +119,7 @@ __all__ = [
     "SubmittedJob",
     "TaskOverlap",
     "Trained",
+    "TrainingForecast",
     "TrainingLedger",
     "read_contaminated",
     "write_contaminated",
