@@ -19,6 +19,7 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.forecast import draws
 from axolotl_cft.forecast.arms import forecast
 from axolotl_cft.forecast.compute import PEAKS, Model, measure_model, peak_of, training_flops
+from axolotl_cft.forecast.epoch import Epoch, count_steps
 from axolotl_cft.forecast.totals import estimate_totals, half_width
 from axolotl_cft.forecast.training import Forecaster, Machine, Sampler
 from axolotl_cft.host.preparing import descriptions
@@ -34,7 +35,7 @@ def foretell(config, folder, sample=1000, **machine):
     if isinstance(config, dict):
         path = folder / "asked.yml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return forecast(path, Forecaster(Sampler(sample, lambda label: None), Machine(**machine)))
+    return forecast(path, Forecaster(Sampler(sample, lambda label, note: None), Machine(**machine)))
 
 
 def size_of(folder: Path) -> int:
@@ -137,6 +138,52 @@ def test_a_sample_tells_what_all_documents_would(tmp_path, tiny_model, kind):
     [whole] = foretell(config, tmp_path, 250).trainings
     assert 1.1 < whole.tokens / some.tokens < 1.4
     assert some.held_out / 1500 == pytest.approx(0.2, abs=0.07)
+
+
+def test_datasets_of_several_kinds_and_a_shard_of_one(tmp_path, tiny_model, corpus):
+    large = write_jsonl(tmp_path / "large.jsonl", list(many_documents(1500)))
+    turns = [
+        [
+            {"role": "user", "content": f"What of {index}?"},
+            {"role": "assistant", "content": "It lets cells take up glucose. " * (1 + index % 3)},
+        ]
+        for index in range(400)
+    ]
+    chats = write_jsonl(tmp_path / "chats.jsonl", [{"messages": each} for each in turns])
+    config = host_config(tmp_path, tiny_model, corpus, max_steps=None, num_epochs=1)
+    config["datasets"] += [
+        {"path": str(large), "type": "cft", "field": "text", "shards": 2},
+        {"path": str(chats), "type": "cft.chat", "field_messages": "messages"},
+    ]
+    [every] = foretell(config, tmp_path, 2000).trainings
+    [some] = foretell(config, tmp_path, 250).trainings
+    assert every.exact and (every.documents, every.drawn) == (24 + 750 + 400,) * 2
+    assert not some.exact and (some.documents, some.drawn) == (24 + 750 + 400, 24 + 250 + 250)
+    for name in ("rows", "tokens", "trained_tokens", "prompt_tokens", "steps", "prepared_bytes"):
+        assert getattr(some, name) == pytest.approx(getattr(every, name), rel=0.06), name
+    _, meta = prepare(config)
+    assert every.rows == len(meta.train_dataset)
+    assert every.tokens == sum(map(len, meta.train_dataset["input_ids"]))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8])
+@pytest.mark.parametrize("rows", [5, 64, 101])
+def test_ranks_share_batches_as_accelerate_deals_them(packed, ranks, rows):
+    from accelerate.data_loader import BatchSamplerShard
+    from axolotl.utils.dict import DictDefault
+    from torch.utils.data import BatchSampler
+
+    batches = BatchSampler(range(rows), 4, drop_last=packed)
+    dealt = [
+        len(BatchSamplerShard(batches, ranks, rank, even_batches=not packed))
+        for rank in range(ranks)
+    ]
+    assert len(set(dealt)) == 1
+    options = {"micro_batch_size": 4, "gradient_accumulation_steps": 2, "num_epochs": 1}
+    cfg = DictDefault({**options, "sample_packing": packed})
+    steps = count_steps(cfg, Epoch(rows, len(batches), 1, 1), ranks, plugin=True)
+    assert steps.an_epoch == max(1, -(-dealt[0] // 2)) == steps.all
 
 
 def cheap_counts(groups, rates):
@@ -261,7 +308,7 @@ def test_a_study_counts_every_run_and_its_data_once(tmp_path, tiny_model, monkey
 def test_stages_that_arms_share_are_looked_at_once_and_counted_for_each(tmp_path, tiny_model):
     path = write_study(tmp_path, tiny_model, REAL)
     labels = []
-    forecaster = Forecaster(Sampler(1000, labels.append), Machine())
+    forecaster = Forecaster(Sampler(1000, lambda label, note: labels.append(label)), Machine())
     found = forecast(path, forecaster)
     names = ["base", "cpt/pretrain", "cpt/more", "cft/pretrain", "cft/more"]
     assert [row.name for row in found.trainings] == names

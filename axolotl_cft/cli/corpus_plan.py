@@ -76,7 +76,7 @@ def plan(
         from axolotl_cft.forecast.training import Forecaster, Machine, Sampler
 
         machine = Machine(together, peak, mfu, params)
-        sampler = Sampler(sample, lambda label: work.update(label=label))
+        sampler = Sampler(sample, lambda label, note: work.update(label=label, note=note))
         found = forecast(config, Forecaster(sampler, machine))
     if as_json:
         click.echo(json.dumps(found.content(), indent=2))
@@ -95,14 +95,15 @@ def show(found: "ForecastRecord", gpus: int) -> None:
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     names = ["", "Runs", "Rows", "Trained", "Prompts", "Steps", "Disk", "FLOPs"]
-    for name in [*names, *(["GPU-hours"] if found.gpu_hours is not None else [])]:
+    for name in [*names, *(["GPU-h"] if found.gpu_hours is not None else [])]:
         table.add_column(name, justify="right" if table.columns else "left", no_wrap=True)
     for row in found.trainings:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row)[: len(table.columns)])
     if len(found.trainings) > 1:
         sums = (_short(found.steps), _size(found.prepared_bytes), f"{found.flops:.3g}")
         table.add_section()
-        table.add_row("all", str(found.runs), "", "", "", *sums, _hours(found.gpu_hours))
+        cells = ["all", str(found.runs), "", "", "", *sums, _hours(found.gpu_hours)]
+        table.add_row(*cells[: len(table.columns)])
     console.print(table)
     console.print("Rows and tokens of an epoch; steps of a run; the rest of all runs.\n")
     for row in found.trainings:
@@ -119,14 +120,14 @@ def show(found: "ForecastRecord", gpus: int) -> None:
 
 def _cells(row: "TrainingForecast") -> list[str]:
     if not row.runs:
-        return [row.name, "0", *["–"] * 6, _hours(None if row.gpu_hours is None else 0.0)]
+        return [row.name, "0", *["–"] * 7]
     share = row.prompt_tokens / row.tokens if row.tokens else 0.0
     return [
         row.name,
         str(row.runs),
         _short(row.rows),
         _short(row.trained_tokens),
-        f"{_short(row.prompt_tokens)} ({share:.1%})",
+        f"{share:.1%}",
         _short(row.steps),
         _size(row.prepared_bytes),
         f"{row.runs * row.flops:.3g}",
@@ -142,6 +143,7 @@ def _details(row: "TrainingForecast") -> str:
         share = row.tokens_interval / row.tokens if row.tokens else 0.0
         facts = [f"{row.drawn:,} of {row.documents:,} documents"]
         facts.append(f"{_short(row.tokens)} tokens ± {share:.1%}")
+    facts += [f"{_short(row.prompt_tokens)} of them of prompts"] if row.prompt_tokens else []
     facts += [f"{_short(row.held_out)} documents held out"] if row.held_out else []
     facts += [f"{_short(row.packed_rows)} packed rows"] if row.packed_rows is not None else []
     facts += [f"{row.padding:.1%} padding", f"{_short(row.steps_an_epoch)} steps an epoch"]
@@ -149,11 +151,11 @@ def _details(row: "TrainingForecast") -> str:
 
 
 def _short(count: float) -> str:
-    """Digits as they are below a million, three of them above."""
-    if count < 1e6:
+    """Digits as they are below a hundred thousand, three of them above."""
+    if count < 99_999.5:
         return f"{count:,.0f}"
-    power = next(power for power in (12, 9, 6) if count >= 0.9995 * 10**power)
-    return f"{count / 10**power:.3g} {'MBT'[power // 3 - 2]}"
+    power = next((power for power in (12, 9, 6) if count >= 0.9995 * 10**power), 3)
+    return f"{count / 10**power:.3g} {'kMBT'[power // 3 - 1]}"
 
 
 def _size(count: float) -> str:

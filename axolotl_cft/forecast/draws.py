@@ -28,8 +28,8 @@ SEED = 0
 BATCH = 1000
 """Documents read at a time."""
 
-Tell = Callable[[str], None]
-"""Is told what is being read."""
+Tell = Callable[[str, str], None]
+"""Is told what is done, and how far it is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def draw(dataset: Any, cfg: Any, part: "Part", count: int, tell: Tell) -> Drawn:
         cfg: the config.
         part: the split to take where the dataset names none.
         count: at least 6.
-        tell: see there.
+        tell: is told that it is read.
 
     Raises:
         ValueError, OSError: what the host raises about a dataset that cannot be read.
@@ -79,7 +79,7 @@ def draw(dataset: Any, cfg: Any, part: "Part", count: int, tell: Tell) -> Drawn:
 
     bare = type(dataset)({**dataset, "shards": None, "preprocess_shards": None})
     field = dataset.field or "text"
-    tell(f"Reading {dataset.path}")
+    tell(f"Reading {dataset.path}", "")
     stretches = _Stretches.of(_parquet_files(bare, part), field)
     if stretches is not None and stretches.documents > count:
         return stretches.draw(count)

@@ -83,7 +83,7 @@ class Sampler:
 
     Args:
         count: documents of a dataset to look at.
-        tell: is told what is being read or encoded.
+        tell: is told what is being read or encoded, and how far.
     """
 
     def __init__(self, count: int, tell: Tell):
@@ -132,7 +132,7 @@ class Sampler:
         for item in items:
             arguments = (item, part, cfg.hf_use_auth_token, cfg.seed, False)
             pieces.append((item, attempt(f"dataset {item.path}", load_documents, *arguments)))
-        self.tell(f"Encoding {', '.join(str(item.path) for item in items)}")
+        self.tell(f"Encoding {', '.join(str(item.path) for item in items)}", "")
         made = attempt(f"{part} data", maker.make, pieces)
         documents = sum(len(rows) for _, rows in pieces)
         counts = made.counts()
@@ -147,7 +147,7 @@ class Sampler:
         for item, drawn in found:
             made = []
             for index, documents in enumerate(drawn.groups, start=1):
-                self.tell(f"Encoding {item.path}, {index} of {len(drawn.groups)}")
+                self.tell(f"Encoding {item.path}", f"part {index} of {len(drawn.groups)}")
                 made.append(attempt(f"dataset {item.path}", maker.make, [(item, documents)]))
             pieces = item.shards or 1
             sums = np.stack([each.counts() for each in made])
@@ -230,7 +230,7 @@ class Forecaster:
         """The model of a config, measured once."""
         name = str(cfg.base_model)
         if name not in self._models:
-            self.sampler.tell(f"Counting the parameters of {name}")
+            self.sampler.tell(f"Counting the parameters of {name}", "")
             self._models[name] = measure_model(cfg, self.machine.parameters)
         return self._models[name]
 
