@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +73,8 @@ def plan(
 
     peak = peak_of(gpu, tflops)
     together = gpus or int(os.environ.get("WORLD_SIZE") or 1)
-    with progress("Planning") as work:
+    # The host logs to stdout, which is for the figures.
+    with progress("Planning") as work, redirect_stdout(sys.stderr):
         from axolotl_cft.forecast.arms import forecast
         from axolotl_cft.forecast.training import Forecaster, Machine, Sampler
 
