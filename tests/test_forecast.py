@@ -143,7 +143,7 @@ def test_a_sample_tells_what_all_documents_would(tmp_path, tiny_model, kind):
 
 
 def test_datasets_of_several_kinds_and_a_shard_of_one(tmp_path, tiny_model, corpus):
-    large = write_jsonl(tmp_path / "large.jsonl", list(many_documents(1500)))
+    large = write_jsonl(tmp_path / "large.jsonl", list(many_documents(900)))
     turns = [
         [
             {"role": "user", "content": f"What of {index}?"},
@@ -159,8 +159,8 @@ def test_datasets_of_several_kinds_and_a_shard_of_one(tmp_path, tiny_model, corp
     ]
     [every] = foretell(config, tmp_path, 2000).trainings
     [some] = foretell(config, tmp_path, 250).trainings
-    assert every.exact and (every.documents, every.drawn) == (24 + 750 + 400,) * 2
-    assert not some.exact and (some.documents, some.drawn) == (24 + 750 + 400, 24 + 250 + 250)
+    assert every.exact and (every.documents, every.drawn) == (24 + 450 + 400,) * 2
+    assert not some.exact and (some.documents, some.drawn) == (24 + 450 + 400, 24 + 250 + 250)
     for name in ("rows", "tokens", "trained_tokens", "prompt_tokens", "steps", "prepared_bytes"):
         assert getattr(some, name) == pytest.approx(getattr(every, name), rel=0.06), name
     _, meta = prepare(config)
@@ -236,17 +236,17 @@ def test_of_parquet_only_what_is_drawn_is_read(tmp_path, monkeypatch):
     )
     files = sorted(tmp_path.glob("*.parquet"))
     covered = 0
-    for seed in range(20):
+    for seed in range(5):
         monkeypatch.setattr(draws, "SEED", seed)
         read.clear()
         drawn = draws._Stretches.of(files, "text").draw(300)
         assert (drawn.documents, drawn.drawn, len(drawn.groups)) == (36_000, 300, 50)
-        assert len(read) <= 100 < 180
+        assert len(read) <= 100 < 180  # each once
         assert drawn.size == pytest.approx(lengths.sum(), rel=0.01)
         sums = cheap_counts(drawn.groups, np.full(lengths.size, 0.25))
         found = estimate_totals(sums, 300 / 36_000, drawn.sizes, drawn.size)
         covered += found.values[0] == pytest.approx(lengths.sum() / 4, rel=0.01)
-    assert covered == 20
+    assert covered == 5
 
 
 def test_parameters_are_those_of_the_model(tmp_path, tiny_model, corpus, monkeypatch):

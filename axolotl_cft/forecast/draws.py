@@ -211,33 +211,42 @@ class _Stretches:
         Where in its part a stretch begins is drawn. How long all texts are is known from the
         footers, up to what the encoding adds to a text, which the row groups that are read tell.
         """
+        import pyarrow as pa
+
         groups = _groups(count)
         each, room = count // groups, self.documents / groups
         offsets = np.random.default_rng(SEED).random(groups) * max(0.0, room - each)
         begins = (np.arange(groups) * room + offsets).astype(np.int64)
-        read: dict[int, float] = {}
-        tables = [self._stretch(int(begin), int(begin) + each, read) for begin in begins]
-        looked_at = list(read)
+        parts, looked_at, found = self._read(begins, begins + each)
         rows = np.diff(self.starts)[looked_at].sum()
-        added = (self.stored[looked_at].sum() - sum(read.values())) / max(1, rows)
+        added = (self.stored[looked_at].sum() - found) / max(1, rows)
         size = float(self.stored.sum() - added * self.documents)
+        tables = [pa.concat_tables(part, promote_options="default") for part in parts]
         return _drawn(tables, self.documents, self.field, size)
 
-    def _stretch(self, begin: int, end: int, read: dict[int, float]) -> "pa.Table":
-        """The documents [begin, end); notes the bytes of all texts in a row group it reads."""
+    def _read(
+        self, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> tuple[list[list["pa.Table"]], list[int], float]:
+        """The documents of each stretch; the row groups read, each once, and their texts' bytes."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        parts = []
+        parts: list[list[pa.Table]] = [[] for _ in begins]
+        looked_at, found = [], 0.0
         for index, (first, after) in enumerate(pairwise(self.starts)):
-            if first < end and after > begin:
-                file, group = self.places[index]
-                table = pq.ParquetFile(file).read_row_group(group)
-                lengths = _text_bytes(table, self.field)
-                read[index] = 0.0 if lengths is None else float(lengths.sum())
-                start = max(0, begin - int(first))
-                parts.append(table.slice(start, min(end, int(after)) - int(first) - start))
-        return pa.concat_tables(parts, promote_options="default")
+            hit = np.flatnonzero((begins < after) & (ends > first))
+            if not hit.size:
+                continue
+            file, group = self.places[index]
+            table = pq.ParquetFile(file).read_row_group(group)
+            lengths = _text_bytes(table, self.field)
+            looked_at.append(index)
+            found += 0.0 if lengths is None else float(lengths.sum())
+            for stretch in hit:
+                rows = np.arange(max(begins[stretch], first), min(ends[stretch], after)) - first
+                # Copied: a slice would keep the whole row group in memory.
+                parts[stretch].append(table.take(pa.array(rows)))
+        return parts, looked_at, found
 
 
 def _parquet_files(dataset: Mapping[str, Any], part: "Part") -> list[Path]:
