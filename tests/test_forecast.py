@@ -56,6 +56,7 @@ def corpus(tmp_path):
         PACKED | {"multipack_real_batches": True, "pad_to_sequence_len": True},
         {"pad_to_sequence_len": True, "cft": {"views": 2, "prompt_budget": 96}},
         {"cft": {"holdout": 0.3, "prompt_budget": 96}},
+        {"cft": {"trained_tokens": 2500, "every": 20, "prompt_budget": 64}},
         {"val_set_size": 0.2, "min_sample_len": 90},
     ],
 )
@@ -88,6 +89,15 @@ def test_a_corpus_no_larger_than_the_sample_is_counted_exactly(
         assert round(positions) == int(told)
     else:  # which rows meet in a batch, and so how long it is, is drawn
         assert positions == pytest.approx(int(told), rel=0.05)
+
+
+def test_a_budget_is_what_is_planned_whatever_the_sample(tmp_path, tiny_model, corpus):
+    cft = {"prompt_budget": 96, "trained_tokens": 1200}
+    config = host_config(tmp_path, tiny_model, corpus, max_steps=None, num_epochs=1, cft=cft)
+    [whole], [some] = (foretell(config, tmp_path, sample).trainings for sample in (1000, 12))
+    assert 1200 - 192 < whole.trained_tokens <= some.trained_tokens == 1200
+    assert whole.exact and not some.exact and some.documents == 24
+    assert some.rows == pytest.approx(whole.rows, rel=0.3)
 
 
 def size_of_records(prepared: Path) -> int:

@@ -82,10 +82,11 @@ class RowMaker:
         cfg: the validated config.
         tokenizer: as the host loads it.
         part: which rows.
+        sampled: the documents are a sample, which no budget of tokens is shared out among.
     """
 
-    def __init__(self, cfg: Any, tokenizer: Any, part: "Part"):
-        self.cfg, self.tokenizer, self.part = cfg, tokenizer, part
+    def __init__(self, cfg: Any, tokenizer: Any, part: "Part", sampled: bool = False):
+        self.cfg, self.tokenizer, self.part, self.sampled = cfg, tokenizer, part, sampled
         self._strategies: dict[str, PreparingStrategy] = {}
 
     def make(self, pieces: Sequence[tuple[Any, "Dataset"]]) -> Made:
@@ -154,5 +155,7 @@ class RowMaker:
 
         if (key := str(dataset)) not in self._strategies:
             load = chat.load if is_chat_type(dataset.type) else strategy.load
-            self._strategies[key] = load(self.tokenizer, self.cfg, dataset)
+            made = self._strategies[key] = load(self.tokenizer, self.cfg, dataset)
+            if self.sampled:
+                made.plan = made.encoder.plan = made.plan.of_a_sample()
         return self._strategies[key]

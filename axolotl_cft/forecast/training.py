@@ -105,10 +105,11 @@ class Sampler:
         found = [
             (item, self._draw(item, cfg, part)) for item in datasets_with_name_generator(whole)
         ]
-        maker = RowMaker(cfg, tokenizer, part)
-        if all(drawn.is_whole for _, drawn in found):
-            return self._count_all(maker, [*datasets_with_name_generator(given)])
-        return self._count_some(maker, found)
+        sampled = not all(drawn.is_whole for _, drawn in found)
+        maker = RowMaker(cfg, tokenizer, part, sampled)
+        if sampled:
+            return self._count_some(maker, found)
+        return self._count_all(maker, [*datasets_with_name_generator(given)])
 
     def _draw(self, item: Any, cfg: Any, part: "Part") -> Drawn:
         from axolotl_cft.host.config import attempt
@@ -153,7 +154,8 @@ class Sampler:
             sums = np.stack([each.counts() for each in made])
             share = drawn.drawn / drawn.documents
             estimate = estimate_totals(sums, share, drawn.sizes, drawn.size)
-            totals.append(Totals(*(each / pieces for each in estimate)))
+            estimate = Totals(*(each / pieces for each in estimate))
+            totals.append(_to_budget(estimate, _budget_of(item)))
             lengths.append(np.concatenate([each.lengths() for each in made]))
             groups += [] if drawn.is_whole else [len(made)]
         values = np.sum([each.values for each in totals], axis=0)
@@ -166,6 +168,30 @@ class Sampler:
             sum(drawn.drawn for _, drawn in found),
             min(groups),
         )
+
+
+def _budget_of(item: Any) -> int | None:
+    """`cft.trained_tokens` of a dataset."""
+    from axolotl_cft.host.plan import is_cft_type
+    from axolotl_cft.host.preparing import plan_of
+
+    return plan_of(item).options.trained_tokens if is_cft_type(item.type) else None
+
+
+def _to_budget(totals: Totals, budget: int | None) -> Totals:
+    """The totals of as many documents as fill a budget of trained tokens."""
+    trained = COUNTS.index("trained")
+    if budget is None or not totals.values[trained]:
+        return totals
+    taken = np.array([1 if name in _OF_DOCUMENTS else 0 for name in COUNTS], bool)
+    factor = np.where(taken, 1.0, budget / totals.values[trained])
+    errors = totals.errors * factor
+    errors[trained] = 0.0
+    return Totals(totals.values * factor, errors)
+
+
+_OF_DOCUMENTS = ("documents", "held_out")
+"""Counts that a budget leaves as they are: what is read."""
 
 
 def _stand_for_all(
