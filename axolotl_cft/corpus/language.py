@@ -37,6 +37,9 @@ NEIGHBOR = 12.0
 """By how much (in log-likelihood) a text must be likelier in another language to be in that one.
 Neighbors such as Danish and Norwegian stay below it."""
 
+_NOT_LATIN = re.compile(r"[^\W\d_a-zA-ZÀ-ÖØ-öø-ʯ]")  # a letter of another script
+_LETTERS = re.compile(r"(?:[\W\d_]*[^\W\d_]){8}")
+
 _STOP = re.compile(r"[.!?…؟।](?=\s|$)|[。！？]")
 _PER_STOP = 400
 """Characters of prose in which a sentence ends at least once; a list has no sentences."""
@@ -91,6 +94,8 @@ def script_shares(text: str) -> dict[str, float]:
 
     Chinese signs beside kana are Japanese.
     """
+    if text.isascii() or not _NOT_LATIN.search(text):
+        return {"LATIN": 1.0} if _LETTERS.match(text) else {}
     weights: Counter[str] = Counter()
     for sign, count in Counter(text).items():
         script = _script(sign)

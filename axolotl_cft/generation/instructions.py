@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from axolotl_cft.generation.checks import MAX_SENTENCES
+from axolotl_cft.generation.form import MAX_SENTENCES
 
 TEXT_ADAPT_CFT = (
     "Given the following text, generate a contextual prompt that encourages a reader to focus on "

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from axolotl_cft.generation.checks import words_of
+from axolotl_cft.generation.wording import words_of
 from axolotl_cft.records import PromptLikeness
 
 OPENING = 4

@@ -41,9 +41,14 @@ _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
 
 # What a label calls the answer, and the words that may stand beside it.
 _NOUN = (
-    r"(?:[\w-]*prompts?|instructions?|(?:lern|lese|arbeits)?-?(?:anweisung|anleitung|aufforderung"
-    r"|auftrag)|(?:lern|lese)hinweis"
-    r"|consigne|invite"
+    r"(?:[\w-]*prompts?|instructions?"
+    r"|(?:guiding|focus|essential|study|key|driving|reading)\s?questions?"
+    r"|(?:reading|study|learning)\s(?:focus|goal|objective|task|tip|guide|aim)"
+    r"|(?:lern|lese|arbeits)?-?(?:anweisung|anleitung|aufforderung|auftrag)|(?:lern|lese)hinweis"
+    r"|task|leitfrage|lese(?:frage|impuls|ziel)|lernziel|aufgabe|tarea|tarefa|compito|zadanie|görev"
+    r"|задание|вопрос для размышления|任务|课题|課題|学習の(?:指針|ポイント|目標)|과제"
+    r"|학습\s(?:목표|지침)|المهمة|कार्य"
+    r"|consigne(?:\sde\slecture)?|invite"
     r"|indicaci[oó]n|instrucci[oó]n|consigna|instrução|comando|istruzione|instructie|opdracht"
     r"|instrukcj\w|polecenie|podpowiedź|промпт|промт|подсказка|инструкция|указание|підказка"
     r"|інструкція"
@@ -53,7 +58,8 @@ _NOUN = (
     r"|تعليمة|निर्देश|प्रॉम्प्ट|संकेत|istem|talimat|yönerge)"
 )
 _ANSWER = (
-    r"(?:answer|response|output|result|assistant|antwort|ausgabe|réponse|respuesta|resposta"
+    r"(?:answer|response|output|result|assistant|ai|bot|chatgpt|gpt-?\d?|claude|llama|model|助手|助理"
+    r"|アシスタント|어시스턴트|المساعد|सहायक|ассистент|assistent|asist[ea]nte?|assistente|asystent|antwort|ausgabe|réponse|respuesta|resposta"
     r"|risposta|antwoord"
     r"|odpowiedź|ответ|відповідь|答案|回答|答复|输出|出力|답변|الإجابة|उत्तर|cevap|yanıt|svar)"
 )
@@ -65,7 +71,7 @@ _BESIDE = (
 )
 _LABEL = re.compile(
     rf"[\s*_#>\"'“-]{{0,4}}(?:{_BESIDE}\s+){{0,3}}(?:{_NOUN}|{_ANSWER})(?:\s+{_BESIDE}){{0,3}}"
-    r"(?:\s+(?:for|für|pour|para|per|voor|dla|для)\s[^:\n]{1,60})?[)*_\"'”]{0,4}(?:\s?[:=]"
+    r"(?:\s+(?:for|für|pour|para|per|voor|dla|для)\s[^:\n]{1,60})?(?:\s?\([^)\n]{1,40}\))?[)*_\"'”]{0,4}(?:\s?[:=→]"
     r"|\s[-–—](?=\s[\"“«])|\s?\*\*\n)[*_\s|]*",
     re.IGNORECASE,
 )
@@ -90,7 +96,8 @@ _GREETING = (
     r"|merhaba|hej)"
 )
 _INTERJECTION = re.compile(
-    rf"¡?(?:{_ASSENT}\s?(?:[!.。:]+|[,、](?=\s*[^\x00-\u02ff\s]))"
+    rf"¡?(?:{_ASSENT}(?:,? (?:i'm |i'd be )?(?:happy|glad) to help)?\s?(?:[!.。:]+"
+    r"|\s[—–-]\s|[,、](?=\s*[^\x00-\u02ff\s]))"
     rf"|{_GREETING}\b[^.!?。\n:]{{0,30}}[!。])\s*",
     re.IGNORECASE,
 )
@@ -109,7 +116,10 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _NAMES_ANSWER = re.compile(
-    rf"{_NOUN}|\b(?:asked for|requested)\b|^\s?$|^ (?:the following|this|something like(?: this)?)$"
+    rf"{_NOUN}|suggestion|example|beispiel|vorschlag|exemple|proposition|ejemplo|propuesta|sugerencia"
+    r"|exemplo|sugestão|proposta|esempio|suggerimento|voorbeeld|voorstel|propozycj|przykład|вариант"
+    r"|предложени|пример|建议|例|提案|제안|예시|öneri|örnek|اقتراح|مثال|सुझाव|उदाहरण"
+    r"|\b(?:asked for|requested)\b|^\s?$|^ (?:the following|this|something like(?: this)?)$"
     r"|\bone(?: sentence| option)?$|\bun[ao]?$|\beine[rns]?$",
     re.IGNORECASE,
 )
@@ -117,7 +127,7 @@ _NAMES_ANSWER = re.compile(
 
 def narrow(text: str) -> str:
     """Wide punctuation and letters as ASCII, sign for sign: one pattern finds both."""
-    return text.translate(_NARROW)
+    return text if text.isascii() else text.translate(_NARROW)
 
 
 def drop_thinking(text: str) -> str:

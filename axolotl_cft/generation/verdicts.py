@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 from axolotl_cft.generation.checks import (
     SHARED_WORDS,
-    Answer,
     find_refusal,
     first_complaint,
-    holds_special_tokens,
-    shares_run,
-    words_of,
 )
+from axolotl_cft.generation.form import holds_special_tokens
 from axolotl_cft.generation.unwrapping import PASSAGE, drop_thinking, narrow, unwrap
+from axolotl_cft.generation.wording import Answer, shares_run
 
 LONGEST = 16
 """Characters of an answer, wrappers included, for each token that a prompt may take."""
@@ -106,13 +104,13 @@ def judge_text(
     answer = Answer(unwrap(reply.text, PASSAGE))
     complaint = _unusable(reply, answer.plain)
     words = len(answer.words)  # a sign of Chinese is a word there
-    if complaint is None and find_refusal(answer.said[:200]):
+    if complaint is None and find_refusal(answer, within=200):
         complaint = "it is a refusal"
     if complaint is None and words < MIN_TEXT_WORDS:
         complaint = f"it is too short: {words} words where at least {MIN_TEXT_WORDS} are needed"
-    elif complaint is None and shares_run(answer.words, words_of(instruction), SHARED_WORDS):
+    elif complaint is None and shares_run(answer.words, instruction, SHARED_WORDS):
         complaint = "it repeats the instruction"
-    elif complaint is None and shares_run(answer.words, words_of(question), SHARED_WORDS):
+    elif complaint is None and shares_run(answer.words, question, SHARED_WORDS):
         complaint = f"it copies {SHARED_WORDS} or more consecutive words of the question"
     elif complaint is None and _copies_one(answer, options):
         complaint = f"it copies {SHARED_WORDS} or more consecutive words of an answer option"
@@ -120,7 +118,7 @@ def judge_text(
 
 
 def _copies_one(answer: Answer, sources: Sequence[str]) -> bool:
-    return any(shares_run(answer.words, words_of(source), SHARED_WORDS) for source in sources)
+    return any(shares_run(answer.words, source, SHARED_WORDS) for source in sources)
 
 
 def _unusable(reply: Reply, answer: str) -> str | None:
