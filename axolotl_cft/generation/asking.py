@@ -56,7 +56,7 @@ def asks_nothing(answer: Answer) -> str | None:
     """Statements alone, or the answer to what the text asks."""
     heard = answer.heard
     if re.search("[?؟]", heard):
-        return None
+        return _REPLIES if _answers_itself(answer) else None
     language = _language(answer)
     if language not in _APPEAL:
         return None
@@ -73,6 +73,16 @@ def asks_nothing(answer: Answer) -> str | None:
     if _APPEAL[language].found(spelled, answer.begins) or not _states(answer, language):
         return None
     return _NO_APPEAL
+
+
+def _answers_itself(answer: Answer) -> bool:
+    """Whether an English question is followed by its answer: "What is X? X is …"."""
+    question, _, rest = answer.heard.rpartition("? ")
+    first = re.match(r"[^\W\d_]{5,}|because\b|yes\b|no\b", rest)
+    if first is None or answer.language != "en" or _instructs(rest, answer):
+        return False
+    about = first[0] in ("because", "yes", "no") or first[0] in question.split()
+    return about and not _TO_THE_ASKER.search(rest)
 
 
 def asks_plainly(answer: Answer) -> bool:

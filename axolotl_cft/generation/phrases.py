@@ -63,6 +63,9 @@ REFUSALS: Mapping[str, str] = {
             |specify
             |confirm|resend|attach)\b
         we (?:regret|apologi[sz]e|are sorry|are unable|cannot)\b
+        (?:it (?:looks|seems|appears)|apparently)\b[^.]{0,20}\b(?:text|passage|document
+            |message)\b[^.]{0,40}
+            \b(?:missing|empty|incomplete|cut off|not (?:attached|included))\b
     """,
     "de": r"""
         (?:ich (?:kann|darf)|(?:kann|darf) ich)\b[^.?!]{0,90}\b(?:nicht|keine?\w*|leider)\b
@@ -561,6 +564,9 @@ TASK_TALK: Mapping[str, str] = {
         you are (?:chatgpt|claude|gemini|llama|gpt|an? (?:\w+ ){0,2}language model)\b
         trained by (?:openai|google|meta|anthropic|mistral|alibaba|deepseek)\b
         meets (?:the|your|all) (?:requirements|criteria|constraints)\b
+        we (?:need|have|must|should|are asked) (?:to )?(?:answer|output|provide|return|produce
+            |respond)\b
+        read the (?:text|passage) (?:\w+ )?and answer the (?:following )?questions\b
     """,
     "de": r"""
         (?:dieser|der obige) (?:\w+ )?(?:\w*prompt|hinweis (?:regt|hilft|soll))\b
