@@ -59,11 +59,12 @@ def speaks_of_itself(answer: Answer) -> str | None:
     if not _FIRST_PERSON.found(answer.heard, answer.begins):
         return None
     for sentence in answer.sentences:
-        before, colon, _ = _ACRONYM.sub("…", sentence).lower().partition(":")
-        spoken = before if colon and len(before) > 10 else sentence.lower()
+        whole = _ACRONYM.sub("…", sentence).lower()
+        before, colon, _ = whole.partition(":")
+        spoken = before if colon and len(before) > 10 else whole
         if "?" in sentence or "؟" in sentence or _WISH.found(spoken) or _REPORTS.search(spoken):
             continue
-        if _FIRST_PERSON.found(_ACRONYM.sub("…", sentence).lower() if not colon else spoken):
+        if _FIRST_PERSON.found(spoken):
             return "it speaks of itself"
     return None
 
