@@ -13,9 +13,9 @@ REFUSALS: Mapping[str, str] = {
         (?:i|we) (?:must |do )?apologi[sz]e\b
         . (?:sorry|unfortunately),?\s+(?:but\s+)?(?:i|we|this|that|there|no|something)\b
         i (?:can't|cannot|can not|won't|will not|could not|couldn't|am unable to
-            |'m unable to)\s(?:help|assist|provide|create|generate|write|fulfil|comply|answer
-            |do|discuss|produce|offer|give|engage|continue|process|see|access|read|find
-            |summari[sz]e|open|view|complete)
+            |'m unable to)\s(?:help|assist|provide|create|generate|write|fulfil|comply|answer|do
+            |discuss|produce|offer|give|engage|continue|process|see|access|read|find|summari[sz]e
+            |open|view|complete)
         i(?:'m| am) (?:not able|unable|not comfortable|not allowed|not permitted)\b
         i must (?:decline|refuse)
         i(?:'d| would) (?:rather not|need (?:more|the|to see))
@@ -36,13 +36,13 @@ REFUSALS: Mapping[str, str] = {
         my (?:guidelines|programming|policies|policy|capabilities)\b
         you (?:haven't|have not|didn't|did not) (?:actually )?(?:provided?|included?|shared?
             |attach(?:ed)?|pasted?)\b
-        there(?:'s| is| was) no (?:text|document|passage|content|attachment) (?:in your
-            |provided|attached|given|to)\b
-        . (?:the|your) (?:document|passage|input|message|file) (?:appears|seems|is)\s
-            (?:to be )?(?:empty|missing|blank)\b
+        there(?:'s| is| was) no (?:text|document|passage|content|attachment) (?:in your|provided
+            |attached|given|to)\b
+        . (?:the|your) (?:document|passage|input|message|file) (?:appears|seems
+            |is)\s(?:to be )?(?:empty|missing|blank)\b
         no (?:\w+ )?prompt (?:could|can|was|is)\b
-        it (?:looks|seems|appears) (?:like|that|as if)\s(?:you(?:'ve| have| forgot| did
-            | haven't)|your (?:text|message)|no (?:text|document)|the text (?:is|was|you))\b
+        it (?:looks|seems|appears) (?:like|that|as if)\s(?:you(?:'ve| have| forgot| did| haven't)
+            |your (?:text|message)|no (?:text|document)|the text (?:is|was|you))\b
         . the (?:provided |given )?text (?:provided |given )?(?:is|appears|seems|does not
             |doesn't) (?:to be )?(?:empty|missing|incomplete|too short|cut off|contain enough)
         no (?:text|document|passage|content|input) (?:was|has been|is|were) (?:provided|given
@@ -54,18 +54,15 @@ REFUSALS: Mapping[str, str] = {
         (?:would not|wouldn't|isn't|is not|not) (?:be )?appropriate (?:for me |to (?:write|create
             |provide|generate|give))
         (?:no|any) (?:\w+ )?(?:text|document|passage|file|content)\b[^.?!]{0,30}\b(?:attach
-            |provided
-            |your message|available to me)
+            |provided|your message|available to me)
         (?:this|your|the) (?:request|content|topic)\b[^.?!]{0,40}\b(?:violat|not (?:permitted
-            |allowed)
-            |against (?:our|my|the) |cannot be (?:processed|answered|fulfilled))
-        (?:could|can|would|will) you (?:please )?(?:\w+ )?(?:share|paste|send|upload|clarify
-            |specify
-            |confirm|resend|attach)\b
-        we (?:regret|apologi[sz]e|are sorry|are unable|cannot)\b
+            |allowed)|against (?:our|my|the) |cannot be (?:processed|answered|fulfilled))
+        (?:could|can|would|will) you (?:please )?(?:\w+ )?(?:paste|send|upload|resend|attach
+            |share the|(?:clarify|specify) (?:what|which|your))\b
+        . we (?:regret|apologi[sz]e|are sorry|are unable|cannot)\b
         (?:it (?:looks|seems|appears)|apparently)\b[^.]{0,20}\b(?:text|passage|document
-            |message)\b[^.]{0,40}
-            \b(?:missing|empty|incomplete|cut off|not (?:attached|included))\b
+            |message)\b[^.]{0,40}\b(?:missing|empty|incomplete|cut off|not (?:attached
+            |included))\b
     """,
     "de": r"""
         (?:ich (?:kann|darf)|(?:kann|darf) ich)\b[^.?!]{0,90}\b(?:nicht|keine?\w*|leider)\b
@@ -83,8 +80,7 @@ REFUSALS: Mapping[str, str] = {
             |mitgeschickt)
         (?:anfrage|inhalt|thema)\w* (?:\w+ ){0,3}(?:verstößt|verletzt|verstoßen)
         (?:der|ihr|dein) (?:text|dokument) (?:\w+ )?(?:scheint|ist|wirkt) (?:\w+ )?(?:leer
-            |unvollständig
-            |abgeschnitten)
+            |unvollständig|abgeschnitten)
         (?:könnten|könntest|können|kannst) (?:sie|du)\b[^.?]{0,40}\b(?:senden|schicken|einfügen
             |bereitstellen|hochladen|zusenden|mitteilen)\b
         ^(?:leider|bedauerlicherweise)\b[^.]{0,60}\b(?:nicht möglich|unmöglich|keinen text)\b
@@ -100,13 +96,12 @@ REFUSALS: Mapping[str, str] = {
         en tant qu(?:e modèle|'ia\b|'intelligence artificielle|'assistant (?:ia|virtuel))
         aucun texte (?:n'a|n'est|fourni)
         veuillez (?:me )?(?:fournir|partager|transmettre|envoyer)
-        aucun (?:texte|document)\b
+        aucun (?:texte|document) (?:\w+ ){0,2}(?:fourni|joint|reçu)
         (?:demande|contenu|sujet) (?:\w+ ){0,2}(?:enfreint|viole|contrevient)
         il ne m'est pas possible\b
         ^(?:malheureusement|hélas)\b[^.]{0,60}\b(?:je|m'est|impossible|aucun)\b
         (?:pourriez|pouvez|pourrais|peux)-(?:vous|tu) (?:\w+ |l')?(?:\w+ )?(?:envoyer|fournir
-            |partager
-            |coller|transmettre|renvoyer|préciser)\b
+            |partager|coller|transmettre|renvoyer|préciser)\b
     """,
     "es": r"""
         lo siento(?: mucho)?(?:[,.!]| pero\b)
@@ -121,11 +116,10 @@ REFUSALS: Mapping[str, str] = {
         me temo que\b
         no (?:se ha|has|se me ha) proporcionado\b
         por favor,? (?:proporcion|compart|envíe|envía|adjunt)\w*
-        (?:ningún|no (?:veo|encuentro|encontré) (?:el|un|ningún)) (?:texto|documento)\b
+        (?:no (?:veo|encuentro|encontré) (?:el|un|ningún)) (?:texto|documento)\b
         (?:solicitud|contenido|tema) (?:\w+ ){0,2}(?:infringe|viola|incumple)
         no es posible (?:generar|crear|responder|proporcionar|atender|procesar)
-        (?:podrías|podría|puedes|puede) (?:\w+ )?(?:enviar|compartir|pegar|proporcionar
-            |mandar)\w*\b
+        (?:podrías|podría|puedes|puede) (?:\w+ )?(?:enviar|compartir|pegar|proporcionar)\w*\b
     """,
     "pt": r"""
         ^(?:desculpe?|perdão)\b
@@ -135,11 +129,10 @@ REFUSALS: Mapping[str, str] = {
             |virtual))\b
         por favor,? (?:forneça|compartilhe|envie|partilhe|cole)\b
         nenhum (?:texto|documento)\b[^.?!]{0,25}\b(?:mensagem|anex|fornec|encontr|enviad)
-        (?:não (?:vejo|encontrei|recebi|há)) (?:nenhum |o |um )?(?:texto|documento)\b
+        (?:não (?:vejo|encontrei|recebi)) (?:nenhum |o |um )?(?:texto|documento)\b
         (?:pedido|conteúdo|solicitação) (?:\w+ ){0,2}(?:viola|infringe)
         (?:poderia|pode|podes|poderias) (?:\w+ )?(?:enviar|enviá|colar|compartilhar|fornecer
-            |mandar
-            |partilhar)\b
+            |mandar|partilhar)\b
     """,
     "it": r"""
         (?:mi dispiace|sono spiacente)\b
@@ -148,9 +141,9 @@ REFUSALS: Mapping[str, str] = {
         come (?:una? ?'?)?(?:ia|intelligenza artificiale|modello linguistico|assistente (?:ia
             |virtuale))\b
         per favore,? (?:fornisci|condividi|invia|fornisca|condivida)\w*
-        non (?:vedo|trovo|ho ricevuto|c'è) (?:alcun|nessun|il|un) ?(?:testo|documento)\b
+        non (?:vedo|trovo|ho ricevuto) (?:alcun|nessun) ?(?:testo|documento)\b
         (?:richiesta|contenuto) (?:\w+ ){0,2}(?:viola|infrange)
-        (?:potresti|potrebbe|puoi|può) (?:\w+ )?(?:inviar|incollar|condivider|fornir|mandar)\w*\b
+        (?:potresti|potrebbe|puoi|può) (?:\w+ )?(?:inviar|incollar|condivider|fornir)\w*\b
     """,
     "nl": r"""
         (?:ik (?:kan|mag)|kan ik)\b[^.?!]{0,90}\b(?:niet|geen|helaas)\b
@@ -241,7 +234,7 @@ REFUSALS: Mapping[str, str] = {
         ~没有(?:看到|收到|找到)(?:任何)?(?:文本|文章|内容)
         ~(?:您|你)(?:没有|未)提供
         ~请(?:您)?(?:先)?提供(?:文本|文章|原文|具体|需要)
-        ~(?:内容|请求|话题|问题)[^。]{0,10}(?:违反|敏感|不予|违规)
+        ~(?:内容|请求|话题|问题)[^。]{0,10}(?:违反|涉及敏感|不予|违规)
         ~(?:还没有|尚未|没有)(?:学会|掌握)[^。]{0,8}(?:回答|处理)|暂(?:时|不)(?:无法|不|提供|回答
             |支持)
         ~请(?:您)?(?:重新|再次|先)?(?:发送|上传|粘贴|提交|分享)(?:一下)?(?:文本|文章|原文|内容
@@ -266,7 +259,7 @@ REFUSALS: Mapping[str, str] = {
             |어요|네요)
         ~(?:텍스트|본문|글)[가이] (?:제공|첨부|입력)[^.]*지 않
         ~(?:ai|인공지능|언어 ?모델)[^.]{0,10}(?:으로서|로서)
-        ~(?:내용|요청|주제)[은는이]? ?[^.]{0,12}(?:위배|위반|제한|어긋)
+        ~(?:정책|가이드라인|지침)[에을를]? ?(?:위배|위반|어긋)
         ~(?:텍스트|본문|글|문서)[을를]?[^.]{0,10}(?:보내|제공해|붙여|공유해
             |입력해)[^.]{0,5}(?:주세요|주시|주십)
     """,
@@ -317,8 +310,8 @@ REFUSALS: Mapping[str, str] = {
 FIRST_PERSON: Mapping[str, str] = {
     "en": r"""
         . i(?:'\w+)? (?!,)
-        (?:(?<=[,—–(] )|(?<=[—–(])|(?:that|but|and|so|because|as|if|since|while|then|what|than) )
-            i(?:'\w+)? (?!,)
+        (?:(?<=[,—–(] )|(?<=[—–(])|(?:that|but|and|so|because|as|if|since|while|then|what
+            |than) )i(?:'\w+)? (?!,)
         ^(?:that|this|your|the) request\b
         (?:i'm|i've|i'll|i'd)\b
     """,
@@ -428,8 +421,8 @@ TASK_TALK: Mapping[str, str] = {
         learning strategy named\b
         previous answer was\b
         . the user (?:wants|asks|asked|is|needs|would|has|provided|gave|said)\b
-        we (?:need|have|should|must)\s(?:to )?(?:write|create|generate|produce|craft)\s(?:an?
-            |one|the)\s(?:\w+ ){0,3}(?:prompt|sentence|instruction)
+        we (?:need|have|should|must)\s(?:to )?(?:write|create|generate|produce|craft)\s(?:an?|one
+            |the)\s(?:\w+ ){0,3}(?:prompt|sentence|instruction)
         i (?:need|have|should|must|want|could|can|'ll|will|am going|'m going)\s(?:to )?(?:write
             |create|generate|craft|produce|come up|make sure|draft|formulate|give a)
         let me (?:know|think|write|try|craft|create|draft|see|start)\b
@@ -441,14 +434,13 @@ TASK_TALK: Mapping[str, str] = {
         would you like (?:me|another|any|more|a different|to see|to know)\b
         feel free to (?:ask|adjust|modify|change|let|use|reach|edit)\b
         your task is to (?:write|produce|generate|create|provide|formulate|compose)
-        you (?:will be|are|have been) (?:given|provided with|shown) (?:an?|the|some)\s
-            (?:\w+ )?(?:text|passage|document|question)
+        you (?:will be|are|have been) (?:given|provided with|shown) (?:an?|the
+            |some)\s(?:\w+ )?(?:text|passage|document|question)
         you are an? (?:helpful|expert)?\s*(?:\w+ )?(?:assistant|ai)\b
         (?:(?<![^.!?:,] )|and )(?:please )?(?:write|generate|produce|create|provide|compose
-            |formulate
-            |give)\s(?:me )?(?:an?|one|exactly|the|two|three|up)\s(?:[\w-]+\s){0,6}?
-            (?:prompts?|(?:sentences?|instructions?|questions?)\s(?:\w+\s){0,4}
-            (?:learners?|students?|readers?))\b
+            |formulate|give)\s(?:me )?(?:an?|one|exactly|the|two|three
+            |up)\s(?:[\w-]+\s){0,6}?(?:prompts?|(?:sentences?|instructions?
+            |questions?)\s(?:\w+\s){0,4}(?:learners?|students?|readers?))\b
         (?:tells|telling) (?:a|the) (?:learner|student|reader)s? (?:how|what)\b
         . \(?(?:it|this|that) \w+s\s(?:the |a )?(?:learner|reader|student)s?\b
         (?:if|should) you (?:need|want|would like|'d like|have|prefer)\b[^.]{0,40}\b(?:let me
@@ -469,97 +461,97 @@ TASK_TALK: Mapping[str, str] = {
             |start|use|include|emphasi[sz]e)\b
         . (?:thank you|thanks)\b[^.]{0,15}(?:\bfor\b|!|\.)
         . (?:(?:happy|enjoy(?: the| your)?) (?:studying|reading|learning|exploring)|good luck
-            |have fun
-            |best of luck|best regards|kind regards|enjoy|cheers)\b[^.?]{0,20}\W*$
+            |have fun|best of luck|best regards|kind regards|enjoy|cheers)\b[^.?]{0,20}\W*$
         . (?:does|is|would|will) (?:this|that|it) (?:\w+ )?(?:for you\b|meet your|what you)
         . (?:shall|should|can|may|could) i (?:also )?(?:write|try|make|generate|create|provide
-            |offer
-            |adjust|help|give|add|continue)\b
+            |offer|adjust|help|give|add|continue)\b
         i(?:'ll| will) (?:write|create|generate|craft|get|do|prepare|provide)\b
-        \(?(?:it|this|that|the (?:sentence|question|wording|phrasing|above|instruction|formulation
-            |prompt)) (?:\w+ ){0,2}(?:direct|draw|keep|focus|activat|encourag|help|invit|guid
-            |push|prompt
-            |steer|nudg|prim|set|engag|promot|foster|orient|ensur|highlight|aim|meant to
-            |designed to
-            |intended to|serves? to|leads?|gets?|mak(?:e|ing))\w*\b[^.]{0,40}\b(?:attention
-            |the focus
+        . \(?(?:it|this|that|(?:this|the) (?:sentence|question|wording|phrasing|above|instruction
+            |formulation|prompt)) (?:(?:will|would|should|can|could|may|might|is|also|thereby
+            |\w+ly) ){0,2}(?:direct|draw|keep|focus|steer|orient|guid
+            |push)\w*\b[^.]{0,40}\b(?:attention|the focus|learners?|students?|the reader
+            |readers)\b
+        (?:(?<=[.!?] )|(?<=[.!?] \()|(?<=[–—-] ))(?:it|this|that|(?:this|the) (?:sentence
+            |question|wording|phrasing|above|instruction|formulation|prompt)) (?:(?:will|would
+            |should|can|could|may|might|is|also|thereby|\w+ly) ){0,2}(?:activat|encourag|help
+            |invit|prompt|nudg|prim|set|engag|promot|foster|ensur|highlight|aim|meant to
+            |designed to|intended to|serves? to|leads?|gets?|makes?)\w*\b[^.]{0,40}\b(?:attention
             |learners?|students?|the reader|readers|comprehension|engagement|curiosity
             |critical thinking|prior knowledge|purpose for reading|active reading)\b
         . by (?:posing|asking|framing|using|naming|pointing|inviting|focusing
-            |starting)\b[^.]{0,50}, (?:it
-            |this|the (?:prompt|sentence|learner|student|reader)s?)\b
-        prior knowledge and|\bas (?:requested|instructed|you (?:asked|requested|wished))\b
-        (?:purpose|aim|goal|point) of (?:this|the) (?:question|prompt|sentence|instruction)\b
-        . (?:encourage|invite|ask|have|get|help|tell|guide|prompt|challenge|direct|urge|remind|let
-            |instruct|motivate|teach|require) (?:the |your |all |each |a )?(?:students?|learners?
-            |readers?
-            |pupils?)\b(?! (?:who|of|in)\b)
-        tell (?:a|the) (?:student|learner|reader)s? (?:how|what|to)\b
+            |starting)\b[^.]{0,50}, (?:it|this|the (?:prompt|sentence|learner|student|reader)s?)\b
+        as (?:requested|instructed|you (?:asked|requested|wished))\b
+        (?:purpose|aim|goal|point) of this (?:question|prompt|sentence|instruction)\b
+        . (?:encourage|invite|ask|have|get|help|tell|guide|prompt|challenge|direct|urge|remind
+            |let|instruct|motivate|teach|require) (?:the |your |all |each |a )?(?:students?
+            |learners?|readers?|pupils?)\b(?! (?:who|of|in)\b)
+        (?<![^.,:!?] )tell (?:a|the) (?:student|learner|reader)s? (?:how|what|to)\b
         . let's (?:see|think|write|craft|try|start|go with)\b
         (?:so|maybe|perhaps) (?:something|one) like\b|\bsomething like:
         . the (?:requested )?(?:style|tone|strategy) (?:is|should|must|asked)\b
         . (?:so|final|result|output|answer)\s?:
         (?:based on|given) the (?:following |provided )?(?:text|passage
-            |document)\b[^.]{0,15}, (?:please )?
-            (?:write|create|generate|produce|craft|compose)\b
+            |document)\b[^.]{0,15}, (?:please )?(?:write|create|generate|produce|craft|compose)\b
         in (?:about |under |around |exactly |at most )?\d+ (?:words|characters|tokens)\b
         (?:no|without) (?:quotation marks|headings?|bullet points|markdown)\b|\bplain text,
         do not (?:use quotation marks|quote from|summari[sz]e it|mention the|include any)\b
-        generate (?:\w+ ){0,3}(?:questions?|quiz(?:zes)?|summary|summaries|answers?|prompts?)\b
+        generate (?:an?|\d+|five|ten) (?:[\w-]+ ){0,2}(?:quiz(?:zes)?|summary|answers?|prompts?
+            |essay|story)\b
         multiple-choice questions\b
         (?:you are|act as
-            |imagine you are) an? (?:\w+ )?expert\b[^.]{0,40}[.,:] (?:\w+ )?(?:summari[sz]e
-            |write|generate|translate|explain the following|create|list|answer)\b
+            |imagine you are) an? (?:\w+ )?expert\b[^.]{0,40}[.,:] (?:\w+ )?(?:summari[sz]e|write
+            |generate|translate|explain the following|create|list|answer)\b
         the prompt (?:has been|is) (?:created|ready|done|complete|finished|below|above)
         (?:the |a )?learners?\b(?! (?:in|of|who)\b)
-        the (?:idea|goal|aim|purpose|intention|intent|point)(?: here)? is to (?:get|make|have|help
-            |encourage|let|guide|lead|nudge|push|prompt) (?:the )?(?:readers?|students?
+        the (?:idea|goal|aim|purpose|intention|intent|point)(?: here)? is to (?:get|make|have
+            |help|encourage|let|guide|lead|nudge|push|prompt) (?:the )?(?:readers?|students?
             |learners?)\b
         (?:tell|give|send|show) me\b
         if you(?:'d| would) (?:like|prefer)\b|\bif you (?:want|prefer|need) (?:something|anything
-            |a|an|more
-            |me|another|it|this)\b
+            |a|an|more|me|another|it|this)\b[^.]{0,40}\b(?:let me|just|i can|i'll|say|tell me
+            |ask)\b
         (?:just )?say so\b|\bwant me to\b|\bready when you\b
         would you (?:prefer|like)\b[^?]{0,40}\b(?:prompt|style|tone|version|format)\b
         your (?:answer|response|output|reply|prompt) (?:must|should|has to|needs|is to)\b
-        (?:summari[sz]e|translate|rewrite|extract|classify|complete|continue|analy[sz]e|answer
-            |proofread)
-            (?: the| this)? (?:following|provided|given)\b
+        (?:summari[sz]e|translate|rewrite|extract|classify|proofread)(?: the| this)? (?:following
+            |provided|given)\b
         (?:summari[sz]e|translate|rewrite|extract|classify) [^.]{0,25}\b(?:above|below|json
-            |into (?:english
-            |french|german|spanish|chinese|japanese|russian|arabic|italian|portuguese|hindi
-            |korean))\b
+            |into (?:english|french|german|spanish|chinese|japanese|russian|arabic|italian
+            |portuguese|hindi|korean))\b
         (?:return|respond|reply|output|answer)\b[^.]{0,15}\b(?:json|with only|only the
             |only with)\b
         translate (?:the|this) (?:text|passage|document)|\bextract all\b
         (?:insert|enter|type|paste|put) (?:your|the) (?:\w+ )?here\b
         ^(?:strategy|style|type|tone|language|topics?|subjects?|title|audience|level|category
-            |format|length
-            |difficulty|system|user|human|student|teacher|tutor|input|context|theme)\s?:
-        (?:fits?|matche?s?|follows?|suits?) the (?:\w+ )?(?:style|strategy|tone)\b
-        that should (?:do|work|be)\b|\bend of (?:the )?(?:prompt|answer|response)\b
+            |format|length|difficulty|system|user|human|student|teacher|tutor|input|context
+            |theme)\s?:
+        (?:fits?|matche?s?|follows?|suits?) the (?:reflective|critical|requested|given|chosen
+            |inquiry) (?:style|strategy|tone)\b
+        (?<=[.!?] )that should (?:do|work)\b|\bend of (?:the )?(?:prompt|answer|response)\b
         nice to meet\b|\bhow (?:may|can|could) i (?:help|assist)\b|\bwhat do you mean\W*$
-        can you (?:rephrase|repeat that|clarify|explain that)\b
+        with this (?:prompt|question|sentence),\s
+        can you (?:rephrase|repeat|clarify|explain) (?:that|it|this|your)\b
         ^(?:see|as|same as) (?:above|before|below)\b|\bwhile your\b|^not applicable\b
         (?:your|the) (?:\w+ )?(?:prompt|response|request) (?:has been|is being|was
-            |will be) (?:\w+ )?
-            (?:generated|created|processed|submitted|received|ready|flagged|displayed)\b
+            |will be) (?:\w+ )?(?:generated|created|processed|submitted|received|ready|flagged
+            |displayed)\b
         ^be (?:concise|brief|specific)\b|\b(?:output|return|provide|give) (?:only )?the prompt\b
-        do not use (?:lists?|bullets?|headings?|any)\b|\banswer in (?:english|the language|one
-            |plain)\b
-        the prompt (?:alone|only|itself)\b|\bnothing else\W*$
-        (?<=[.!?] )this (?:question|sentence|instruction|wording|phrasing|formulation|approach)
-            \s(?:\w+ly )?\w+s\b
+        do not use (?:lists?|bullets?|headings?|any)\b|\banswer in (?:english|the language of)\b
+        the prompt (?:alone|only|itself)\b|\bprompt,? (?:and )?nothing else\b
+        (?<=[.!?] )this (?:question|sentence|instruction|wording|phrasing|formulation
+            |approach)\s(?:\w+ly )?(?:sparks|connects|asks|invites|encourages|aims|helps|focuses
+            |directs|guides|avoids|targets|fosters|promotes|engages|sets|keeps|highlights
+            |supports|activates)\b
         (?<=[.!?] )(?:note|nb|n\.b\.|disclaimer|reminder|ps|p\.s\.)\s?:
-        would (?:that|this|it) be (?:ok|okay|fine|alright|helpful|useful|enough)\b
+        would (?:that|this|it) be (?:ok|okay|fine|alright|helpful|useful|enough)\?
             |\byou're welcome\b
         here (?:are|is) (?:some|a few|two|three|four|five|several|your|the|an?
-            |\d) (?:\w+ ){0,2}(?:options?
-            |prompts?|suggestions?|versions?|ideas?)\b
-        . (?:reader|learner|student)s? (?:should|must|needs?|will)\b
-        should be (?:told|asked|encouraged|instructed|guided|invited|reminded)\b
-        for your convenience\b|\bhas been (?:summari[sz]ed|translated|generated|removed
-            |redacted)\b
+            |\d) (?:\w+ ){0,2}(?:prompts?|suggestions?|options? (?:for|to))\b
+        . (?:reader|learner|student) (?:should|must|needs?)\b
+        (?:reader|learner|student)s? should be (?:told|asked|encouraged|instructed|guided|invited
+            |reminded)\b
+        for your convenience\b|\b(?:text|passage|content|response) has been (?:summari[sz]ed
+            |translated|generated|removed|redacted)\b
         follow us on\b|\b\d+-word\b|\bdescribe this image\b
         you are (?:chatgpt|claude|gemini|llama|gpt|an? (?:\w+ ){0,2}language model)\b
         trained by (?:openai|google|meta|anthropic|mistral|alibaba|deepseek)\b
@@ -585,14 +577,12 @@ TASK_TALK: Mapping[str, str] = {
         (?:soll|kann|darf) ich (?:noch|ihnen|dir|etwas|eine)\b
         lernende[nrm]?\b
         (?:schreib|verfass|formulier|erstell|generier)\w*\b[^.]{0,60}\b(?:prompt|aufforderung
-            |anweisung
-            |anleitung)\b
+            |anweisung|anleitung)\b
         (?:lass|bitte|ermutige|fordere|hilf)\w* (?:sie )?(?:die |den )?(?:schüler\w*|leser\w*)\b
         (?:dieser satz|diese (?:frage|formulierung|aufforderung|anweisung)
-            |die formulierung) (?:lenkt|regt
-            |hilft|soll|dient|fördert|richtet|ermutigt|führt)
-        (?:möchten|möchtest|wollen|willst|brauchen|brauchst|benötigen) (?:sie|du)\b[^?]{0,30}
-            \b(?:version|variante|anderen?|anderes|weiter\w*|hilfe|noch etwas)\b
+            |die formulierung) (?:lenkt|regt|hilft|soll|dient|fördert|richtet|ermutigt|führt)
+        (?:möchten|möchtest|wollen|willst|brauchen|brauchst|benötigen) (?:sie
+            |du)\b[^?]{0,30}\b(?:version|variante|anderen?|anderes|weiter\w*|hilfe|noch etwas)\b
         (?:wie|womit) (?:kann|darf) ich (?:ihnen|dir)\b
         ohne (?:anführungszeichen|überschrift)
         erfüllt (?:die|alle) (?:anforderungen|vorgaben|kriterien)\b
@@ -607,16 +597,15 @@ TASK_TALK: Mapping[str, str] = {
         faites-le-moi\b
         j'espère que\b
         j'ai (?:rédigé|écrit|créé)
-        (?:écris|écrivez|rédige|rédigez|génère|générez) (?:une?|la|exactement)\b[^.]{0,20}\b
-            (?:phrase|consigne|invite|instruction|prompt)
+        (?:écris|écrivez|rédige|rédigez|génère|générez) (?:une?|la
+            |exactement)\b[^.]{0,20}\b(?:phrase|consigne|invite|instruction|prompt)
         . (?:cela|ceci|elle|il) (?:encourage|invite|aide) (?:le|l'|les)
         . merci\b
         . (?:bonne (?:lecture|chance|étude|continuation)|bon (?:courage|travail|apprentissage)
             |cordialement)\b
         (?:souhaitez|voulez|désirez|veux)-(?:vous|tu) (?:que|une)\b|\bpuis-je\b
         apprenant(?:e?s)?\b
-        (?:demande[zr]?|invite[zr]?|encourage[zr]?|aide[zr]?) (?:aux?|les?|à l')\s?(?:élèves?
-            |lecteurs?
+        . (?:demandez|invitez|encouragez|aidez) (?:aux?|les?|à l')\s?(?:élèves?|lecteurs?
             |étudiants?)\b
         (?:à partir|sur la base) d[ue][^.]{0,30}(?:rédige|génère|crée|écri)
         . voyons\b
@@ -625,54 +614,46 @@ TASK_TALK: Mapping[str, str] = {
         n'hésite(?:z)? pas (?:à me|à demander|si)
         si vous (?:souhaitez|voulez|préférez|avez besoin)\b[^.]{0,30}\b(?:version|je|autre|modif)
         cette (?:phrase|question|formulation|invitation) (?:oriente|attire|invite|encourage|aide
-            |dirige
-            |permet|vise|pousse)
+            |dirige|permet|vise|pousse)
         (?:comment|en quoi) puis-je\b|\bsans guillemets\b
         (?:respecte|j'ai respecté) (?:les|la|le|vos) (?:consignes|contraintes|limite|critères)\b
     """,
     "es, pt, it": r"""
-        (?:est[ea]|questo|questa) (?:prompt|indicación|instrucción|instrução|comando
-            |istruzione)\b
+        (?:est[ea]|questo|questa) (?:prompt|indicación|instrucción|instrução|comando|istruzione)\b
         (?:prompt|indicación|instrucción|instrução|istruzione) context\w+
         . (?:el|o|l')\s?(?:usuario|usuário|utilizador|utente) (?:quiere|pide|desea|quer|pede
             |deseja|vuole|chiede)
-        (?:avísame|avíseme|házmelo saber|espero que (?:esto|te|isso|questo)|me avise
-            |fammi sapere|mi faccia sapere|diga-me se)\b
+        (?:avísame|avíseme|házmelo saber|espero que (?:esto|te|isso|questo)|me avise|fammi sapere
+            |mi faccia sapere|diga-me se)\b
         (?:debo|tengo que|preciso|devo|voy a|vou) (?:\w+ )?(?:escribir|redactar|generar|crear
             |escrever|gerar|criar|scrivere|creare|generare)
         (?:he (?:escrito|redactado|creado)|escrevi|criei|ho (?:scritto|creato))\b
-        (?:escribe|escriba|redacta|redacte|genera|genere|escreva|gere|redija|scrivi|scriva)\s
-            (?:una?|um|uma|un')\b[^.]{0,20}\b(?:frase|prompt|oración|instruc|instruç|istruzion
-            |indicaci)
+        (?:escribe|escriba|redacta|redacte|genera|genere|escreva|gere|redija|scrivi
+            |scriva)\s(?:una?|um|uma|un')\b[^.]{0,20}\b(?:frase|prompt|oración|instruc|instruç
+            |istruzion|indicaci)
         . (?:esto|isso|questo|ciò) (?:anima|ayuda|invita|ajuda|incentiva|encoraja|incoraggia
             |aiuta)\b
         . (?:gracias|muchas gracias|obrigad[oa]|grazie)\b
         . ¡?(?:buena suerte|feliz (?:lectura|aprendizaje|estudio)|que disfrutes
-            |buen[oa]? (?:lectura
-            |estudio|aprendizaje)|boa (?:leitura|sorte)|bons estudos|buona (?:lettura|fortuna)
-            |buono studio|buon (?:lavoro|apprendimento)|saludos|espero que)\b
+            |buen[oa]? (?:lectura|estudio|aprendizaje)|boa (?:leitura|sorte)|bons estudos
+            |buona (?:lettura|fortuna)|buono studio|buon (?:lavoro|apprendimento)|saludos
+            |espero que)\b
         (?:envía|envíe|manda|mande|pega|pegue|comparte|comparta)(?:me|melo)\b|\b(?:envie|mande
             |cole)-me\b
         (?:quieres|quiere|deseas|desea|gostaria|quer|vuoi|desideri) (?:que|che) (?:te|le|io|eu|ti
-            |lo|otra
-            |outra|prepare|haga|faça)\b
-        (?:al (?:alumno|estudiante|lector|aluno|leitor|lettore)|a los (?:alumnos|estudiantes
-            |lectores)
-            |aos (?:alunos|leitores)|agli (?:studenti|alunni))\b
+            |lo|otra|outra|prepare|haga|faça)\b
+        (?:al (?:alumno|estudiante|aluno)|a los (?:alumnos|estudiantes)|aos alunos
+            |agli (?:studenti|alunni))\b
         (?:a partir del?|com base n[oa]|sulla base del)\s?(?:siguiente |seguinte\s
-            |seguente )?(?:texto
-            |testo)\b[^.]{0,20}\b(?:genera|escri|redact|redij|crea|cria|scriv)
+            |seguente )?(?:texto|testo)\b[^.]{0,20}\b(?:genera|escri|redact|redij|crea|cria|scriv)
         . (?:entonces|então|quindi|así que) ?:
         (?:si (?:quieres|lo deseas|necesitas|deseas)|se (?:quiser|desejar|precisar|vuoi|desideri
             |preferisci)),? (?:\w+ )?(?:puedo|posso|te|ti|lhe|otra|outra|un'altra|algo)\b
         (?:esta|questa) (?:frase|pregunta|formulación|pergunta|formulação|domanda
-            |formulazione) (?:dirige
-            |orienta|invita|anima|ayuda|busca|fomenta|centra|convida|incentiva|ajuda|direciona
-            |aiuta
-            |indirizza|guida)\b
+            |formulazione) (?:dirige|orienta|invita|anima|ayuda|busca|fomenta|centra|convida
+            |incentiva|ajuda|direciona|aiuta|indirizza|guida)\b
         (?:en qué|cómo|como|come|em que|in cosa) (?:te |le |lhe |ti )?(?:puedo|posso) (?:ayudar
-            |aiutar
-            |ajudar)\w*
+            |aiutar|ajudar)\w*
         (?:sin comillas|sem aspas|senza virgolette)\b
         (?:cumple|cumpre|rispetta) (?:con )?(?:los|os|i|as|le) (?:requisitos|criterios|critérios
             |requisiti)\b
@@ -723,8 +704,7 @@ TASK_TALK: Mapping[str, str] = {
         на основе (?:\w+ )?текста\b[^.]{0,25}\b(?:состав|напиш|сформул|созда)
         . итак ?:
         (?:эта|этот|такая|такой|данная|данный) (?:фраза|формулировка|подсказка|инструкция|вопрос
-            |задание)
-            \s(?:направл|помога|побужда|заставля|привлека|стимулир|ориентир)\w+
+            |задание)\s(?:направл|помога|побужда|заставля|привлека|стимулир|ориентир)\w+
         (?:чем|как) (?:я )?могу (?:вам )?помочь\b|\bбез кавычек\b
     """,
     "tr": r"""
@@ -752,10 +732,10 @@ TASK_TALK: Mapping[str, str] = {
         . (?:谢谢|感谢|多谢)
         . (?:祝(?:你|您|学习|阅读)|加油)
         ~(?:需要|要不要|是否需要)我
-        ~(?:引导|帮助|促使|鼓励|让|要求)(?:学生|学习者|读者|学员)(?:关注|思考|理解|注意|从|在|去
-            |主动|集中|聚焦)|学习者
-        ~(?:根据|基于)[^。]{0,12}(?:文本|文章|内容|文字)[^。]{0,8}(?:生成|写|撰写|给出|创建|设计)
-        ~不(?:超过|多于).{1,5}(?:句|字)|可以(?:这样)?写成|提示(?:词|语)?(?:要|应|需)
+        ~(?:引导|帮助|促使|鼓励)(?:学生|学员)|学习者
+        ~(?:根据|基于)[^。]{0,12}(?:文本|文章|内容|文字)[^。]{0,8}(?:生成|写|撰写|给出|创建
+            |设计)[^。]{0,12}提示
+        ~可以(?:这样)?写成|提示(?:词|语)?(?:要|应|需)
         ~(?:发给|发送给|贴给|粘贴)(?:我|过来)|有什么(?:可以|能)帮
         ~(?:这|该|此)(?:句话?|个问题|一问题|条?提示)[^。]{0,6}(?:引导|帮助|旨在|促使|有助|意在)
             |(?:不要|不用|勿)(?:使用|加)?引号
@@ -775,8 +755,8 @@ TASK_TALK: Mapping[str, str] = {
         ~学習者|(?:次|以下)の(?:テキスト|文章|文)(?:に|を)(?:基づ|もとに|読)[^。]{0,30}(?:作成
             |生成|書い)
         ~お知らせください|お申し付け|(?:必要|ご入用|不明)(?:でしたら|な点|であれば)
-        ~(?:この|これ)(?:文|一文|問い|質問|により|によって)[^。]{0,20}(?:学習者|読者|注意を
-            |関心を|促し|導き)|ご質問|引用符
+        ~(?:この|これ)(?:文|一文|問い|質問|により|によって)[^。]{0,20}(?:学習者|注意を|促し)
+            |ご質問|引用符
         ~ご(?:要望|依頼|指定)の
     """,
     "ko": r"""
