@@ -65,6 +65,13 @@ def test_answers_that_were_looked_at_are_judged_rightly():
     assert shares(labelled("development")) == {True: 1.0, False: 1.0}
 
 
+def test_answers_that_were_scored_once_are_judged_as_well_as_then():
+    """The goal of 95 % was missed on both sides, and no check was changed in their light."""
+    reached = shares(labelled("held_out_2"))
+    assert reached[True] >= 110 / 119
+    assert reached[False] >= 155 / 181
+
+
 def test_no_natural_prompt_is_rejected_or_changed():
     rows = [{**row, "good": True} for row in labelled("natural")]
     assert [row["answer"] for row in rows if not is_right(row)] == []
