@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,9 @@ def study(
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
     from axolotl_cft.cli import study_cluster
+    from axolotl_cft.study.making import make_all, makings
     from axolotl_cft.study.parallel import INTERRUPTED, slots, visible_devices
     from axolotl_cft.study.plan import expand
-    from axolotl_cft.study.processes import Stopped
     from axolotl_cft.study.running import check_study
     from axolotl_cft.study.slurm.options import read_slurm_options
     from axolotl_cft.study.spec import read_study
@@ -113,6 +114,16 @@ def study(
         else:
             study_cluster.show(plan, plan.only(arms), as_json)
         return
+    wanted = makings(spec.arms, arms)
+    if dry_run:
+        for making in wanted:
+            click.echo(f"# {making.name}\n{shlex.join(making.command)}")
+        if spec.budget is not None and any(making.is_absent for making in wanted):
+            click.echo("# the rest is known once these have made their data, for the budget")
+            return
+    elif step is None:  # which is one of a study that was checked, and so made, before
+        with _told_to_stop():
+            make_all(wanted, root, progress)
     if spec.budget is not None and not dry_run:
         root.mkdir(parents=True, exist_ok=True)  # what is counted for the budget is kept there
     places = None if parallel is None else slots(parallel, visible_devices(os.environ))
@@ -127,20 +138,29 @@ def study(
             click.echo(f"# {each.name}\n{shlex.join(each.command)}")
         click.echo("\n".join(f"# {line}" for line in what_can_be_found(spec)))
         return
-    try:
+    with _told_to_stop(INTERRUPTED if step else None):
         if step is not None:
             run_step(checked, step)
             return
         failures = run_steps(checked, places)
-    except Stopped as exc:
-        click.echo("stopped; the same command carries on where it stopped", err=True)
-        raise SystemExit(INTERRUPTED if step else 128 + exc.signum) from exc
     if report:
         _report(root)
     if failures:
         raise CFTError(
             f"some runs failed; fix the cause and run the same command again\n{failures}"
         )
+
+
+@contextmanager
+def _told_to_stop(status: int | None = None) -> Iterator[None]:
+    """End with a line, and this status or the shell's for the signal, where one stops the study."""
+    from axolotl_cft.study.processes import Stopped
+
+    try:
+        yield
+    except Stopped as exc:
+        click.echo("stopped; the same command carries on where it stopped", err=True)
+        raise SystemExit(128 + exc.signum if status is None else status) from exc
 
 
 def what_can_be_found(spec: "Study") -> list[str]:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
 from axolotl_cft.study.budget import Budget
+from axolotl_cft.study.making import read_make
 
-RESERVED = ("train", "stages", "seeds", "lm_eval")
+RESERVED = ("train", "stages", "seeds", "lm_eval", "make")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
 
 OUR_FOLDERS = {"prepared", "prepared.partial", "slurm", "report", "heldout"}
@@ -232,7 +233,8 @@ _OF_UNTOUCHED = {"train", "base_model", "lm_eval"}
 
 
 def _check_own(where: str, arm: Mapping[str, Any], study: Study) -> None:
-    """The seeds and the evaluation that an arm may have of its own."""
+    """The data, seeds and evaluation that an arm may have of its own."""
+    read_make(arm.get("make"), where)
     seeds = arm.get("seeds", study.seeds)
     whole = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
     if not whole or len(set(seeds)) < len(seeds):
