@@ -16,6 +16,13 @@ os.environ.update(HF_ASSETS_CACHE=tempfile.mkdtemp(prefix="cft-assets-"))
 os.environ.pop("AXOLOTL_CFT_PROMPTS", None)  # it would decide what the tests train
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 atexit.register(shutil.rmtree, os.environ["HF_ASSETS_CACHE"], ignore_errors=True)
 

@@ -261,6 +261,7 @@ def test_a_refused_job_and_a_silent_controller_leave_the_record_true(
     assert set(on.ended_well().values()) == {1}
 
 
+@pytest.mark.long
 def test_a_training_that_is_cut_short_in_every_way_has_the_weights_of_an_undisturbed_one(
     cluster: Cluster, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

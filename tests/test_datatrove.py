@@ -88,6 +88,7 @@ def reasons_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_planted_documents_go_and_the_rest_can_be_packed_again(
     tmp_path, monkeypatch, datatrove_python
 ):

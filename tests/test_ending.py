@@ -136,7 +136,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 # --- in the host -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [DROPOUT, PACKED], ids=["unpacked", "packed"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(DROPOUT, marks=pytest.mark.long, id="unpacked"),
+        pytest.param(PACKED, id="packed"),
+    ],
+)
 def test_a_training_that_is_stopped_again_and_again_is_the_one_that_was_not(
     config: dict[str, Any], told: Told, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any]
 ) -> None:
@@ -347,6 +353,7 @@ def test_the_hosts_program_is_stopped_twice_and_ends_as_if_it_never_was(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_ranks_stop_together_whichever_of_them_was_told(
     config: dict[str, Any], start: Callable[..., Started]

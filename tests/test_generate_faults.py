@@ -229,6 +229,7 @@ def test_a_limit_is_found_and_kept_without_a_herd(tmp_path, retry_after):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("retry_after", [1, None])
 def test_eight_requests_a_second_are_used_to_85_percent(tmp_path, retry_after):
     limit = Limit(per_second=8)
@@ -258,6 +259,7 @@ def test_an_outage_is_waited_out(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_minute_of_503_costs_little_more_than_a_minute(tmp_path):
     assert outage(tmp_path, 60, 1) <= 1.15 * (1 + 60 + 3)
 
@@ -289,6 +291,7 @@ def test_a_closed_port_is_waited_out_and_the_bar_shows_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_port_closed_for_a_minute_costs_little_more_than_a_minute(tmp_path):
     taken, seen = closed_port(tmp_path, 60, 1)
     assert taken <= 1.15 * (60 + 3)

@@ -377,7 +377,9 @@ def kill_a_merge(path: Path, prepared: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("prompts", "count"), [("paper", 8), ("none", 3)])
+@pytest.mark.parametrize(
+    ("prompts", "count"), [pytest.param("paper", 8, marks=pytest.mark.long), ("none", 3)]
+)
 def test_processes_that_are_killed_and_run_again_prepare_the_same(
     config, prompts, count, monkeypatch
 ):

@@ -323,6 +323,9 @@ def test_seeds_are_paired_from_five_on() -> None:
     assert not difference(few, 3, paired=True).paired
 
 
+LONG = pytest.mark.long
+
+
 def load_simulation() -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / "false_verdicts.py"
     spec = importlib.util.spec_from_file_location("false_verdicts", path)
@@ -333,7 +336,9 @@ def load_simulation() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runs", [(2, 2), (3, 3), (5, 5), (5, 4), (3, 2)])
+@pytest.mark.parametrize(
+    "runs", [(3, 2), *(pytest.param(r, marks=LONG) for r in ((2, 2), (3, 3), (5, 5), (5, 4)))]
+)
 def test_seeds_seldom_make_a_false_verdict(runs: tuple[int, int]) -> None:
     simulate = load_simulation().simulate
     for spread, most in ((0.0, 0.06), (0.5, 0.06), (1.0, 0.06), (1.5, 0.09)):
@@ -342,7 +347,7 @@ def test_seeds_seldom_make_a_false_verdict(runs: tuple[int, int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("paired", [False, pytest.param(True, marks=LONG)])
 def test_true_differences_are_found_no_less_often_than_by_items_and_agreement(paired: bool) -> None:
     simulate = load_simulation().simulate
     for spread in (0.0, 0.5, 1.0, 1.5):
