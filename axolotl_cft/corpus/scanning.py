@@ -1,36 +1,20 @@
-"""A corpus searched in batches of documents, in one process or several.
+"""A corpus searched in batches of documents, in one process or several."""
 
-One process reads, since that is quick; others search. Batches come back in the corpus's order, so
-that the outcome is the same whatever the number of processes, and only a few are under way at once.
-"""
-
-import multiprocessing
-import os
-import pickle
-import signal
-import tempfile
 import zlib
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Thread
 
 import numpy as np
 
+from axolotl_cft.corpus.in_order import in_order
 from axolotl_cft.corpus.overlap_index import Match, OverlapIndex
 from axolotl_cft.corpus.passages import around
 from axolotl_cft.corpus.readers import Part
 from axolotl_cft.corpus.tally import BOILERPLATE, Found
 from axolotl_cft.corpus.words import word_spans
-from axolotl_cft.errors import CFTError
 
 BATCH = 1 << 19
 """Characters searched at once, or one document."""
-
-_AHEAD = 3  # batches under way for each process
 
 
 @dataclass
@@ -125,64 +109,5 @@ def scan(
     Raises:
         CFTError: the corpus cannot be read, or a process was killed.
     """
-    if processes == 1:
-        scanner = Scanner(index, located)
-        yield from ((batch, scanner.scan(batch.texts)) for batch in batches(parts))
-        return
-    # A fresh interpreter each: threads (that of the progress display) do not survive a fork. The
-    # index goes through a file: a process that dies before it has read a full pipe blocks it.
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "index"
-        path.write_bytes(pickle.dumps(index))
-        pool = ProcessPoolExecutor(processes, context, _start, (path, located))
-        try:
-            yield from _in_order(pool, parts, _AHEAD * processes)
-        except BrokenProcessPool as exc:
-            raise CFTError(
-                "a process that searched the corpus was killed, perhaps for want of memory: use "
-                "fewer with --num-proc"
-            ) from exc
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, parts: Sequence[Part], ahead: int
-) -> Iterator[tuple[Batch, list[list[Found]]]]:
-    under_way: deque[tuple[Batch, Future[list[list[Found]]]]] = deque()
-    for batch in batches(parts):
-        under_way.append((batch, pool.submit(_scan, batch.texts)))
-        if len(under_way) > ahead:
-            yield _next(under_way)
-    while under_way:
-        yield _next(under_way)
-
-
-def _next(
-    under_way: "deque[tuple[Batch, Future[list[list[Found]]]]]",
-) -> tuple[Batch, list[list[Found]]]:
-    batch, future = under_way.popleft()
-    return batch, future.result()
-
-
-_scanner: Scanner
-
-
-def _start(path: Path, located: bool) -> None:
-    """Set a process up; it ends with its parent, however that ends."""
-    global _scanner
-    _scanner = Scanner(pickle.loads(path.read_bytes()), located)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the pool
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _scan(texts: Sequence[str]) -> list[list[Found]]:
-    return _scanner.scan(texts)
+    scanner = Scanner(index, located)
+    yield from in_order(scanner.scan, ((batch, batch.texts) for batch in batches(parts)), processes)
