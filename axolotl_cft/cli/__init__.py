@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "probe": ("probe", "probe", "Measure how each prompt changes a model's likelihood of a text."),
     "generate": ("generate", "generate", "Write a contextual prompt for every text with an LLM."),
     "educate": ("educate", "educate", "Turn question-answer items into texts with prompts."),
+    "comprehension": ("comprehension", "comprehension", "Follow texts with exercises by rules."),
     "contamination": ("contamination", "contamination", "Find benchmark items in a corpus."),
     "heldout": ("heldout", "heldout", "Export held-out documents, for the loss on bare text."),
     "data": ("data", "data", "Fetch the benchmarks for machines without a network."),

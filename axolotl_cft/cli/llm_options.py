@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from axolotl_cft.cli.progress import progress
+from axolotl_cft.cli.shared_options import ROW_FORMAT
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import DOCUMENT_TOKENS, Closing, Endpoint, PromptOptions
 
@@ -193,12 +194,7 @@ def _refuse_nan(ctx: click.Context, param: click.Parameter, value: float | None)
 
 
 CLOSING_OPTIONS = (
-    click.option(
-        "--format",
-        "format_",
-        type=click.Choice(["jsonl", "parquet"]),
-        help="Format of the rows written. Default: jsonl for JSON and CSV, otherwise parquet.",
-    ),
+    ROW_FORMAT,
     click.option(
         "--fallback",
         metavar="POOL",

@@ -49,6 +49,12 @@ MIN_WORDS = click.option(
     type=click.IntRange(min=1),
     help='Items of fewer words are not looked for: "osteoclasts" occurs everywhere.',
 )
+ROW_FORMAT = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["jsonl", "parquet"]),
+    help="Format of the rows written. Default: jsonl for JSON and CSV, otherwise parquet.",
+)
 NUM_PROC = click.option(
     "--num-proc",
     default=1,

@@ -91,10 +91,15 @@ class Corpus:
             CFTError: names the row and the column.
         """
         for name, row in itertools.islice(self.named_rows(), 1):
-            _refuse(name, row, new)
+            refuse_taken(name, row, new)
 
 
-def _refuse(name: str, row: Row, new: Sequence[str] | Mapping[str, Any]) -> None:
+def refuse_taken(name: str, row: Row, new: Sequence[str] | Mapping[str, Any]) -> None:
+    """Refuse columns that a row has already.
+
+    Raises:
+        CFTError: names the row and the column.
+    """
     for column in new:
         if column in row:
             raise CFTError(f"{name} has a column '{column}' already: rename it or drop it first")
@@ -131,7 +136,7 @@ def _write_lines(
     keep: Sequence[bool],
 ) -> None:
     for index, (name, row) in enumerate(corpus.named_rows()):
-        _refuse(name, row, columns)
+        refuse_taken(name, row, columns)
         if not keep[index]:
             continue
         added = {column: values[index] for column, values in columns.items()}
@@ -148,11 +153,19 @@ def _write_parquet(
     columns: Mapping[str, Sequence[Any]],
     keep: Sequence[bool],
 ) -> None:
+    write_tables(file, corpus, _extended(corpus, columns, keep))
+
+
+def write_tables(file: IO[bytes], corpus: Corpus, tables: Iterator[Any]) -> None:
+    """Write Arrow tables that were made of a corpus's blocks as Parquet.
+
+    Raises:
+        CFTError: they have no common columns.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        tables = _extended(corpus, columns, keep)
         if any(not part.name.endswith(".parquet") for part in corpus.parts):
             tables = iter([pa.concat_tables(tables, promote_options="permissive")])
         first = next(tables)
@@ -174,8 +187,8 @@ def _extended(
     begin, types = 0, {name: _type_of(values) for name, values in columns.items()}
     for block in corpus.blocks():
         end = begin + len(block.texts)
-        table = _table(block)
-        _refuse(
+        table = table_of(block)
+        refuse_taken(
             block.names[0] if block.names else "the corpus",
             dict.fromkeys(table.column_names),
             columns,
@@ -198,7 +211,8 @@ def _type_of(values: Sequence[Any]) -> Any:
     return pa.string()
 
 
-def _table(block: Block) -> Any:
+def table_of(block: Block) -> Any:
+    """A block's rows as an Arrow table."""
     import pyarrow as pa
 
     if block.tabular:

@@ -12,6 +12,11 @@ has a default; what was not set is not written.
 """
 
 from axolotl_cft.records.base import Record
+from axolotl_cft.records.comprehension import (
+    COMPREHENSION_FILE,
+    ComprehensionRecord,
+    ExerciseCounts,
+)
 from axolotl_cft.records.contamination import (
     CONTAMINATED_ITEMS_FILE,
     CONTAMINATION_FILE,
@@ -68,6 +73,7 @@ from axolotl_cft.records.training import ReachedTrainer, Trained, TrainingLedger
 
 __all__ = [
     "BUDGET_FILE",
+    "COMPREHENSION_FILE",
     "CONTAMINATED_ITEMS_FILE",
     "CONTAMINATION_FILE",
     "CORPUS_FILE",
@@ -84,11 +90,13 @@ __all__ = [
     "BudgetRecord",
     "ChatExport",
     "ComparedRows",
+    "ComprehensionRecord",
     "ContaminationRecord",
     "CorpusManifest",
     "CorpusShard",
     "CorpusSum",
     "CountedArm",
+    "ExerciseCounts",
     "ForecastRecord",
     "GenerationLedger",
     "HeldOutRecord",
