@@ -70,7 +70,9 @@ def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
 def data_for(dataset: dict, folder: Path) -> Path:
     """A local file of the kind that the recipe names: raw documents or conversations."""
     if dataset["type"] == "cft":
-        documents = make_documents(800, words=24)  # 1 % of them is a held-out part
+        documents = [  # 1 % of them is a held-out part
+            row | {"document": row["id"]} for row in make_documents(800, words=24)
+        ]
         if "ds_type" not in dataset:
             return write_jsonl(folder / "corpus.jsonl", documents)
         for number in range(2):  # a folder of shards, as `corpus make` leaves one
@@ -120,7 +122,9 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     assert ledger_file.exists() == ("plugins" in recipe)
     if "plugins" in recipe:
         ledger = json.loads(ledger_file.read_text(encoding="utf-8"))
-        assert ledger["reached_trainer"]["trained_tokens_lost"] == 0
+        mixed = any(dataset["type"] != "cft" for dataset in recipe["datasets"])
+        assert ledger["reached_trainer"]["mixed_with_other_datasets"] == mixed
+        assert mixed or ledger["reached_trainer"]["trained_tokens_lost"] == 0
         assert ledger["test"]["used"] > 0
         assert ledger["test"]["prompt_tokens"] == 0
     if path.stem == "cooldown":
