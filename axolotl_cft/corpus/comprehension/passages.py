@@ -46,7 +46,8 @@ _POINTS_ELSEWHERE = re.compile(
     r"|(?:as|was|were|is|are|been|already) (?:mentioned|discussed|described|noted|shown|listed|seen"
     r"|stated|explained) (?:above|below|earlier|before|previously|here|in)|(?:see|shown) (?:above"
     r"|below)|the above|above-mentioned|[Ee]arlier we|(?:[Ww]e|[Yy]ou) (?:will|shall|have seen|saw)"
-    r"|[Rr]ecall|as follows|the following|respectively, in)\b"
+    r"|[Ww]e (?:have|had|also|already|just|now)|[Rr]ecall"
+    r"|as follows|the following|respectively, in)\b"
 )
 _LEANS_ON_OTHERS = re.compile(
     r"(?:It|Its|They|Their|Theirs|He|His|She|Her|This|That|These|Those|Such|Both|Neither|Either"
@@ -67,11 +68,16 @@ _LEANS_ON_OTHERS = re.compile(
     r"|this|of))\b"
     r"|(?:\S+ ){1,3}(?:this|these|those|such)\b"
 )
-_TAKEN_UP = re.compile(r"\b(?:this|these|those|such|the (?:former|latter))\s+(?:\w+\s+)??(\w+)")
+_SUBJECT_ELSEWHERE = re.compile(
+    r"(?!(?:As|Because|If|When|Where|Whenever|Although|Though|While|Since|Once|Unless|Until|Like"
+    r"|Unlike|Despite|Due|Owing)\b)[^,]{1,80}, (?:it|they|he|she|this|these|those|we|you)\b"
+)
+"""A pronoun behind a few words that name nobody: "During pregnancy, it …"."""
+_TAKEN_UP = re.compile(r"\b(?:this|these|those|such|the (?:former|latter))\s+(\w+)", re.IGNORECASE)
 _VERBAL = re.compile(
     r"is|are|was|were|has|have|had|can|cannot|could|may|might|must|will|would|should|does|do|did|not"
     r"|means?|appears?|seems?|allows?|makes?|leads?|results?|causes?|occurs?|happens?|takes?|gives?"
-    r"|requires?|provides?|helps?|as|that|who|which|in|of|with|for|a|an"
+    r"|requires?|provides?|helps?|as|that|who|whose|which|in|of|on|with|without|from|for|to|a|an"
 )
 """What may follow "this" where it stands for all of the sentence before."""
 _STEM = 5
@@ -99,7 +105,9 @@ def _is_balanced(sentence: str) -> bool:
 
 def stands_alone(sentence: str) -> bool:
     """Whether a reader needs no other sentence for this one, as far as its words tell."""
-    return not _LEANS_ON_OTHERS.match(sentence) and not points_elsewhere(sentence)
+    if _LEANS_ON_OTHERS.match(sentence) or _SUBJECT_ELSEWHERE.match(sentence):
+        return False
+    return _takes_up(sentence) and not points_elsewhere(sentence)
 
 
 def points_elsewhere(sentence: str) -> bool:
@@ -109,12 +117,17 @@ def points_elsewhere(sentence: str) -> bool:
 
 def takes_up(first: str, second: str) -> bool:
     """Whether "this patient" in the second of two sentences is somebody in the first, and so on."""
-    words = {word[:_STEM] for word in re.findall(r"\w+", first.lower())}
-    return all(
-        word[:_STEM] in words or _VERBAL.fullmatch(word)
-        for found in _TAKEN_UP.finditer(second.lower())
-        for word in [found[1]]
-    )
+    return _takes_up(second, first)
+
+
+def _takes_up(sentence: str, before: str = "") -> bool:
+    """Whether "this" something is about what is named earlier in a sentence, or before it."""
+    for found in _TAKEN_UP.finditer(sentence):
+        words = re.findall(r"\w+", f"{before} {sentence[: found.start()]}".lower())
+        known = {word[:_STEM] for word in words}
+        if found[1].lower()[:_STEM] not in known and not _VERBAL.fullmatch(found[1].lower()):
+            return False
+    return True
 
 
 def is_quoted(before: str) -> bool:
