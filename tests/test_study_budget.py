@@ -11,6 +11,9 @@ from conftest import make_documents, write_jsonl
 from studies import REAL, call, write_study
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.caveats import training_warnings
+from axolotl_cft.evaluation.cost import TrainingCost
+from axolotl_cft.evaluation.sources import Training
 from axolotl_cft.study.budget import Budget, share_out
 from axolotl_cft.study.plan import expand
 from axolotl_cft.study.preflight import check_amounts, row_room
@@ -134,6 +137,20 @@ def test_an_arm_has_no_budget_of_its_own(tmp_path, tiny_model):
         expand(read_study(path), path, tmp_path / "out")
 
 
+@pytest.mark.parametrize(("other", "as_many"), [(995_000, True), (980_000, False)])
+def test_the_report_says_when_other_texts_were_as_many_tokens(other, as_many):
+    costs = [
+        (
+            Training(f"{arm}/seed1", arm, "", Path("x"), 1, 1.0),
+            TrainingCost(trained_tokens=tokens, targets_digest=arm),
+        )
+        for arm, tokens in (("a", 1_000_000), ("b", other))
+    ]
+    [warning] = training_warnings(costs)
+    assert "did not all train on the same tokens" in warning
+    assert ("though on as many (1,000,000, within 1%)" in warning) == as_many
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_arms_of_unequal_texts_train_as_many_tokens(tmp_path, tiny_model):
@@ -153,7 +170,7 @@ def test_arms_of_unequal_texts_train_as_many_tokens(tmp_path, tiny_model):
     assert ledgers["small"]["train"]["beyond_budget"] == 0
     assert ledgers["large"]["train"]["beyond_budget"] > 30
     report = (root / "report" / "report.md").read_text()
-    assert "though on as many" in report
+    assert "did not all train on the same tokens" in report
 
     shutil.rmtree(root)
     study = yaml.safe_load(path.read_text())
