@@ -310,3 +310,23 @@ def test_the_command_exports_with_the_tokens_of_the_configs_tokenizer(tmp_path, 
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert "nothing is held out; set cft.holdout" in result.output
+
+
+def test_of_arms_with_other_texts_one_arms_documents_are_exported(tmp_path):
+    """No arm trains on a text made of them, since all go by the column that the texts share."""
+    rows = [{**row, "doc_id": f"doc{i}"} for i, row in enumerate(make_documents(40))]
+    raw = write_jsonl(tmp_path / "raw.jsonl", rows)
+    made = [{**row, "text": f"{row['text']} Question {n}?"} for row in rows for n in range(2)]
+    other = config_of(write_jsonl(tmp_path / "made.jsonl", made))
+    configs = {"cft": config_of(raw), "exercises": other}
+    with pytest.raises(CFTError, match="set cft.holdout_by to one that their texts share"):
+        find_held_out(configs, of=["cft"])
+    for config in configs.values():
+        config["cft"]["holdout_by"] = "doc_id"
+    export(find_held_out(configs, of=["cft"]), tmp_path)
+    chosen = texts(read(tmp_path))
+    assert chosen and chosen < {row["text"] for row in rows}
+    assert texts(exported(tmp_path / "all", *configs.values())) > chosen
+    rule = find_held_out(configs, of=["cft"]).rules[0]
+    held = {row["doc_id"] for row in rows if rule.holds_out(row["text"], b"", row)}
+    assert {row["text"] for row in rows if row["doc_id"] in held} == chosen

@@ -6,7 +6,7 @@ FOLDER/heldout/export.json    what they are; written last
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,19 +158,24 @@ class HeldOut:
                 on_documents(len(texts))
 
 
-def find_held_out(configs: Mapping[str, Mapping[str, Any]]) -> HeldOut:
+def find_held_out(
+    configs: Mapping[str, Mapping[str, Any]], of: Collection[str] | None = None
+) -> HeldOut:
     """What all of these trainings hold out.
 
     Args:
         configs: name of a training, for messages -> its Axolotl config.
+        of: the trainings whose documents are meant, where others train on other texts made of
+            them; None for all.
 
     Raises:
-        CFTError: nothing is held out by all of them; says why.
+        CFTError: nothing is held out by all of them, or nobody could tell; says why.
     """
     corpora: dict[str, Corpus] = {}
     rules: dict[HoldoutRule, None] = {}
     chats: dict[str, None] = {}
-    for config in configs.values():
+    others: set[str] = set()
+    for name, config in configs.items():
         options = parse_options(config)
         ours = [d for d in _trained_by(config) if is_cft_type(d.get("type")) and options.holdout]
         for dataset in ours:
@@ -178,11 +183,19 @@ def find_held_out(configs: Mapping[str, Mapping[str, Any]]) -> HeldOut:
                 chats[str(dataset.get("path"))] = None
                 continue
             corpus = _corpus(config, dataset, options.holdout_by)
-            corpora.setdefault(corpus.identity, corpus)
+            if of is None or name in of:
+                corpora.setdefault(corpus.identity, corpus)
+            others.add(corpus.identity)
             rules[HoldoutRule(options.holdout, options.holdout_by)] = None
     left_out = (f"{path} holds conversations, of which none is bare text" for path in chats)
     found = HeldOut(tuple(corpora.values()), tuple(rules), tuple(left_out))
     _check(found, configs)
+    one = len(rules) == 1 and found.by_group
+    if others - corpora.keys() and not one:
+        raise CFTError(
+            "arms that train on other texts hold out others too, unless all go by one column; set "
+            "cft.holdout_by to one that their texts share, such as doc_id"
+        )
     return found
 
 

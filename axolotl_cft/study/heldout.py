@@ -1,6 +1,6 @@
 """The held-out text of a study: exported once, and every evaluated run is measured on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,7 @@ def held_out_text(
     starts: Sequence[Mapping[str, Any]],
     limit: int,
     root: Path,
+    of: Collection[str] | None = None,
 ) -> HeldOutText:
     """What the trainings of a study hold out, all of them.
 
@@ -80,6 +81,7 @@ def held_out_text(
         starts: the configs that name the models from which arms start, and so their tokenizers.
         limit: most documents to evaluate; 0 for none.
         root: the study's folder.
+        of: runs whose documents are meant, where other arms train on other texts; None for all.
 
     Raises:
         CFTError: a `cft` block is wrong, or a file cannot be read.
@@ -91,7 +93,7 @@ def held_out_text(
     from axolotl_cft.host.heldout_export import find_export, find_held_out
 
     try:
-        found = find_held_out(configs)
+        found = find_held_out(configs, of)
     except CFTError as exc:
         return HeldOutText(root, limit, str(exc))
     tokenizer = _shared_tokenizer(starts)

@@ -245,7 +245,14 @@ class _Planner:
             if arm not in self.trained
         ]
         limit = self.study.heldout_documents
-        return held_out_text(configs, [*first, *untouched], limit, self.root)
+        of = None if self.study.budget is None else self._baseline_runs()
+        return held_out_text(configs, [*first, *untouched], limit, self.root, of)
+
+    def _baseline_runs(self) -> list[str]:
+        """Folders of the runs whose documents are the study's, where arms may have other texts."""
+        trained = [arm for arm in self.trained if self.has_first(arm)]
+        chosen = self.study.baseline if self.study.baseline in trained else trained[0]
+        return [run.folder for run in self.derived if run.arm == chosen]
 
     def _share_out(self, budget: Budget) -> Mapping[str, Mapping[str, int]]:
         """Arm -> what its config says of the budget."""
