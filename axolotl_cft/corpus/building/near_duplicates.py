@@ -133,12 +133,25 @@ class NearDuplicates:
         for one, other in pairwise(self._doc_ids):
             if one == other:
                 raise CFTError(f"two documents have the doc_id {one!r}: make doc_ids unique")
-        self._blocks = [np.concatenate(self._blocks or [_no_signatures()])]
-        self._blocks = [self._blocks[0][np.array(order, np.int64)]]
+        signatures = self._in_order(np.array(order, np.int64))
         codes = np.empty(0, np.uint64)
         for band in range(BANDS):
-            codes = distinct(np.concatenate([codes, *_codes_of_band(self._blocks[0], band)]))
+            codes = distinct(np.concatenate([codes, *_codes_of_band(signatures, band)]))
         return Candidates(list(self._doc_ids), codes)
+
+    def _in_order(self, order: Places) -> Signatures:
+        """The signatures, `order[i]` at place i; no block stays once it was copied."""
+        places = np.empty_like(order)
+        places[order] = np.arange(order.size)
+        signatures = np.empty((order.size, BANDS * ROWS), np.uint32)
+        begin = 0
+        self._blocks.reverse()
+        while self._blocks:
+            block = self._blocks.pop()
+            signatures[places[begin : begin + len(block)]] = block
+            begin += len(block)
+        self._blocks = [signatures]
+        return signatures
 
     def _close_block(self) -> None:
         if self._recent:
@@ -155,10 +168,6 @@ def signature_of(shingles: Hashes) -> Signatures:
         values = _FACTORS[:, None] * high[begin : begin + _BLOCK]
         np.minimum(least, values.min(axis=1), out=least)
     return least
-
-
-def _no_signatures() -> Signatures:
-    return np.empty((0, BANDS * ROWS), np.uint32)
 
 
 def _codes_of_band(signatures: Signatures, band: int) -> Iterator[Hashes]:
