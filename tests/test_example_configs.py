@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,12 +35,17 @@ FORCED_BY_CPU_WITHOUT_HUB = frozenset(
         "optimizer",
         # lengths and batch
         "sequence_len",
+        "cft.every",
+        "datasets.cft.trained_tokens",
         "max_steps",
         "micro_batch_size",
         "gradient_accumulation_steps",
     }
 )
 """The only keys that the test may change. Everything else must work as it is written."""
+
+FEWER = 50_000
+"""What `trained_tokens` are divided by."""
 
 
 def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
@@ -63,16 +69,28 @@ def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
         config["adapter"] = "lora"
     for key in ("datasets", "test_datasets"):
         if key in config:
-            config[key] = [dict(item, path=str(data_for(item, folder))) for item in config[key]]
+            config[key] = [shrunk(item, folder) for item in config[key]]
+    if "every" in config.get("cft", {}):
+        config["cft"] = config["cft"] | {"every": 8}
+        config["sequence_len"] = 512  # three prompts, each with its budget
     return config
+
+
+def shrunk(dataset: dict, folder: Path) -> dict:
+    """A dataset of local documents, with as large a part of a small budget."""
+    shrunk = dict(dataset, path=str(data_for(dataset, folder)))
+    if tokens := dataset.get("cft", {}).get("trained_tokens"):
+        shrunk["cft"] = dataset["cft"] | {"trained_tokens": tokens // FEWER}
+    return shrunk
 
 
 def data_for(dataset: dict, folder: Path) -> Path:
     """A local file of the kind that the recipe names: raw documents or conversations."""
     if dataset["type"] == "cft":
-        documents = [  # 1 % of them is a held-out part
-            row | {"document": row["id"]} for row in make_documents(800, words=24)
-        ]
+        documents = make_documents(800, words=24)  # 1 % of them is a held-out part
+        for number, document in enumerate(documents):
+            document["document"] = document["id"]
+            document["url"] = f"site{number % 3}.example" if number % 3 else None
         if "ds_type" not in dataset:
             return write_jsonl(folder / "corpus.jsonl", documents)
         for number in range(2):  # a folder of shards, as `corpus make` leaves one
@@ -86,8 +104,11 @@ def data_for(dataset: dict, folder: Path) -> Path:
 
 
 def changed_keys(before: dict, after: dict) -> set[str]:
-    """Keys whose values differ, those of the dataset lists spelled out."""
+    """Keys whose values differ, those of the dataset lists and of `cft` spelled out."""
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    if "cft" in changed:
+        changed.remove("cft")
+        changed |= {f"cft.{key}" for key in changed_keys(before["cft"], after["cft"])}
     for part in changed & {"datasets", "test_datasets"}:
         changed.remove(part)
         assert len(before[part]) == len(after[part])
@@ -110,6 +131,7 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     config_file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     monkeypatch.setenv("AXOLOTL_DATASET_NUM_PROC", "1")  # another process would import the host
+    monkeypatch.chdir(CONFIG_DIR.parent)  # from where a recipe names a pool of its own
     import_all()
     PluginManager.get_instance().plugins.clear()  # a singleton: the last recipe's are still there
     cfg = load_cfg(str(config_file))
@@ -127,20 +149,67 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
         assert mixed or ledger["reached_trainer"]["trained_tokens_lost"] == 0
         assert ledger["test"]["used"] > 0
         assert ledger["test"]["prompt_tokens"] == 0
-    if path.stem == "cooldown":
-        assert_prompts_then_none(trainer)
+    if check := CHECKS.get(path.stem):
+        check(trainer)
+
+
+def prompted(labels: list[int]) -> bool:
+    """Whether more than BOS is masked."""
+    return sum(label == -100 for label in labels) > 1
 
 
 def assert_prompts_then_none(trainer):
     """The trainer meets all rows with a prompt first, then those without."""
-    masked = [
-        (batch["labels"] == -100).sum(dim=1) - (batch["attention_mask"] == 0).sum(dim=1) > 1
+    found = [
+        prompted([label for label, real in zip(labels, mask, strict=True) if real])
         for batch in trainer.get_train_dataloader()
+        for labels, mask in zip(
+            batch["labels"].tolist(), batch["attention_mask"].tolist(), strict=True
+        )
     ]
-    prompted = [bool(value) for batch in masked for value in batch]
-    first_bare = prompted.index(False)
-    assert 0 < first_bare < len(prompted) - 1
-    assert not any(prompted[first_bare:])
+    first_bare = found.index(False)
+    assert 0 < first_bare < len(found) - 1
+    assert not any(found[first_bare:])
+
+
+def assert_urls_then_none(trainer):
+    """Every prompt says where its document is from, and the last rows have none."""
+    assert_prompts_then_none(trainer)
+    said = {
+        trainer.processing_class.decode(row["input_ids"][1:trained]).strip()
+        for row in trainer.train_dataset
+        if (trained := [label != -100 for label in row["labels"]].index(True)) > 1
+    }
+    assert said == {"URL: site1.example", "URL: site2.example", "URL: unknown"}
+
+
+def assert_shares(trainer):
+    """The domain is trained with prompts and general text without, as many tokens as written."""
+    trained = {True: 0, False: 0}
+    for row in trainer.train_dataset:
+        trained[prompted(row["labels"])] += sum(label != -100 for label in row["labels"])
+    for with_prompts, tokens in ((True, 400_000_000 // FEWER), (False, 100_000_000 // FEWER)):
+        assert tokens - 256 < trained[with_prompts] <= tokens  # less a part of a row
+
+
+def assert_long_rows(trainer):
+    """Prompts stand inside a row, and the model that is saved reads 32k tokens."""
+    masked = [
+        "".join("-x"[label != -100] for label in row["labels"]) for row in trainer.train_dataset
+    ]
+    assert any(re.fullmatch("-+x{8}-{2,}x{8}-{2,}x{1,8}", row) for row in masked)
+    config = json.loads((Path(trainer.args.output_dir) / "config.json").read_text(encoding="utf-8"))
+    assert config["rope_parameters"]["rope_type"] == "yarn"
+    assert config["max_position_embeddings"] == 32768
+
+
+CHECKS = {
+    "cooldown": assert_prompts_then_none,
+    "metadata": assert_urls_then_none,
+    "replay": assert_shares,
+    "long_context": assert_long_rows,
+}
+"""What a recipe is for, beside training."""
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
