@@ -25,6 +25,7 @@ from axolotl_cft.cli import main
 from axolotl_cft.cli.report import report
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.evaluation.comparison import Comparison, Verdict
+from axolotl_cft.evaluation.layout import signed
 from axolotl_cft.evaluation.results import is_percent
 from axolotl_cft.evaluation.statistics import Scores, difference
 from axolotl_cft.evaluation.tasks import task_groups
@@ -188,8 +189,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("CFT_DATA_DIR", str(root / "edited data"))
         evaluate(root / "edited", SKILLS["cft"], ["cft_fiqa"])
         write_other_tasks(root / "tasks")
-        for name in ("cpt", "cft"):
-            skill, tasks = SKILLS[name], ["pair", "alone", "prose"]
+        for name, skill in SKILLS.items():
+            tasks = ["pair", "alone", "prose"]
             evaluate(root / f"{name} others", skill, tasks, include=root / "tasks")
     return root
 
@@ -793,6 +794,59 @@ def test_a_study(root: Path, tmp_path: Path) -> None:
     assert cost[1:5] == ["64", "20,160", "18,128", "–"]  # a ledger of 0.1
     assert cost[5:] == ["9.29 %", "2.00", "10", "1 h 00 min", "6", "2.00"]
     assert table_row(text, "## What training cost", "cft / ift, seed 1")[1:3] == ["–", "900"]
+
+
+def general_study(root: Path, folder: Path, **facts: Any) -> tuple[list[str], dict[str, Any]]:
+    """The report's sentences on general ability, and its record: a study of three arms."""
+    runs = [run_record(arm, None if arm == "base" else 1, None, "eval") for arm in SKILLS]
+    for run in runs:
+        run["train_dir"] = None if run["arm"] == "base" else f"{run['arm']}/train"
+        shutil.copytree(root / f"{run['arm']} others", folder / run["eval_dir"])
+        if run["train_dir"]:
+            write_training(folder / run["train_dir"], with_ledger=False)
+    record = {"schema": 1, "name": "A study", "baseline": "cpt", "runs": runs, **facts}
+    (folder / "study.json").write_text(json.dumps(record))
+    result = CliRunner().invoke(report, [str(folder)])
+    assert result.exit_code == 0, (result.output, result.exception)
+    first = (folder / "report/report.md").read_text().partition("\n## pair")[0]
+    said = [line for line in first.splitlines() if "eneral ability" in line]
+    return said, json.loads((folder / "report/report.json").read_text())
+
+
+def test_a_study_says_what_was_forgotten(root: Path, tmp_path: Path) -> None:
+    """General tasks are compared with the baseline and with the model as it was found."""
+    general = {"tasks": ["pair", "alone", "prose"], "general": ["pair", "alone"]}
+    said, record = general_study(root, tmp_path / "a", untouched="base", **general)
+    assert [line.partition("**: ")[0] for line in said] == [
+        "- **General ability, cft against cpt",
+        "- **General ability, cpt against base, the untouched model",
+        "- **General ability, cft against base, the untouched model",
+    ]
+    assert record["general"] == ["alone", "left", "pair", "right"]
+    scores = {row: runs[""] for row, runs in record["scores"].items()}
+    alone = [c for c in record["against_untouched"] if c["task"] == "alone"]
+    for line, c in zip(said[1:], alone, strict=True):
+        assert c["difference"] == pytest.approx(scores[c["row"]]["alone"] - scores["base"]["alone"])
+        low, high = (signed(end, "acc") for end in c["interval"])
+        shown = f"{signed(c['difference'], 'acc')} points on alone (accuracy, 50 items; "
+        assert f"{shown}95 % interval {low} to {high}), " in line
+    assert all("points on pair (average accuracy of 2 tasks, 120 items; " in line for line in said)
+    # What was said so is not said twice, and another task of the table is said as ever.
+    text = (tmp_path / "a/report/report.md").read_text()
+    assert "**cft against cpt on alone**" not in text and "**cft against cpt on prose**" in text
+
+    said, record = general_study(root, tmp_path / "b", **general)
+    assert "cft against cpt" in said[1] and not record["against_untouched"]
+    assert said[-1].startswith("- What was forgotten of general ability is not known")
+    said, record = general_study(root, tmp_path / "c", untouched="base")
+    assert not said and not record["general"] and not record["against_untouched"]
+
+
+def test_the_untouched_model_as_baseline_is_compared_once(root: Path, tmp_path: Path) -> None:
+    facts = {"tasks": ["pair", "alone"], "general": ["pair"], "baseline": "base"}
+    said, record = general_study(root, tmp_path, untouched="base", **facts)
+    assert len(said) == 2 and not record["against_untouched"]
+    assert all("against base, the untouched model" in line for line in said)
 
 
 def test_a_study_says_what_was_searched_and_removed(root: Path, tmp_path: Path) -> None:

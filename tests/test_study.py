@@ -20,7 +20,7 @@ from filelock import FileLock
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.sources import record_sources
-from axolotl_cft.records import SOURCES_FILE
+from axolotl_cft.records import SOURCES_FILE, STUDY_FILE, StudyRecord
 from axolotl_cft.study import outcome, preflight, processes, runner
 from axolotl_cft.study.plan import StudyPlan, expand
 from axolotl_cft.study.prepared import clear_half_prepared
@@ -356,6 +356,7 @@ def test_touched_and_copied_data_never_ask_to_delete_a_finished_training(tmp_pat
         ({"arms": {"a": None, "b": {"cft.prompts": "paper"}}}, ["a and b", "same config"]),
         ({"arms": {"a": {"train": False}, "b": {"train": False}}}, ["a and b", "same config"]),
         ({"arms": {"a": None, "b": {"base_model": "other"}}}, ["a and b", "some/model", "other"]),
+        ({"general": ["hellaswag"]}, ["general", "'hellaswag'", "arc_easy"]),
         ({"base": "missing.yml"}, ["missing.yml"]),
         ({"base": {"datasets": []}}, ["base_model"]),
         ({"base": {**BASE, "resume_from_checkpoint": "c"}}, ["resume_from_checkpoint"]),
@@ -414,6 +415,22 @@ def test_arms_are_not_called_like_folders_of_the_study(tmp_path: Path) -> None:
         assert f"arms: {name!r} is a folder of the study's own" in refusal(
             tmp_path, arms={name: None}
         )
+
+
+def test_general_tasks_and_the_untouched_arm_reach_the_record(tmp_path: Path) -> None:
+    arms = {
+        "other": {"train": False, "base_model": "their/model"},
+        "base": {"train": False},
+        "cft": None,
+    }
+    changes = {"tasks": "arc_easy,hellaswag", "arms": arms}
+    _, plain = planned(tmp_path, **changes)
+    _, plan = planned(tmp_path, **changes, general="hellaswag")
+    plan.root.mkdir()
+    Records(plan).write_study()
+    record = StudyRecord.read(plan.root / STUDY_FILE)
+    assert (record.general, record.untouched) == (["hellaswag"], "base")
+    assert [step.identity for step in plan.steps] == [step.identity for step in plain.steps]
 
 
 def test_a_study_that_moves_to_an_accented_folder_is_the_same(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """From runs to comparisons: which tasks belong together, and how the rows differ on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -127,7 +127,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says, free of any layout."""
+    """All that a report says, free of any layout.
+
+    `general` are the tasks and groups that show general ability, and `against_untouched` what
+    became of it in training: every trained row on them against the model that it started from,
+    unless `comparisons` has that already.
+    """
 
     plan: ReportPlan
     rows: dict[str, tuple[Evaluation, ...]]
@@ -138,6 +143,12 @@ class Report:
     costs: tuple[tuple[Training, TrainingCost], ...]
     logged: bool
     margin: float
+    general: frozenset[str] = frozenset()
+    against_untouched: tuple[Comparison, ...] = ()
+
+    def is_general(self, comparison: Comparison) -> bool:
+        """Whether a comparison is about general ability."""
+        return (comparison.task or comparison.group) in self.general
 
     def scores(self, row: str, task: str) -> list[float]:
         """The headline score of a task in each of a row's runs that has it."""
@@ -193,16 +204,14 @@ def compare(
         for row in rows
         if (against := plan.baseline_of(row))
     ]
-    comparisons: list[Comparison] = []
-    for group in groups:
-        done = [comparison for pair in pairs for comparison in _compare_group(group, pair)]
-        comparisons += _corrected(done, lambda comparison: bool(comparison.task))
+    general = frozenset[str]().union(*(run.general for run in runs))
+    about_general = [part for group in groups if (part := _general_part(group, general))]
     constants = [c for task in tasks for row in rows if (c := best_constant(task, row, rows[row]))]
     return Report(
         plan=plan,
         rows=rows,
         groups=groups,
-        comparisons=tuple(_corrected(comparisons, lambda comparison: not comparison.task)),
+        comparisons=_compare_all(groups, pairs),
         constants=tuple(constants),
         warnings=(
             *software_warnings(plan.trainings),
@@ -215,7 +224,37 @@ def compare(
         costs=tuple(costs),
         logged=all(r.logged for run in runs for r in run.tasks.values()),
         margin=margin,
+        general=general,
+        against_untouched=_compare_all(about_general, _untouched_pairs(plan, rows)),
     )
+
+
+def _general_part(group: Group, general: Collection[str]) -> Group | None:
+    """A group with those of its tasks that show general ability; all, if it was named itself."""
+    if group.name in general:
+        return group
+    tasks = {task: title for task, title in group.tasks.items() if task in general}
+    return replace(group, tasks=tasks, weights=None) if tasks else None
+
+
+def _untouched_pairs(plan: ReportPlan, rows: Mapping[str, Sequence[Evaluation]]) -> list["_Pair"]:
+    """Every trained row with the model that it started from, where that is not its baseline."""
+    if plan.untouched is None:
+        return []
+    return [
+        _Pair(row, plan.untouched, rows[row], rows[plan.untouched], (False, True))
+        for row in rows
+        if row not in plan.untrained and plan.baseline_of(row) != plan.untouched
+    ]
+
+
+def _compare_all(groups: Iterable[Group], pairs: Sequence["_Pair"]) -> tuple[Comparison, ...]:
+    """All pairs on all groups, each p corrected over its family."""
+    comparisons: list[Comparison] = []
+    for group in groups:
+        done = [comparison for pair in pairs for comparison in _compare_group(group, pair)]
+        comparisons += _corrected(done, lambda comparison: bool(comparison.task))
+    return tuple(_corrected(comparisons, lambda comparison: not comparison.task))
 
 
 def _order(run: Evaluation) -> int:

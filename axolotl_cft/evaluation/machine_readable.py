@@ -23,6 +23,8 @@ def to_record(report: Report, clean: Report | None = None) -> ReportRecord:
         },
         comparisons=_compared(report),
         clean=_compared(clean) if clean else None,
+        general=sorted(report.general),
+        against_untouched=[_one(c, report.margin) for c in report.against_untouched],
         warnings=list(report.warnings),
     )
 

@@ -70,6 +70,7 @@ class Evaluation:
         groups: harness group -> (metric, score, leaf tasks), for groups that the harness averaged.
         facts: protocol facts as text, for the report.
         notes: what a reader of the results should know about the files.
+        general: names of the tasks and groups that show general ability.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Evaluation:
     groups: dict[str, tuple[str, float, tuple[str, ...]]]
     facts: dict[str, str]
     notes: tuple[str, ...] = ()
+    general: frozenset[str] = frozenset()
 
     @property
     def numbered(self) -> bool:
@@ -92,12 +94,17 @@ class Evaluation:
 
 
 def read_run(
-    folder: Path, name: str, seed: str = "", words: Collection[str] | None = None
+    folder: Path,
+    name: str,
+    seed: str = "",
+    words: Collection[str] | None = None,
+    general: Collection[str] = (),
 ) -> Evaluation:
     """Read one lm-eval output folder (or one of its results files) as the run `name`.
 
     `words` are the tasks and groups to read, as `--tasks` takes them; None for all that are there.
     A study, which names them, knows why a task was evaluated more than once, so nothing is said.
+    `general` are those that show general ability, in the same form.
 
     A task that is none of ours and has no score is left out, and one whose sample log is damaged
     has its score only; the notes say so.
@@ -138,7 +145,8 @@ def read_run(
     if mixed:
         said.append(f"not all tasks of {label} were evaluated alike: see {', '.join(mixed)} below")
     groups = {group: found for group, found in groups.items() if tasks.keys() >= set(found[2])}
-    return Evaluation(name, seed, tasks, groups, merged, tuple(said))
+    known = frozenset[str]().union(*(requested(content, general) for _, content in loaded))
+    return Evaluation(name, seed, tasks, groups, merged, tuple(said), known)
 
 
 def _wanted(content: dict[str, Any], words: Collection[str] | None) -> set[str]:

@@ -16,7 +16,8 @@ class Source:
     """One evaluation to read: its row, which of the row's seeds it is, and its folder.
 
     `heldout` is the folder of its evaluation on held-out documents, if it has one, and `tasks` what
-    to read of the other, as `--tasks` takes it; None for all that is there.
+    to read of the other, as `--tasks` takes it; None for all that is there. `general` are those of
+    them that show general ability.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Source:
     folder: Path
     heldout: Path | None = None
     tasks: tuple[str, ...] | None = None
+    general: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ReportPlan:
         notes: a sentence for each run of a study that is not there.
         stages: row name -> (arm, stage), for studies.
         untrained: rows that are a model as it was found; one run of such a row is all there is.
+        untouched: the one of them that the trainings started from; None where there is none.
         no_heldout: why a study has no held-out text, in a sentence; None where it has some.
     """
 
@@ -65,6 +68,7 @@ class ReportPlan:
     notes: tuple[str, ...] = ()
     stages: dict[str, tuple[str, str]] = field(default_factory=dict)
     untrained: frozenset[str] = frozenset()
+    untouched: str | None = None
     no_heldout: str | None = None
 
     def baseline_of(self, row: str) -> str | None:
@@ -158,6 +162,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
                 folder / str(run.eval_dir),
                 folder / run.heldout_dir if run.heldout_dir else None,
                 tasks,
+                tuple(record.general),
             )
             for run in evaluated
         ),
@@ -166,6 +171,7 @@ def plan_study(folder: Path, baseline: str | None) -> ReportPlan:
         stages=rows,
         no_heldout=record.heldout.absent if record.heldout else None,
         untrained=frozenset(_row(run, staged) for run in evaluated if not run.train_dir),
+        untouched=record.untouched if record.untouched in rows else None,
     )
 
 
@@ -175,7 +181,7 @@ def read_runs(plan: ReportPlan) -> list[Evaluation]:
 
 
 def _read(source: Source) -> Evaluation:
-    run = read_run(source.folder, source.name, source.seed, source.tasks)
+    run = read_run(source.folder, source.name, source.seed, source.tasks, source.general)
     if source.heldout is None:
         return run
     if not source.heldout.is_dir():

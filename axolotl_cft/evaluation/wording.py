@@ -12,16 +12,53 @@ _METRICS = {"acc": "accuracy", "f1": "weighted F1", "bits_per_byte": "bits per b
 
 
 def headlines(report: Report) -> list[str]:
-    """One or two sentences for each comparison: did it help?"""
+    """One or two sentences for each comparison: did it help, and what was forgotten?"""
     said = []
     for group in report.groups:
-        chosen = [c for c in report.comparisons if c.group == group.name]
+        chosen = [
+            c for c in report.comparisons if c.group == group.name and not report.is_general(c)
+        ]
         averages = [c for c in chosen if not c.task]
-        if averages or len(group.tasks) <= 3:
+        if averages or len(group.tasks.keys() - report.general) <= 3:
             said += [_headline(report, group, c) for c in averages or chosen]
         else:
             said += _tally(group, chosen)
+    return said + _forgotten(report)
+
+
+def _forgotten(report: Report) -> list[str]:
+    """What became of general ability: against the baseline, and against the untouched model."""
+    if not report.general:
+        return []
+    untouched = report.plan.untouched
+    changes: dict[tuple[str, str], list[str]] = {}
+    for group in report.groups:
+        chosen = [
+            c
+            for c in (*report.comparisons, *report.against_untouched)
+            if c.group == group.name and report.is_general(c) and c.row != untouched
+        ]
+        averages = [c for c in chosen if not c.task]
+        for c in averages or chosen:
+            changes.setdefault((c.row, c.against), []).append(_change(report, group, c))
+    said = []
+    for (row, against), mine in changes.items():
+        called = f"{against}, the untouched model" if against == untouched else against
+        said.append(f"**General ability, {row} against {called}**: {'; '.join(mine)}.")
+    if untouched is None:
+        said.append(
+            "What was forgotten of general ability is not known: no row is the untouched model "
+            "(an arm with `train: false`)."
+        )
     return said
+
+
+def _change(report: Report, group: Group, c: Comparison) -> str:
+    text = f"{_amount(c.value, c.metric)} on {name_of(group, c)} ({_what(group, c)}"
+    if c.difference is None:
+        return f"{text}; no interval)"
+    words = verdict_in_words(c, report.margin)
+    return f"{text}; 95 % interval {interval(c)}), {words}"
 
 
 def _headline(report: Report, group: Group, c: Comparison) -> str:

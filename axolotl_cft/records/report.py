@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from axolotl_cft.records.base import Record, RecordPart
 
 REPORT_FILE = "report.json"
@@ -60,6 +62,9 @@ class ReportRecord(Record):
         scores: row -> run ("" if there is one) -> task -> score.
         comparisons: in the report's order.
         clean: the same without contaminated items; None if that was not asked for.
+        general: tasks and groups that show general ability.
+        against_untouched: on them, every trained row against the model it started from, where that
+            is not in `comparisons`.
         warnings: what to know before believing a number.
     """
 
@@ -73,4 +78,6 @@ class ReportRecord(Record):
     scores: dict[str, dict[str, dict[str, float]]]
     comparisons: list[ComparedRows]
     clean: list[ComparedRows] | None = None
+    general: list[str] = Field(default_factory=list)
+    against_untouched: list[ComparedRows] = Field(default_factory=list)
     warnings: list[str]

@@ -123,6 +123,8 @@ class StudyRecord(Record):
         baseline: the arm that others are compared with.
         heldout: its held-out text; None in files of 0.1.
         tasks: names, groups, tags and patterns of what it evaluates; None in files of 0.1.
+        general: those of them that show general ability.
+        untouched: the arm that is the model which the others start from; None without one.
         runs: every run.
     """
 
@@ -133,6 +135,8 @@ class StudyRecord(Record):
     baseline: str | None = None
     heldout: StudyHeldOut | None = None
     tasks: list[str] | None = None
+    general: list[str] = Field(default_factory=list)
+    untouched: str | None = None
     runs: list[StudyRun]
 
 

@@ -119,6 +119,8 @@ class StudyPlan:
         heldout: the documents that no arm trains on, or why there are none.
         tasks: what is evaluated, as the results call it.
         budgeted: whether arms train as many tokens, and not the same ones.
+        general: those of `tasks` that show general ability.
+        untouched: the arm that is the model which the others start from; None without one.
     """
 
     name: str
@@ -129,6 +131,8 @@ class StudyPlan:
     heldout: HeldOutText
     tasks: tuple[str, ...]
     budgeted: bool = False
+    general: tuple[str, ...] = ()
+    untouched: str | None = None
 
     def folder(self, run: Run) -> Path:
         """Absolute folder of a run."""
@@ -193,10 +197,17 @@ def expand(study: Study, study_file: Path, root: Path) -> StudyPlan:
     order = {arm: index for index, arm in enumerate(study.arms)}
     runs = sorted(dict.fromkeys(step.run for step in steps), key=lambda run: order[run.arm])
     baseline = study.baseline or next(iter(study.arms))
-    tasks = tuple(called(task) for task in study.tasks)
-    heldout, budgeted = planner.heldout, study.budget is not None
     return StudyPlan(
-        study.name, baseline, root, tuple(runs), tuple(steps), heldout, tasks, budgeted
+        name=study.name,
+        baseline=baseline,
+        root=root,
+        runs=tuple(runs),
+        steps=tuple(steps),
+        heldout=planner.heldout,
+        tasks=tuple(called(task) for task in study.tasks),
+        budgeted=study.budget is not None,
+        general=tuple(called(task) for task in study.general),
+        untouched=study.untouched,
     )
 
 

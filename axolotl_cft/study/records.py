@@ -158,6 +158,8 @@ class Records:
                 baseline=self.plan.baseline,
                 heldout=self._heldout(),
                 tasks=list(self.plan.tasks),
+                general=list(self.plan.general),
+                untouched=self.plan.untouched,
                 runs=[self._run(run, standing) for run in self.plan.runs],
             )
             if not path.is_file() or StudyRecord.read(path).content() != record.content():

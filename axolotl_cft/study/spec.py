@@ -78,6 +78,11 @@ class Study(_Block):
         default=None, description="Stages whose output is evaluated. Default: all."
     )
     tasks: list[str] = Field(min_length=1)
+    general: list[str] = Field(
+        default=[],
+        description="Those of `tasks` that show general ability, not the domain's: the report says "
+        "what was forgotten on them.",
+    )
     budget: Budget | None = Field(
         default=None,
         description="How many tokens every arm trains, whose texts may then differ. Default: all "
@@ -98,6 +103,11 @@ class Study(_Block):
         default=[], description="What arms may differ in although a fair comparison would not."
     )
 
+    @property
+    def untouched(self) -> str | None:
+        """The arm that is the model which the others start from, evaluated as they are."""
+        return next((name for name, arm in self.arms.items() if arm == {"train": False}), None)
+
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds that an arm is trained with."""
         return self.arms[arm].get("seeds") or self.seeds
@@ -115,7 +125,7 @@ class Study(_Block):
             return {key: {} if block is None else block for key, block in value.items()}
         return value
 
-    @field_validator("tasks", mode="before")
+    @field_validator("tasks", "general", mode="before")
     @classmethod
     def _split_tasks(cls, value: Any) -> Any:
         return [task.strip() for task in value.split(",")] if isinstance(value, str) else value
@@ -196,6 +206,8 @@ def _check(path: Path, study: Study) -> None:
         raise CFTError(f"{path}: seeds: {study.seeds} names a seed twice; remove the repetition")
     for stage in study.evaluate or []:
         _known(path, "evaluate", stage, study.stages)
+    for task in study.general:
+        _known(path, "general", task, dict.fromkeys(study.tasks))
     if study.baseline is not None:
         _known(path, "baseline", study.baseline, study.arms)
     for name, arm in study.arms.items():
