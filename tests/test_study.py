@@ -445,7 +445,7 @@ SHIPPED = Path(__file__).parents[1] / "example_configs"
 
 
 @pytest.mark.usefixtures("one_index")
-@pytest.mark.parametrize("name", ["demo", "paper_medical", "paper_financial"])
+@pytest.mark.parametrize("name", ["demo", "paper_medical", "paper_financial", "dose"])
 def test_shipped_studies_pass_all_checks_and_print_their_commands(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,12 +460,15 @@ def test_shipped_studies_pass_all_checks_and_print_their_commands(
     result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])
     assert result.exit_code == 0, result.output
     commands = [line for line in result.stdout.splitlines() if not line.startswith("#")]
-    trained = {"demo": 4, "paper_medical": 21, "paper_financial": 21}[name]
+    trained = {"demo": 4, "paper_medical": 21, "paper_financial": 21, "dose": 16}[name]
     assert sum("axolotl.cli.train" in line for line in commands) == trained
     assert "# The smallest true difference that " in result.stdout
-    group, seeds = {"demo": ("cft_", 2), "paper_medical": ("cft_medical (average of 7", 3)}.get(
-        name, ("cft_financial (average of 3", 3)
-    )
+    group, seeds = {
+        "demo": ("cft_", 2),
+        "paper_medical": ("cft_medical (average of 7", 3),
+        "paper_financial": ("cft_financial (average of 3", 3),
+        "dose": ("cft_medical (average of 7", 2),
+    }[name]
     assert f"that {seeds} against {seeds} seeds find" in result.stdout
     assert re.search(rf"^#   {re.escape(group)}.* items\): \d+\.\d points$", result.stdout, re.M)
     assert list(tmp_path.iterdir()) == [path]
