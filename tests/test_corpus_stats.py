@@ -1,7 +1,11 @@
 """`corpus stats`: counts of a packed corpus, and its card."""
 
+import json
+import random
+import string
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner, Result
 from conftest import write_jsonl
@@ -9,7 +13,9 @@ from test_pack import manifest_of, packed, prose
 
 from axolotl_cft.cli import main
 from axolotl_cft.corpus.building import output
+from axolotl_cft.corpus.building.density import density
 from axolotl_cft.corpus.building.stats import EXCERPTS, collect
+from axolotl_cft.demo.steps import DATA
 
 
 def run(*arguments: object) -> Result:
@@ -54,6 +60,47 @@ def test_counts_are_those_of_the_rows(tmp_path, sentencepiece_tokenizer):
     result = run("stats", folder, "--tokenizer", tmp_path / "tokenizer")
     assert result.exit_code == 0, result.output
     assert "62" in result.output and "CC-BY-4.0" in result.output and "█" in result.output
+
+
+def english(count: int) -> list[str]:
+    """Prose of at least a kilobyte each, from the demo's passages."""
+    lines = (DATA / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    passages = [json.loads(line)["text"] for line in lines]
+    return [" ".join(passages[3 * i : 3 * i + 3]) for i in range(count)]
+
+
+def test_density_tells_repetition_prose_and_noise_apart(tmp_path):
+    chance = random.Random(1)
+    repeating = ["so true! " * 300, "bump\n" * 500]
+    noise = ["".join(chance.choices(string.ascii_letters, k=2000)) for _ in range(3)]
+    shares = [[density(text) for text in texts] for texts in (repeating, english(8), noise)]
+    assert max(shares[0]) < 0.05 < 0.4 < min(shares[1])
+    assert max(shares[1]) < 0.65 < 0.7 < min(shares[2])
+    # The beginning decides, so that length alone does not; too little of it says nothing.
+    text = "".join(chance.choices(string.ascii_letters, k=4096))
+    assert density(text) == density(text + "a" * 9000)
+    assert density("é" * 255) is None and density("é" * 256) is not None
+
+
+def test_quantiles_of_density_stand_in_the_card(tmp_path):
+    texts = [*english(8), "bump\n" * 500, "too short"]
+    source = write_jsonl(tmp_path / "rows.jsonl", [{"text": text} for text in texts])
+    assert run("pack", source, "--output-dir", tmp_path / "out").exit_code == 0
+    stats = collect(tmp_path / "out")
+    known = [density(text.strip()) for text in texts[:-1]]
+    assert stats.with_density == len(known) == 9
+    assert stats.density[50] == pytest.approx(sorted(known)[4])
+    assert stats.density[5] < 0.4 < stats.density[25]
+    assert run("stats", tmp_path / "out").exit_code == 0
+    card = (tmp_path / "out/README.md").read_text()
+    assert f"| 50 % | {sorted(known)[4]:.3f} |" in card and "of the 9 documents" in card
+
+
+def test_a_corpus_of_short_documents_has_no_density(tmp_path):
+    source = write_jsonl(tmp_path / "rows.jsonl", [{"text": "A short post."}])
+    assert run("pack", source, "--output-dir", tmp_path / "out").exit_code == 0
+    assert run("stats", tmp_path / "out").exit_code == 0
+    assert "## Density" not in (tmp_path / "out/README.md").read_text()
 
 
 def test_a_card_is_as_the_hub_takes_it_and_its_owners_words_stay(tmp_path):

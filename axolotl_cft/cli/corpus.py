@@ -124,7 +124,7 @@ def _say(manifest: "CorpusManifest", output_dir: Path, filtered: bool) -> None:
 @click.option("--tokenizer", help="Count tokens too, with this tokenizer (name or folder).")
 @click.option("--seed", default=42, show_default=True, help="Of the excerpts.")
 def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
-    """Count a packed corpus: lengths, licences, topics, languages, doubles, ten excerpts.
+    """Count a packed corpus: lengths, density, licences, topics, languages, doubles, ten excerpts.
 
     Prints the counts and writes them into README.md beside the shards, a dataset card as the hub
     takes it. In a card that is there already, only the part between the two comments changes.

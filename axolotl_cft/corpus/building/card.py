@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from axolotl_cft.corpus.building.density import FEWEST_BYTES, MEASURED_BYTES
 from axolotl_cft.corpus.building.stats import CorpusStats
 from axolotl_cft.corpus.building.sums import Sum
 from axolotl_cft.files import write_atomic
@@ -25,7 +26,7 @@ _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 
 def stats_in_markdown(stats: CorpusStats, manifest: CorpusManifest) -> str:
     """All counts, as Markdown that reads well in a terminal too."""
-    parts = [_overview(stats, manifest), _lengths(stats.lengths)]
+    parts = [_overview(stats, manifest), _lengths(stats.lengths), _density(stats)]
     for name, heading in (("licence", "Licences"), ("topic", "Topics"), ("source", "Sources")):
         if stats.by[name]:
             parts.append(_sums(heading, name, stats.by[name], bool(stats.counted_with)))
@@ -38,7 +39,7 @@ def stats_in_markdown(stats: CorpusStats, manifest: CorpusManifest) -> str:
         parts.append("## Left out\n\n" + _table(("reason", "documents"), _short(reasons)))
     lines = [f"- `{e.doc_id}`: {_plain(e.text)} …" for e in stats.excerpts]
     parts.append("## Ten documents drawn at random\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _overview(stats: CorpusStats, manifest: CorpusManifest) -> str:
@@ -65,6 +66,19 @@ def _lengths(lengths: Mapping[int, int]) -> str:
     ]
     head = f"{'characters':>12}  documents of so many, and fewer than twice that"
     return "## Lengths\n\n```\n" + "\n".join([head, *lines]) + "\n```"
+
+
+def _density(stats: CorpusStats) -> str:
+    if not stats.density:
+        return ""
+    rows = [(f"{share} %", f"{ratio:.3f}") for share, ratio in stats.density.items()]
+    what = (
+        f"What zlib leaves of the first {MEASURED_BYTES:,} bytes of a document, of the "
+        f"{stats.with_density:,} documents with {FEWEST_BYTES} bytes or more: the lower, the more "
+        "repeats itself."
+    )
+    head = ("documents", "compress to this share or less")
+    return f"## Density\n\n{what}\n\n" + _table(head, rows)
 
 
 def _sums(heading: str, name: str, sums: Mapping[str, Sum], with_tokens: bool) -> str:

@@ -1,4 +1,7 @@
-"""What a corpus holds, counted in one reading: lengths, licences, topics, languages, doubles."""
+"""What a corpus holds, counted in one reading.
+
+Lengths, licences, topics, languages, doubles, and how dense the texts are.
+"""
 
 import hashlib
 import heapq
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from axolotl_cft.core.sampling import letters_of
+from axolotl_cft.corpus.building.density import QUANTILES, density
 from axolotl_cft.corpus.building.packed import read_corpus
 from axolotl_cft.corpus.building.shards import TEXT
 from axolotl_cft.corpus.building.sums import Sum
@@ -38,6 +42,9 @@ class CorpusStats:
         by: "licence", "topic" or "source" -> each of them -> its sum.
         languages: ISO 639-1 code -> documents; empty where nobody told them.
         lengths: power of two -> documents of so many characters or more, and fewer than twice that.
+        density: percent -> the density (`density.density`) that so many percent of the documents
+            do not exceed; empty where no document is long enough.
+        with_density: documents that are.
         doubles: documents whose text another one has too, case and punctuation aside.
         excerpts: of documents drawn at random, by seed and id.
         counted_with: the tokenizer; None where tokens were not counted.
@@ -49,6 +56,8 @@ class CorpusStats:
     )
     languages: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
+    density: dict[int, float] = field(default_factory=dict)
+    with_density: int = 0
     doubles: int = 0
     excerpts: list[Excerpt] = field(default_factory=list)
     counted_with: str | None = None
@@ -74,7 +83,7 @@ def collect(
     Raises:
         CFTError: the corpus cannot be read.
     """
-    stats, keys = CorpusStats(), array("Q")
+    stats, keys, densities = CorpusStats(), array("Q"), array("f")
     drawn: list[tuple[bytes, str, str]] = []  # a heap with the largest draw first
     for rows in read_corpus(folder):
         texts = [row[TEXT] for row in rows]
@@ -82,12 +91,18 @@ def collect(
         for row, text, count in zip(rows, texts, tokens, strict=True):
             _count(stats, row, len(text), count)
             keys.append(int.from_bytes(_key(text), "little"))
+            if (dense := density(text)) is not None:
+                densities.append(dense)
             _draw(drawn, _key(json.dumps([seed, row["doc_id"]])), row["doc_id"], text)
             if language_of and (language := language_of(text)):
                 stats.languages[language] += 1
         told(len(rows))
     distinct = len(np.unique(np.frombuffer(keys, np.uint64))) if keys else 0
     stats.doubles = stats.total.documents - distinct
+    stats.with_density = len(densities)
+    if densities:
+        found = np.percentile(np.frombuffer(densities, np.float32), QUANTILES).tolist()
+        stats.density = dict(zip(QUANTILES, found, strict=True))
     stats.excerpts = [Excerpt(doc_id, text) for _, doc_id, text in sorted(drawn, reverse=True)]
     return stats
 
