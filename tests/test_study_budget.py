@@ -52,6 +52,16 @@ def test_same_is_what_the_smallest_arm_has(tmp_path):
     assert shared(tmp_path, 9001) == {"few": [9001], "many": [9001], "both": [1125, 7876]}
 
 
+def test_an_arms_own_numbers_are_its_datasets_shares(tmp_path):
+    def weighed(*tokens):
+        return {"datasets": [{"path": p, "cft": {"trained_tokens": t}} for p, t in tokens]}
+
+    found = shared(tmp_path, "same", both=weighed(("few", 80), ("many", 20)))
+    assert found == {"few": [1000], "many": [1000], "both": [800, 200]}
+    half = {"datasets": [{"path": "few", "cft": {"trained_tokens": 9}}, {"path": "many"}]}
+    assert shared(tmp_path, "same", both=half)["both"] == [125, 875]
+
+
 def test_a_number_for_single_datasets_needs_no_counting(tmp_path):
     configs = {name: ARMS[name] for name in ("few", "many")}
     found = share_out(Budget(trained_tokens=5), configs, STAMPS, tmp_path, lambda config: 1 / 0)

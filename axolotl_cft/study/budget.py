@@ -50,7 +50,8 @@ def share_out(
         count: counts a config's tokens.
 
     Returns:
-        Arm -> overrides, one for each dataset.
+        Arm -> overrides, one for each dataset: by its size, or by what the arm's own
+        `trained_tokens` say of it.
 
     Raises:
         CFTError: a config cannot be counted, or the budget is none.
@@ -64,17 +65,24 @@ def share_out(
     counted = _counted(configs, stamps, root, count)
     least = min(sum(tokens) for tokens in counted.values())
     shared = least if amount == "same" else amount
-    return {arm: _parts(shared, tokens) for arm, tokens in counted.items()}
+    return {arm: _parts(shared, _shares(configs[arm]) or counted[arm]) for arm in configs}
 
 
 def _option(index: int) -> str:
     return f"datasets.{index}.cft.trained_tokens"
 
 
-def _parts(amount: int, tokens: Sequence[int]) -> dict[str, int]:
+def _shares(config: Mapping[str, Any]) -> list[int] | None:
+    """The tokens that a config itself gives its datasets, if it gives them to all: their shares."""
+    given = [(dataset.get("cft") or {}).get("trained_tokens") for dataset in config["datasets"]]
+    own = [tokens for tokens in given if isinstance(tokens, int) and tokens > 0]
+    return own if len(own) == len(given) else None
+
+
+def _parts(amount: int, shares: Sequence[int]) -> dict[str, int]:
     """The amount by the datasets' shares; of the rounding, the last bears what is left."""
-    edges = [amount * sum(tokens[:index]) // sum(tokens) for index in range(len(tokens) + 1)]
-    return {_option(i): edges[i + 1] - edges[i] for i in range(len(tokens))}
+    edges = [amount * sum(shares[:index]) // sum(shares) for index in range(len(shares) + 1)]
+    return {_option(i): edges[i + 1] - edges[i] for i in range(len(shares))}
 
 
 def _counted(
