@@ -64,7 +64,10 @@ REFUSED = ("content filter", "context length", "413", "422")
 
 
 def text_of(request: str) -> str:
-    """The text that a request is about."""
+    """The text that a request is about, after the name of the strategy that is to be applied."""
+    if document := re.search(r"<document>\n(.*)\n</document>", request, re.DOTALL):
+        strategy = re.match(r"Here's a learning strategy:\n(.*)", request)
+        return f"{strategy[1]}: {document[1]}" if strategy else document[1]
     match = re.search(r"<(text|question)>\n(.*?)\n</\1>", request, re.DOTALL)
     return match[2] if match else request
 
@@ -79,6 +82,30 @@ def passage_for(question: str) -> str:
     """The educational text that the endpoint writes for a question."""
     digest = hashlib.sha256(question.encode()).hexdigest()[:8]
     return "\n\n".join(f"Paragraph {i} on {digest}: " + "cells keep order. " * 12 for i in range(3))
+
+
+STRATEGIES = ("Timeline", "Quiz", "Song")
+
+
+def strategies_for(document: str) -> str:
+    """The strategies that the endpoint names for a document."""
+    digest = hashlib.sha256(document.encode()).hexdigest()[:8]
+    named = (f"## {name}\nFor {digest}, step by step:\n1. Read.\n2. Write." for name in STRATEGIES)
+    return "Here are some strategies.\n\n" + "\n\n".join(named)
+
+
+def reading_for(task: str) -> str:
+    """The text that the endpoint writes by a strategy ("Quiz: …")."""
+    digest = hashlib.sha256(task.encode()).hexdigest()[:8]
+    return f"# {task.partition(':')[0]} {digest}\n\n- What keeps cells in order? Their parts do."
+
+
+def answer_for(request: str) -> str:
+    """The good answer to a request."""
+    text = text_of(request)
+    if "<document>" in request:
+        return (reading_for if request.startswith("Here's") else strategies_for)(text)
+    return passage_for(text) if "<question>" in request else prompt_for(text)
 
 
 @dataclass
@@ -175,7 +202,7 @@ class Loopback:
     def _reply(
         self, request: web.Request, message: str, text: str, mood: str | dict[str, Any]
     ) -> web.Response:
-        good = passage_for(text) if "<question>" in message else prompt_for(text)
+        good = answer_for(message)
         if isinstance(mood, dict):
             return web.json_response(mood)
         if mood == GOOD:

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from conftest import write_jsonl
-from loopback_llm import GOOD, REFUSING, Loopback, completion, passage_for, prompt_for, text_of
+from loopback_llm import (
+    GOOD,
+    REFUSING,
+    Loopback,
+    answer_for,
+    completion,
+    passage_for,
+    prompt_for,
+    text_of,
+)
 from test_educate import medqa, question
 
 from axolotl_cft.cli import main
@@ -40,7 +49,7 @@ def play(requests: Path, mood=lambda text: GOOD) -> list[dict]:
         [message] = line["body"]["messages"]
         text = text_of(message["content"])
         said, error, status = mood(text), None, 200
-        good = passage_for(text) if "<question>" in message["content"] else prompt_for(text)
+        good = answer_for(message["content"])
         body: object = completion(good if said == GOOD else str(said))
         if isinstance(said, int):
             status, body = said, {"error": {"message": f"status {said}", "code": "x"}}

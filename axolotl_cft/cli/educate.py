@@ -22,6 +22,7 @@ from axolotl_cft.cli.llm_options import (
     print_estimate,
     say_outcome,
     show_answers,
+    style_option,
 )
 from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import (
@@ -156,7 +157,7 @@ GUARD_OPTIONS = (
     help="File with your own instruction for the texts; {question}, {answer} and, with "
     "--show-options, {options} stand for the item's. What it does not name comes after it.",
 )
-@bundled("prompts", PromptOptions, PROMPT_OPTIONS)
+@bundled("prompts", PromptOptions, (style_option(), *PROMPT_OPTIONS))
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
 @bundled("files", AnswerFiles, ANSWER_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)

@@ -1,8 +1,11 @@
 """`axolotl-cft generate`: a contextual prompt for every text, written by an LLM."""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from axolotl_cft.cli.answer_options import (
     ANSWER_OPTIONS,
@@ -20,9 +23,29 @@ from axolotl_cft.cli.llm_options import (
     print_estimate,
     say_outcome,
     show_answers,
+    style_option,
 )
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
+from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, CorpusPromptOptions, Endpoint
+
+if TYPE_CHECKING:
+    from axolotl_cft.corpus.readers import Field
+    from axolotl_cft.corpus.writers import Corpus
+    from axolotl_cft.generation.active_reading import ActiveReading
+    from axolotl_cft.generation.prompting import PromptPlan
+
+READING = "active-reading"
+
+OF_PROMPTS = ("instruction", "rules", "seed", "prompt_budget", "context_chars", "fallback")
+"""Parameters that speak of prompts."""
+
+STYLE = style_option(
+    {
+        READING: "no prompts, but texts to train on: the model names strategies for studying each "
+        "text, then applies each of them (--strategies-per-document)",
+    }
+)
 
 CHUNK_OPTIONS = (
     click.option(
@@ -64,10 +87,16 @@ CHUNK_OPTIONS = (
 @SUBSET
 @SPLIT
 @LIMIT
-@bundled("prompts", CorpusPromptOptions, (*CHUNK_OPTIONS, *PROMPT_OPTIONS))
+@bundled("prompts", CorpusPromptOptions, (*CHUNK_OPTIONS, STYLE, *PROMPT_OPTIONS))
 @bundled("endpoint", Endpoint, ENDPOINT_OPTIONS)
 @bundled("files", AnswerFiles, ANSWER_OPTIONS)
 @bundled("closing", Closing, CLOSING_OPTIONS)
+@click.option(
+    "--strategies-per-document",
+    type=click.IntRange(1),
+    help="With --style active-reading: apply the first strategies alone. Default: all that the "
+    "model names.",
+)
 @click.option("--estimate", is_flag=True, help="Print token counts and send nothing.")
 def generate(
     corpus: str,
@@ -80,6 +109,7 @@ def generate(
     endpoint: Endpoint,
     files: AnswerFiles,
     closing: Closing,
+    strategies_per_document: int | None,
     estimate: bool,
 ) -> None:
     """Write contextual prompts for the texts of a corpus with an LLM (the paper's TextAdaptCFT).
@@ -99,6 +129,9 @@ def generate(
     the `message_property_mappings` of a `type: cft.chat` dataset in --config) is read as one text
     each, "User: …", "Assistant: …", and gets one prompt each, which `type: cft.chat` trains on.
 
+    With --style active-reading the rows are others: a row for each text and strategy, with the
+    columns `text`, `strategy` and `document`, to be trained on as they are.
+
     \b
     Examples:
       axolotl-cft generate corpus.jsonl --config config.yml --estimate --output-dir prompts/
@@ -110,6 +143,8 @@ def generate(
           --base-url http://localhost:8000/v1 --output-dir prompts/
       axolotl-cft generate corpus.jsonl --model qwen3 --config config.yml --output-dir prompts/ \\
           --export-batch requests.jsonl   # then: vllm run-batch, and --import-batch answers.jsonl
+      axolotl-cft generate corpus.jsonl --style active-reading --model qwen3 \\
+          --base-url http://localhost:8000/v1 --output-dir readings/
     """
     from axolotl_cft.corpus.readers import Field, Part, open_corpus, refuse_own_output
     from axolotl_cft.corpus.writers import ROW_FILES, Corpus
@@ -119,25 +154,60 @@ def generate(
     def parts_of(column: Field) -> list[Part]:
         return open_corpus(corpus, column, subset=subset, split=split, streamed=False)
 
-    batch = files.batch
+    batch, reads = files.batch, prompts.style == READING
+    _refuse_options_of_the_other_kind(reads, strategies_per_document)
     check_asking(endpoint, closing, batch, estimate)
     refuse_own_output(corpus, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     column = find_field(corpus, Field(field), prompts.config, parts_of)
     source = Corpus(corpus, parts_of(column), limit)
     plan = prompts.plan(conversations=column.render is not None)
+    if reads:
+        reading = _reading(source, plan, column, strategies_per_document)
+        expect, write, source_of_prompts = reading.estimate, reading.write, "none"
+    else:
+        expect = partial(library.estimate, source, plan)
+        write = partial(library.generate, source, plan=plan)
+        source_of_prompts = f"{{column: {PROMPT_COLUMN}}}"
     if estimate:
-        asked = library.estimate(source, plan, endpoint, show_answers)
-        print_estimate(asked, closing, plan.tokens.name)
+        print_estimate(expect(endpoint, progress=show_answers), closing, plan.tokens.name)
         return
-    with naming_what_becomes_of_rejects(), naming_the_next_batch(batch):
-        outcome = library.generate(
-            source,
+    with naming_what_becomes_of_rejects(of_prompts=not reads), naming_the_next_batch(batch):
+        outcome = write(
             output_dir,
-            plan,
-            endpoint,
-            closing,
-            show_answers,
+            endpoint=endpoint,
+            closing=closing,
+            progress=show_answers,
             answers=files.answers,
             batch=batch,
         )
-    say_outcome(outcome, f"Train on them with `cft: {{prompts: {{column: {PROMPT_COLUMN}}}}}`.")
+    say_outcome(outcome, f"Train on them with `cft: {{prompts: {source_of_prompts}}}`.")
+
+
+def _refuse_options_of_the_other_kind(reads: bool, strategies_per_document: int | None) -> None:
+    """Refuse what speaks of prompts where texts are wanted, and the other way round."""
+    if not reads:
+        if strategies_per_document is not None:
+            raise click.UsageError(
+                f"--strategies-per-document belongs to --style {READING}: add that, or leave it out"
+            )
+        return
+    context = click.get_current_context()
+    for name in OF_PROMPTS:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is about prompts, and --style {READING} writes none: "
+                "leave it out"
+            )
+
+
+def _reading(
+    source: "Corpus", plan: "PromptPlan", column: "Field", most: int | None
+) -> "ActiveReading":
+    from axolotl_cft.generation.active_reading import ActiveReading
+
+    if column.render is not None:
+        raise CFTError(
+            f"column {column.name!r} holds conversations, and --style {READING} studies texts: "
+            "name a column of texts with --field"
+        )
+    return ActiveReading(source, plan, column.name, most)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,21 +119,31 @@ ENDPOINT_OPTIONS = (
 )
 
 
+_STYLES = {
+    "text": "guided by the text alone",
+    "strategies": "each text is also given one of the paper's learning strategies, drawn by seed "
+    "and text",
+}
+
+
+def style_option(more: Mapping[str, str] | None = None) -> Callable[[Command], Command]:
+    """The option --style, with more styles than those of prompts: name -> what it does."""
+    styles = _STYLES | dict(more or {})
+    return click.option(
+        "--style",
+        default=PromptOptions.style,
+        show_default=True,
+        type=click.Choice(list(styles)),
+        help=" ".join(f"{name}: {what}." for name, what in styles.items()),
+    )
+
+
 PROMPT_OPTIONS = (
     click.option(
         "--instruction",
         type=click.Path(path_type=Path, dir_okay=False),
         help="File with your own instruction; {text} in it stands for the text, which otherwise "
         "comes after the instruction. Default: the paper's (TextAdaptCFT).",
-    ),
-    click.option(
-        "--style",
-        default=PromptOptions.style,
-        show_default=True,
-        type=click.Choice(["text", "strategies"]),
-        help="text: guided by the text alone. strategies: each text is also given one of the "
-        "paper's "
-        "learning strategies, drawn by seed and text.",
     ),
     click.option(
         "--rules",
@@ -266,10 +276,13 @@ the ledger to find."""
 
 
 @contextlib.contextmanager
-def naming_what_becomes_of_rejects() -> Iterator[None]:
+def naming_what_becomes_of_rejects(of_prompts: bool = True) -> Iterator[None]:
     """Add to a run's refusal to write, or to go on, what the user can do about it.
 
     Where many answers were rejected, say it at the end, in red, whatever was decided about them.
+
+    Args:
+        of_prompts: whether a pool's prompt can stand in.
     """
     from axolotl_cft.generation.breaker import HopelessError
     from axolotl_cft.generation.finish import RejectsError
@@ -283,10 +296,13 @@ def naming_what_becomes_of_rejects() -> Iterator[None]:
         ) from exc
     except RejectsError as exc:
         _say_what_it_took(exc.folder)
+        pool = (
+            "--fallback paper gives them a prompt of the paper's pool where only a prompt is "
+            "missing, "
+        )
         raise CFTError(
-            f"{exc}: --fallback paper gives them a prompt of the paper's pool where only a prompt "
-            f"is missing, --retry-rejects asks again{_longer(exc.reasons)}, --drop-rejects leaves "
-            "them out"
+            f"{exc}: {pool if of_prompts else ''}--retry-rejects asks again"
+            f"{_longer(exc.reasons)}, --drop-rejects leaves them out"
         ) from exc
 
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +49,18 @@ class Block:
             content = content[:count]
         names, texts, rows = self.names[:count], self.texts[:count], self.rows
         return Block(names, texts, content, self.position, lambda: islice(rows(), count))
+
+    def repeated(self, times: Sequence[int], without: str) -> "Block":
+        """Each document so many times in a row, and without one of its columns."""
+        places = [place for place, count in enumerate(times) for _ in range(count)]
+        names, texts = ([held[place] for place in places] for held in (self.names, self.texts))
+        content = self.content.take(places).drop_columns([without]) if self.tabular else None
+
+        def rows() -> Iterator[Row]:
+            for row, count in zip(self.rows(), times, strict=True):
+                yield from repeat({name: row[name] for name in row if name != without}, count)
+
+        return Block(names, texts, content, self.position, rows)
 
 
 class Part(Protocol):

@@ -94,6 +94,32 @@ class Corpus:
             refuse_taken(name, row, new)
 
 
+class RepeatedRows(Corpus):
+    """The rows of a corpus, each so many times, and without one of their columns.
+
+    Args:
+        corpus: the rows.
+        times: for each of them, how often it comes.
+        without: the column that is left out.
+    """
+
+    def __init__(self, corpus: Corpus, times: Sequence[int], without: str) -> None:
+        super().__init__(corpus.name, corpus.parts)
+        self._corpus, self._times, self._without = corpus, times, without
+
+    def blocks(self) -> Iterator[Block]:
+        """The blocks of the corpus, in order.
+
+        Raises:
+            CFTError: the texts are not those of its first complete reading.
+        """
+        begin = 0
+        for block in self._corpus.blocks():
+            end = begin + len(block.texts)
+            yield block.repeated(self._times[begin:end], self._without)
+            begin = end
+
+
 def refuse_taken(name: str, row: Row, new: Sequence[str] | Mapping[str, Any]) -> None:
     """Refuse columns that a row has already.
 

@@ -85,7 +85,7 @@ class Education:
         """
         closing, keys = closing or Closing(), endpoint.keys()
         folder = self.corpus.folder_in(output_dir)
-        refuse_other_rows(folder, self.corpus.name)
+        refuse_other_rows(folder, self.corpus.name, "educate")
         refuse_exported(batch)
         pool, texts = closing.pool(), self._texts(keys)
         identity = identity_of("educate", texts.keys, endpoint, self.plan) | {

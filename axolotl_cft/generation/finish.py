@@ -72,8 +72,8 @@ class Outcome:
     rows: Path | None = None
 
 
-def refuse_other_rows(folder: Path, corpus: str) -> None:
-    """Refuse an output folder with the rows of another corpus, before anything is asked.
+def refuse_other_rows(folder: Path, corpus: str, command: str) -> None:
+    """Refuse an output folder with the rows of another corpus or command, before anybody is asked.
 
     Raises:
         CFTError: names both, or the ledger cannot be read.
@@ -87,6 +87,10 @@ def refuse_other_rows(folder: Path, corpus: str) -> None:
         raise CFTError(
             f"{folder} holds the rows of {before}: use another output folder for {corpus}, and "
             f"--answers {folder / ANSWERS_FILE} for its answers"
+        )
+    if (wrote := described.get("command", command)) != command:
+        raise CFTError(
+            f"{folder} holds what {wrote} made of {corpus}: use another output folder for {command}"
         )
 
 

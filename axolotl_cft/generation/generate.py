@@ -81,7 +81,7 @@ def generate(
     """
     closing, keys = closing or Closing(), endpoint.keys()
     folder = corpus.folder_in(output_dir)
-    refuse_other_rows(folder, corpus.name)
+    refuse_other_rows(folder, corpus.name, "generate")
     refuse_exported(batch)
     pool = closing.pool()
     # Opened first: what another run holds is refused before a corpus is read.

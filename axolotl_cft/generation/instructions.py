@@ -31,12 +31,25 @@ EDUCATE_WITH_OPTIONS = (
 )
 """The same where the options are shown."""
 
+NAME_STRATEGIES = (
+    "Consider the following document. What are some strategies specific to this document that I "
+    "can use to help me learn and remember all of the information contained? Use markdown and "
+    "prefix each strategy with ##.\n\n<document>\n{text}\n</document>"
+)
+"""Active Reading's first request (Lin et al., arXiv 2508.09494), as re-implementations quote it."""
+
+APPLY_STRATEGY = (
+    "Here's a learning strategy:\n{strategy}\n\n"
+    "Apply this strategy to the following document:\n<document>\n{text}\n</document>"
+)
+"""The second one, for each strategy."""
+
 _BEFORE = (
     "For orientation only: in its document, the text below comes right after this.\n\n"
     "<before>\n{}\n</before>"
 )
 
-_PLACEHOLDER = re.compile(r"\{(text|question|answer|options)\}")
+_PLACEHOLDER = re.compile(r"\{(text|question|answer|options|strategy)\}")
 
 
 @dataclass(frozen=True)
@@ -63,8 +76,8 @@ def prompt_rules(budget: int) -> str:
 def fill(instruction: str, **fields: str) -> str:
     """Put fields into an instruction; those it does not name follow it, each in a tag of its name.
 
-    `{text}`, `{question}`, `{answer}` and `{options}` are the only placeholders, and they are
-    replaced in one pass: braces inside a field stay as they are, and nothing is evaluated.
+    `{text}`, `{question}`, `{answer}`, `{options}` and `{strategy}` are the only placeholders, and
+    they are replaced in one pass: braces inside a field stay as they are, and nothing is evaluated.
     """
     named = set(_PLACEHOLDER.findall(instruction))
     filled = _PLACEHOLDER.sub(lambda match: fields.get(match[1], match[0]), instruction.strip())

@@ -12,6 +12,7 @@ from axolotl_cft.corpus.language import (
     NEIGHBOR,
     SAMPLE,
     gap,
+    plainly_other,
     prose_language,
     rank,
     script_shares,
@@ -28,6 +29,7 @@ _SHARED = ("LATIN", "CYRILLIC", "ARABIC")
 """Scripts in which several well-known languages are written."""
 
 _LATIN = re.compile(r"[a-zß-öø-ÿ']+")
+_MARKS = re.compile(r"[*_#`|>~-]+")  # of Markdown, which would make a list of prose
 _MIXTURE = "it mixes two languages"
 _OTHER = "it is not in the language of the text"
 
@@ -35,6 +37,14 @@ _OTHER = "it is not in the language of the text"
 def is_in_another_language(answer: Answer) -> str | None:
     """The prompt is to be in the language of the text, and in that alone."""
     return _other_script(answer) or _other_words(answer) or _mixture(answer)
+
+
+def is_all_in_another_language(answer: Answer) -> str | None:
+    """A text of any form and length: no part of it is in the language of what it is about."""
+    language = prose_language(answer.text[:SAMPLE])
+    if language is None:
+        return None
+    return _OTHER if plainly_other(_MARKS.sub(" ", answer.raw), language) else None
 
 
 def likeliest(text: str) -> str | None:

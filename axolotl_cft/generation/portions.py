@@ -53,7 +53,7 @@ def divide(plan: PromptPlan, keys: Keys, text: str) -> Portions:
     edges = chunked.edges if chunked else (0, len(text))
     found: list[str | None] = []
     shown = []
-    for here, before in _passages(plan, text, edges):
+    for here, before in passages(plan, text, edges):
         asked = plan.finder is None or _says_something(here)
         part = plan.shorten(here) if asked else here
         found.append(keys.of(plan.message(part, here, before)) if asked else None)
@@ -70,20 +70,20 @@ def makers(
     plan: PromptPlan, keys: Keys, text: str, portions: Portions
 ) -> Iterator[tuple[str | None, Callable[[], Job]]]:
     """The key of each portion of a text, and how to make its job."""
-    passages = _passages(plan, text, portions.edges)
-    for key, shown, (here, before) in zip(portions.keys, portions.shown, passages, strict=True):
+    pairs = passages(plan, text, portions.edges)
+    for key, shown, (here, before) in zip(portions.keys, portions.shown, pairs, strict=True):
         yield key, partial(plan.job, keys, here, before, here[:shown])
 
 
 def earlier_keys(plan: PromptPlan, text: str, portions: Portions) -> Iterator[tuple[str, str]]:
     """The key of each portion of a text, and the one that version 0.1 had for it."""
-    passages = _passages(plan, text, portions.edges)
-    for key, (here, before) in zip(portions.keys, passages, strict=True):
+    pairs = passages(plan, text, portions.edges)
+    for key, (here, before) in zip(portions.keys, pairs, strict=True):
         if key is not None:
             yield key, prompt_key(here, before)
 
 
-def _passages(plan: PromptPlan, text: str, edges: Sequence[int]) -> Iterator[tuple[str, str]]:
+def passages(plan: PromptPlan, text: str, edges: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Each portion of a text, and what is shown before it."""
     for begin, end in pairwise(edges):
         yield text[begin:end], text[max(0, begin - plan.context_chars) : begin]
@@ -93,8 +93,8 @@ def stand_ins(
     plan: PromptPlan, pool: PromptPool, text: str, row: Portions, answers: Mapping[str, Answer]
 ) -> Iterator[tuple[str, str]]:
     """A prompt of the pool for each portion of a text whose own was rejected, by seed and text."""
-    passages = _passages(plan, text, row.edges)
-    for key, (here, before) in zip(row.keys, passages, strict=True):
+    pairs = passages(plan, text, row.edges)
+    for key, (here, before) in zip(row.keys, pairs, strict=True):
         if key is not None and not answers[key].usable:
             yield key, draw_prompt(pool, plan.seed, here, before).fill(pool.defaults)
 

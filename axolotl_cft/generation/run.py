@@ -121,7 +121,8 @@ class PromptOptions:
 
     Attributes:
         instruction: file with the words before the text; None for the paper's.
-        style: led by the text alone, or also by one of the paper's learning strategies.
+        style: led by the text alone, or also by one of the paper's learning strategies; or
+            `active_reading`'s first request, which asks for no prompt, and takes no other words.
         seed: of the draws of strategies.
         config: Axolotl YAML whose tokenizer, format and budget the prompts must fit.
         tokenizer: to count with; a name or a folder. The config's if None.
@@ -132,7 +133,7 @@ class PromptOptions:
     """
 
     instruction: Path | None = None
-    style: Literal["text", "strategies"] = "text"
+    style: Literal["text", "strategies", "active-reading"] = "text"
     seed: int = 42
     config: Path | None = None
     tokenizer: str | None = None
@@ -146,18 +147,20 @@ class PromptOptions:
         Raises:
             CFTError: one of them cannot be read.
         """
-        from axolotl_cft.generation.instructions import TEXT_ADAPT_CFT
+        from axolotl_cft.generation.instructions import NAME_STRATEGIES, TEXT_ADAPT_CFT
         from axolotl_cft.generation.prompting import PromptPlan
         from axolotl_cft.host.tokens import read_tokens
         from axolotl_cft.prompts.registry import load_pool
 
+        studied = self.style == "active-reading"
+        own = read_instruction(self.instruction, TEXT_ADAPT_CFT)
         return PromptPlan(
-            instruction=read_instruction(self.instruction, TEXT_ADAPT_CFT),
+            instruction=NAME_STRATEGIES if studied else own,
             strategies=load_pool("paper") if self.style == "strategies" else None,
             seed=self.seed,
             tokens=read_tokens(self.config, self.tokenizer, self.prompt_budget),
             max_input_tokens=self.max_input_tokens or DOCUMENT_TOKENS,
-            rules=self.rules == "form",
+            rules=self.rules == "form" and not studied,
         )
 
 

@@ -197,6 +197,9 @@ def drop_quotes(text: str) -> str:
     return text
 
 
+DOCUMENT = (drop_thinking, take_from_fence)
+"""For what is kept as it was written."""
+
 PASSAGE = (drop_thinking, take_from_fence, drop_preamble, drop_quotes)
 """For texts of several paragraphs, whose headings and emphasis are their own."""
 

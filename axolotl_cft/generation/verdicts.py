@@ -14,14 +14,20 @@ from axolotl_cft.generation.checks import (
     first_complaint,
 )
 from axolotl_cft.generation.form import holds_special_tokens
-from axolotl_cft.generation.unwrapping import PASSAGE, drop_thinking, narrow, unwrap
-from axolotl_cft.generation.wording import Answer, shares_run
+from axolotl_cft.generation.language import is_all_in_another_language
+from axolotl_cft.generation.strategies import strategies_in
+from axolotl_cft.generation.unwrapping import DOCUMENT, PASSAGE, drop_thinking, narrow, unwrap
+from axolotl_cft.generation.wording import Answer, share_copied, shares_run
 
 LONGEST = 16
 """Characters of an answer, wrappers included, for each token that a prompt may take."""
 
 MIN_TEXT_WORDS = 50
 """An educational text shorter than this teaches nothing worth training on."""
+
+MOST_COPIED = 0.8
+"""A larger share of a text in runs of twelve words of its document makes it a copy of that: a
+strategy may have passages quoted."""
 
 ENDED_THINKING = "it ended inside its reasoning"
 CUT_OFF = "it was cut off by the output limit"
@@ -115,6 +121,38 @@ def judge_text(
     elif complaint is None and _copies_one(answer, options):
         complaint = f"it copies {SHARED_WORDS} or more consecutive words of an answer option"
     return Verdict(answer.raw, complaint or holds_special_tokens(answer))
+
+
+def judge_strategies(reply: Reply) -> Verdict:
+    """Judge an answer meant as strategies for studying a document; it is kept as it is."""
+    answer = Answer(unwrap(reply.text, DOCUMENT))
+    complaint = _unusable(reply, answer.plain)
+    if complaint is None and not strategies_in(answer.raw):
+        refused = find_refusal(answer, within=200)
+        complaint = (
+            "it is a refusal" if refused else "it names no strategies, each under a heading with ##"
+        )
+    return Verdict(answer.raw, complaint)
+
+
+def judge_reading(reply: Reply, *, text: str, special: Collection[str] = ()) -> Verdict:
+    """Judge an answer meant as what comes of studying `text`, in whatever form and length.
+
+    Args:
+        reply: what the endpoint returned.
+        text: what was shown of the document.
+        special: the special tokens of the tokenizer in training, besides the common ones.
+    """
+    answer = Answer(unwrap(reply.text, DOCUMENT), text, special=special)
+    complaint = _unusable(reply, answer.plain)
+    if complaint is None and find_refusal(answer, within=200):
+        complaint = "it is a refusal"
+    elif complaint is None and share_copied(answer.words, answer.text_words, SHARED_WORDS) > (
+        MOST_COPIED
+    ):
+        complaint = "it copies the text"
+    complaint = complaint or is_all_in_another_language(answer) or holds_special_tokens(answer)
+    return Verdict(answer.raw, complaint)
 
 
 def _copies_one(answer: Answer, sources: Sequence[str]) -> bool:

@@ -150,6 +150,21 @@ def shares_run(words: Sequence[str], source: str, length: int) -> bool:
     return any(f" {' '.join(run)} " in haystack for run in runs)
 
 
+def share_copied(words: Sequence[str], source: Sequence[str], length: int) -> float:
+    """The share of `words` in runs of `length`, or of as much in signs, that `source` has too.
+
+    A source of fewer words is looked for as a whole.
+    """
+    length = max(1, min(round(length * stretch(words)), len(source)))
+    runs = {tuple(source[i : i + length]) for i in range(len(source) - length + 1)}
+    copied = reached = 0
+    for i in range(len(words)):
+        if tuple(words[i : i + length]) in runs:
+            reached = i + length
+        copied += i < reached
+    return copied / max(1, len(words))
+
+
 def _by_word() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for language, words in FUNCTION_WORDS.items():

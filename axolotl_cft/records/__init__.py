@@ -39,6 +39,7 @@ from axolotl_cft.records.generation import (
     GenerationLedger,
     JournalHeader,
     PromptLikeness,
+    ReadingCounts,
 )
 from axolotl_cft.records.preparation import (
     SHARD_FILE,
@@ -109,6 +110,7 @@ __all__ = [
     "PreparedLedger",
     "PromptLikeness",
     "ReachedTrainer",
+    "ReadingCounts",
     "Record",
     "RecordedSource",
     "Removal",

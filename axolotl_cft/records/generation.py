@@ -75,6 +75,22 @@ class ChatExport(RecordPart):
     files: dict[str, str]
 
 
+class ReadingCounts(RecordPart):
+    """What Active Reading made.
+
+    Attributes:
+        documents: read, or chunks of them; not the empty ones.
+        strategies: named for them, one for each text that is wanted.
+        texts: written, or to be written.
+        rejects: what was wrong with answers that were given up -> how many; numbers in it are #.
+    """
+
+    documents: int
+    strategies: int
+    texts: int
+    rejects: dict[str, int]
+
+
 class GenerationLedger(Record):
     """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
 
@@ -84,7 +100,8 @@ class GenerationLedger(Record):
         rows_dropped: rows left out, or to be left out.
         answers: what the answers took.
         cost: money for the tokens of the answers; None without prices.
-        likeness: how alike the prompts are; None in ledgers of version 0.1.
+        likeness: how alike the prompts are; None in ledgers of version 0.1, and without prompts.
+        readings: what Active Reading made, if that was asked for.
         output: file name of the rows; None while rejected answers keep them from being written.
         sha256: of that file, 64 hex digits.
         chat_rows: what was exported for tuning services, if anything.
@@ -101,6 +118,7 @@ class GenerationLedger(Record):
     answers: AnswerCounts
     cost: float | None = None
     likeness: PromptLikeness | None = None
+    readings: ReadingCounts | None = None
     output: str | None
     sha256: str | None = None
     chat_rows: ChatExport | None = None
