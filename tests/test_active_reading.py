@@ -79,7 +79,7 @@ def expected(numbers: range) -> list[dict]:
     ]
 
 
-def test_each_document_is_studied_by_each_of_its_strategies(tmp_path, sentencepiece_tokenizer):
+def test_each_document_is_studied_by_each_of_its_strategies(tmp_path):
     corpus = make_corpus(tmp_path, range(2))
     with serve(Loopback()) as server:
         done = ask(server, corpus, "--price-in", 1, "--price-out", 10)
@@ -100,11 +100,32 @@ def test_each_document_is_studied_by_each_of_its_strategies(tmp_path, sentencepi
     assert ledger["answers"]["tokens_in"] == 800 and ledger["cost"] == pytest.approx(0.0024)
     assert (ledger["rows_in"], ledger["rows_rejected"], ledger["rows_dropped"]) == (2, 0, 0)
 
-    from encoder import encoder_for
 
-    encoder = encoder_for(sentencepiece_tokenizer, sequence_len=512, prompts="none")
-    trained = encoder.encode([row["text"] for row in rows], [{}] * 6)
-    assert len(trained) == 6
+def test_the_host_trains_on_the_texts_and_holds_documents_out_whole(tmp_path, tiny_model):
+    from host import host_config, prepare
+    from transformers import AutoTokenizer
+
+    corpus = make_corpus(tmp_path, range(12))
+    with serve(Loopback()) as server:
+        assert ask(server, corpus).exit_code == 0
+    made = tmp_path / "out" / "corpus.jsonl"
+    options = {"prompts": "none", "holdout": 0.4, "holdout_by": "document"}
+    data = [{"path": str(made), "type": "cft"}]
+    config = host_config(tmp_path / "run", tiny_model, made, cft=options, datasets=data)
+    _, meta = prepare(config | {"test_datasets": data})
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    sides = [
+        {tuple(label for label in labels if label != -100) for labels in rows["labels"]}
+        for rows in (meta.train_dataset, meta.eval_dataset)
+    ]
+    documents: list[set[str]] = [set(), set()]
+    for row in lines_of(made):
+        ids = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
+        wanted = (*ids, tokenizer.eos_token_id)
+        [side] = [side for side, targets in enumerate(sides) if wanted in targets]
+        documents[side].add(row["document"])
+    assert all(documents) and not documents[0] & documents[1]
+    assert len(meta.train_dataset) + len(meta.eval_dataset) == 36
 
 
 def test_what_goes_wrong_is_asked_again_told_why_and_left_out_on_demand(tmp_path):
