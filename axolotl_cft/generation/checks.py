@@ -136,8 +136,9 @@ def is_no_sentence(answer: Answer) -> str | None:
     enough = len(words) > 2 or len(SIGN.findall(answer.plain)) > 4 or short
     long = [word.strip("\"'“”«»()[],:") for word in words if len(word) > 3]
     title = len(long) > 2 and all(word.istitle() for word in long) and answer.plain[-1].isalnum()
-    typed = len(_NO_VOWELS.findall(answer.said)) > 0.2 * len(words)
-    gibberish = typed or len(_CONSONANTS.findall(answer.said)) > 0.6 * len(words)
+    amount = max(len(words), len(SIGN.findall(answer.plain)))  # a Chinese sentence is one "word"
+    typed = len(_NO_VOWELS.findall(answer.said)) > 0.2 * amount
+    gibberish = typed or len(_CONSONANTS.findall(answer.said)) > 0.6 * amount
     return None if enough and not title and not gibberish else "it is no sentence"
 
 
