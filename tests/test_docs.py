@@ -126,3 +126,9 @@ def test_the_table_of_options_is_that_of_the_code():
     assert table.pop("seed") == "the config's `seed`" and fields["seed"].default is None
     defaults = {name: yaml.safe_load(shown.strip("`")) for name, shown in table.items()}
     assert defaults == {name: field.default for name, field in fields.items() if name != "seed"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+    assert not [line for line in page.read_text("utf-8").splitlines() if line.startswith(marks)]
