@@ -178,6 +178,14 @@ def test_what_would_break_it_is_refused(config, change, message):
         load_cfg(config)
 
 
+def test_a_shard_has_no_budget(config):
+    from axolotl_cft.host.shards import sharded_parts
+
+    cfg = load_cfg(config)
+    with pytest.raises(CFTError, match="a shard sees its own only; prepare the config as a whole"):
+        sharded_parts(cfg, None)
+
+
 def test_several_datasets_have_a_budget_each(config):
     second = dict(itertools.islice(config["datasets"][0].items(), 10))
     config["datasets"] = [
