@@ -4,6 +4,8 @@ A source is a folder, a file or an archive. Nothing is unpacked to disk: members
 read in its order, within bounds that a bomb breaks and text does not.
 """
 
+import hashlib
+import json
 import os
 import re
 import tarfile
@@ -93,12 +95,12 @@ class Listing:
     Attributes:
         units: in the order of sources and paths.
         skipped: why files are none of a corpus -> how many.
-        stamp: (source, path, bytes, time of change) of every file, for telling a change.
+        stamp: digest of source, path, bytes and time of change of every file, for telling a change.
     """
 
     units: list[Unit] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    stamp: list[tuple[str, str, int, int]] = field(default_factory=list)
+    stamp: str = ""
 
 
 def read_sources(given: Sequence[str]) -> list[Source]:
@@ -221,7 +223,8 @@ def _divide(source: Source, files: Sequence[str], unit_bytes: int, listing: List
             continue
         place = source.path / file if source.path.is_dir() else source.path
         status = place.stat()
-        listing.stamp.append((source.name, file, status.st_size, status.st_mtime_ns))
+        known = [listing.stamp, source.name, file, status.st_size, status.st_mtime_ns]
+        listing.stamp = hashlib.sha256(json.dumps(known).encode()).hexdigest()
         alone = name.endswith(ARCHIVES)
         if alone or size + status.st_size > unit_bytes:
             close()
