@@ -135,14 +135,14 @@ def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
     from axolotl_cft.corpus.building.card import stats_in_markdown, write_card
     from axolotl_cft.corpus.building.packed import read_manifest
     from axolotl_cft.corpus.building.stats import collect
-    from axolotl_cft.corpus.language import prose_language
+    from axolotl_cft.corpus.language import document_language
 
     manifest, count_tokens = read_manifest(folder), read_tokenizer(tokenizer)
     with progress("Counting", manifest.documents, "documents") as work:
         found = collect(
             folder,
             count_tokens=count_tokens,
-            language_of=prose_language,
+            language_of=document_language,
             seed=seed,
             told=lambda documents: work.update(advance=documents),
         )

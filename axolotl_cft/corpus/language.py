@@ -137,6 +137,11 @@ def prose_language(text: str) -> str | None:
     return language if agreed else None
 
 
+def document_language(text: str) -> str | None:
+    """`prose_language` of a sample of a text, however long that is."""
+    return prose_language(" ".join(_spread(text, SAMPLE // _PIECES)))
+
+
 Ranking = list[tuple[str, float]]
 
 
