@@ -94,7 +94,8 @@ def check_budget(cfg: Mapping[str, Any], options: CFTConfig) -> None:
         CFTError: something else trains beside it, or drops what it counted.
     """
     train = [(place, dataset) for place, part, dataset in all_datasets(cfg) if part == "train"]
-    own = [dict(dataset.get("cft") or {}).get("trained_tokens") for _, dataset in train]
+    blocks = [dataset.get("cft") for _, dataset in train]  # another check names what is no block
+    own = [block.get("trained_tokens") for block in blocks if isinstance(block, Mapping)]
     if options.trained_tokens is None and not any(own):
         return
     for place, dataset in train:
@@ -113,7 +114,7 @@ def check_budget(cfg: Mapping[str, Any], options: CFTConfig) -> None:
                 f"{place}.preprocess_shards: the host would hand over a piece at a time, and "
                 "cft.trained_tokens counts all documents first; remove one of the two"
             )
-    if len(train) > 1 and not all(own):
+    if len(train) > 1 and not (all(own) and len(own) == len(train)):
         raise CFTError(
             f"cft.trained_tokens: each of the {len(train)} datasets would train as many; write it "
             "into the `cft` mapping of each"

@@ -269,13 +269,13 @@ class _Planner:
         """Arm -> what its config says of the budget."""
         runs = [self._first_run(arm, self.first) for arm in self.trained if self.has_first(arm)]
         configs = {run.arm: self._derive(run, None) for run in runs}
+        stamps = {run.arm: self._stamps(run, configs[run.arm]) for run in runs}
         for arm, config in configs.items():
             if (config.get("cft") or {}).get("trained_tokens") is not None:
                 raise CFTError(
                     f"arm {arm}: cft.trained_tokens: the study's `budget` sets it for all arms; "
                     "remove one of the two"
                 )
-        stamps = {run.arm: self._stamps(run, configs[run.arm]) for run in runs}
         return share_out(budget, configs, stamps, self.root, _count_trained_tokens)
 
     def has_first(self, arm: str) -> bool:
