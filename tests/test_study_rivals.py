@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import write_jsonl
 from loopback_llm import Loopback, serve
-from studies import REAL, TASK, call, write_study
+from studies import REAL, TASK, call
 from test_example_configs import CONFIG_DIR, overridden
 
 ROWS = 256
@@ -76,44 +76,6 @@ def study(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = configs / "study_rivals.yml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
-
-
-@pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.timeout(3000)
-def test_a_planted_difference_is_found_and_what_luck_does_is_not(tmp_path, tiny_model):
-    """On held-out text: an arm that reads everything twice, and the same arm with other seeds."""
-    path = write_study(
-        tmp_path,
-        tiny_model,
-        REAL,
-        arms={
-            "once": {"cft.prompts": "none"},
-            "again": {"cft.prompts": "none", "seeds": [3, 4]},
-            "twice": {"cft.prompts": "none", "num_epochs": 2},
-        },
-        seeds=[1, 2],
-        stages={},
-        baseline="once",
-        heldout_documents=60,
-    )
-    rows = [{"text": row["text"]} for row in documents(240)]
-    write_jsonl(tmp_path / "corpus.jsonl", rows)
-    study = yaml.safe_load(path.read_text())
-    del study["evaluate"], study["base"]["max_steps"], study["base"]["save_steps"]
-    study["base"] |= {"num_epochs": 1, "save_strategy": "no", "learning_rate": 3e-3}
-    study["base"]["cft"] = {"holdout": 0.2, "prompt_budget": 96}
-    path.write_text(yaml.safe_dump(study, sort_keys=False))
-    result = call(path, tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    report = json.loads((tmp_path / "out/report/report.json").read_text())
-    found = {
-        row["row"]: row
-        for row in report["comparisons"]
-        if row["task"] == "cft_heldout" and row["metric"].startswith("bits_per_byte")
-    }
-    assert found["twice"]["difference"] != 0 and found["twice"]["p_holm"] < 0.05, found
-    assert found["again"]["p_holm"] > 0.05, found
 
 
 @pytest.mark.slow
