@@ -122,6 +122,8 @@ def test_processes_change_nothing(sentencepiece_tokenizer, monkeypatch):
 def test_far_too_few_documents_are_told(sentencepiece_tokenizer):
     with pytest.raises(CFTError, match=r"trained_tokens: 9,999,999 is [\d,]+ times its \d+ tokens"):
         encode(sentencepiece_tokenizer, TEXTS[:1], trained_tokens=9_999_999)
+    with pytest.raises(CFTError, match="trained_tokens: 3 is less than a row of its documents"):
+        encode(sentencepiece_tokenizer, TEXTS, trained_tokens=3)
     with pytest.raises(CFTError, match="nothing to train on: 2 documents read, 2 empty"):
         encode(sentencepiece_tokenizer, ["", ""], trained_tokens=10)
 

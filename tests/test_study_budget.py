@@ -91,6 +91,7 @@ def test_a_config_that_cannot_be_counted_is_named_by_its_arm(tmp_path):
 
 def test_arms_under_a_budget_are_held_to_it():
     check_amounts({"a": 1000, "b": 936}, room=64)
+    check_amounts({}, room=0)  # every preparation failed
     with pytest.raises(CFTError, match=r"arms b and a would train 935 and 1,000 tokens"):
         check_amounts({"a": 1000, "b": 935}, room=64)
     with pytest.raises(CFTError, match="arm b has no CFT ledger"):
@@ -136,6 +137,15 @@ def test_a_budget_that_is_none_is_refused(tmp_path, tiny_model, changes, message
     path = two_arms(tmp_path, tiny_model, **changes)
     with pytest.raises(CFTError, match=message):
         expand(read_study(path), path, tmp_path / "out")
+
+
+def test_untouched_arms_alone_need_no_budget(tmp_path, tiny_model):
+    path = two_arms(tmp_path, tiny_model, budget={"trained_tokens": "same"})
+    study = yaml.safe_load(path.read_text())
+    study["arms"] = {"small": {"train": False}}
+    path.write_text(yaml.safe_dump(study))
+    plan = expand(read_study(path), path, tmp_path / "out")
+    assert {step.kind for step in plan.steps} == {"evaluate"}
 
 
 def test_an_arm_has_no_budget_of_its_own(tmp_path, tiny_model):

@@ -61,6 +61,11 @@ def test_data_are_made_once_and_again_when_they_are_not_as_they_were(folder, mon
     assert len(ran) == 3
 
 
+def test_a_word_that_is_too_long_for_a_path_is_no_file():
+    [wanted] = makings({"cft": {"make": f"generate x --request {'a' * 5000}"}}, {"cft"})
+    assert len(wanted.identity) == 16
+
+
 def test_a_command_that_fails_is_named_with_its_last_line(folder):
     [wanted] = makings({"cft": {"make": "corpus pack absent --output-dir packed"}}, {"cft"})
     with pytest.raises(CFTError, match=r"cft make 1: `axolotl-cft corpus pack absent .*status 1"):

@@ -114,7 +114,8 @@ def study(
         else:
             study_cluster.show(plan, plan.only(arms), as_json)
         return
-    wanted = makings(spec.arms, arms)
+    # A budget counts what all arms have, whichever are run now.
+    wanted = makings(spec.arms, arms if spec.budget is None else spec.arms)
     if dry_run:
         for making in wanted:
             click.echo(f"# {making.name}\n{shlex.join(making.command)}")

@@ -239,6 +239,11 @@ class PreparingStrategy(DatasetWrappingStrategy):
                 f"dataset {plan.path}: none of its {ledger.documents} documents fell into the "
                 f"held-out part; raise cft.holdout (now {plan.holdout}){finer}"
             )
+        if ledger.beyond_budget:
+            raise CFTError(
+                f"dataset {plan.path}: nothing to train on: cft.trained_tokens: "
+                f"{plan.options.trained_tokens} is less than a row of its documents; raise it"
+            )
         raise CFTError(
             f"dataset {plan.path}: nothing to train on: {ledger.documents} documents read, "
             f"{ledger.empty} empty, {ledger.held_out} held out; check `path`, "

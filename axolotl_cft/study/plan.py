@@ -230,7 +230,7 @@ class _Planner:
         self.added: dict[Run, tuple[str, ...]] = {}
         self.trained = trained
         self.budgets: Mapping[str, Mapping[str, int]] = {}
-        if study.budget is not None:
+        if study.budget is not None and any(map(self.has_first, trained)):
             self.budgets = self._share_out(study.budget)
 
     @functools.cached_property
@@ -256,7 +256,7 @@ class _Planner:
             if arm not in self.trained
         ]
         limit = self.study.heldout_documents
-        of = None if self.study.budget is None else self._baseline_runs()
+        of = self._baseline_runs() if self.budgets else None
         return held_out_text(configs, [*first, *untouched], limit, self.root, of)
 
     def _baseline_runs(self) -> list[str]:

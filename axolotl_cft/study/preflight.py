@@ -197,6 +197,8 @@ def check_amounts(tokens: Mapping[str, int | None], room: int) -> None:
                 f"arm {arm} has no CFT ledger, so nobody can tell how many tokens it trains; give "
                 "its datasets `type: cft`, or take the budget away"
             )
+    if not tokens:  # nothing could be prepared, and that was told
+        return
     least, most = (pick(tokens, key=lambda arm: tokens[arm] or 0) for pick in (min, max))
     if (tokens[most] or 0) - (tokens[least] or 0) > room:
         raise CFTError(
