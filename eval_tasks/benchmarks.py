@@ -139,10 +139,10 @@ def load_local(benchmark: str, split: str, folder: Path) -> Any:
     return _checked(rows, benchmark, str(path))
 
 
-def load_hub(
-    benchmark: str, split: str, load_dataset: Callable[..., Any] | None = None, **options: Any
-) -> Any:
-    """Rows of one split from the hub (or the hub's cache); `options` go to `load_dataset`.
+def load_hub(benchmark: str, split: str, load_dataset: Callable[..., Any] | None = None) -> Any:
+    """Rows of one split from the hub (or the hub's cache).
+
+    The hub's library finds the access token by itself: HF_TOKEN, else what `hf auth login` stored.
 
     Raises:
         BenchmarkDataError: no access (gated), no network, no such split, or a column missing.
@@ -151,22 +151,39 @@ def load_hub(
 
     spec = BENCHMARKS[benchmark]
     try:
-        rows = (load_dataset or datasets.load_dataset)(
-            spec.hub, spec.config, split=split, **options
-        )
+        rows = (load_dataset or datasets.load_dataset)(spec.hub, spec.config, split=split)
     except Exception as exc:  # datasets and huggingface_hub share no base class for "not there"
-        gate = (
-            f" (gated: ask for access at https://huggingface.co/datasets/{spec.hub} and log in "
-            "with `hf auth login` or HF_TOKEN)"
-            if spec.gated
-            else ""
-        )
         raise BenchmarkDataError(
-            f"cannot load split {split!r} of {spec.hub} from the hub{gate}; without a network "
-            f"point CFT_DATA_DIR at a folder made by `axolotl-cft data fetch`. "
+            f"cannot load split {split!r} of {spec.hub} from the hub{_access(spec, exc)}; without "
+            "a network point CFT_DATA_DIR at a folder made by `axolotl-cft data fetch`. "
             f"The hub said: {type(exc).__name__}: {exc}"
         ) from exc
     return _checked(rows, benchmark, f"{spec.hub}, split {split}")
+
+
+def _access(spec: Benchmark, exc: BaseException) -> str:
+    """What to do about access, where that may be why the hub gave nothing."""
+    if spec.gated:
+        return (
+            f" (gated: ask for access at https://huggingface.co/datasets/{spec.hub}, then set "
+            "HF_TOKEN in the environment or log in with `hf auth login`)"
+        )
+    if _status(exc) in (401, 403):
+        return (
+            " (refused, though open to all: if a token is in HF_TOKEN or stored by `hf auth "
+            "login`, renew or remove it)"
+        )
+    return ""
+
+
+def _status(exc: BaseException | None) -> int | None:
+    """The HTTP status behind an exception, which libraries wrap in others of their own."""
+    while exc is not None:
+        status = getattr(getattr(exc, "response", None), "status_code", None)
+        if status is not None:
+            return int(status)
+        exc = exc.__cause__ or exc.__context__
+    return None
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Clean a packed corpus with datatrove: on one machine, on a Slurm cluster, or on a Ray cluster.
+"""Clean a packed corpus with datatrove: on one machine, on Slurm, or on Ray.
 
 Runs in an environment of its own, since datatrove and axolotl-cft want different releases of
 xxhash, and imports nothing of axolotl-cft; docs/scale.md tells what it costs and what was run. It

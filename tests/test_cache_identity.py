@@ -373,7 +373,7 @@ def test_training_needs_no_documents_either(tmp_path, tiny_model, monkeypatch):
     assert trainer.state.global_step == 2
     assert trainer.train_dataset["input_ids"] == meta.train_dataset["input_ids"]
     Path("run/prepared", SOURCES_FILE).unlink()
-    with pytest.raises(ValueError, match="dataset could not be loaded"):
+    with pytest.raises(CFTError, match="there is no .* here"):
         prepare(config)
 
 

@@ -1,5 +1,6 @@
 """`axolotl-cft prompts`: what a user sees of pools, on a terminal's terms and through a pipe."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_list_names_every_pool_with_its_whole_description():
         line = next(line for line in result.output.splitlines() if line.startswith(f" {name} "))
         assert line.split()[:4] == [name, str(count), "built", "in"]
         assert line.endswith(load_pool(name).description)
+
+
+def test_list_for_programs():
+    told = run("list", "--json")
+    assert told.exit_code == 0
+    found = {pool.pop("name"): pool for pool in json.loads(told.stdout)}
+    paper = load_pool("paper")
+    assert found["paper"] == {
+        "prompts": len(paper.prompts),
+        "columns": [],
+        "package": "axolotl-cft",
+        "fingerprint": paper.fingerprint,
+        "description": paper.description,
+    }
+    assert all(f" {name} " in run("list").output for name in found)
 
 
 def test_show_prints_all_of_a_built_in_prompt_uncut():

@@ -329,6 +329,17 @@ def test_without_remove_only_the_findings_are_written(tmp_path: Path) -> None:
     assert read_contaminated(out / "items.jsonl") == {"cft_fiqa": expected}
 
 
+def test_the_counts_for_programs(tmp_path: Path) -> None:
+    rows, _ = planted_corpus(100)
+    corpus = write_corpus(tmp_path / "corpus", "jsonl", rows)
+    result = run(corpus, "--tasks", "cft_fiqa", "--output-dir", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "out" / "contamination.json").read_text())
+    assert record.pop("examples")  # texts of the corpus are no counts
+    assert json.loads(result.stdout) == record
+    assert record["tasks"]["cft_fiqa"]["contaminated_items"] > 0
+
+
 # --- what must not happen --------------------------------------------------------------------
 
 

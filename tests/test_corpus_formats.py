@@ -19,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axolotl_cft.cli import main
+from axolotl_cft.corpus.parquet import read_batches
+from axolotl_cft.corpus.parts import BLOCK_ROWS
 from axolotl_cft.corpus.readers import Field, Part, open_corpus, refuse_own_output
 from axolotl_cft.corpus.writers import Corpus, write_rows
 from axolotl_cft.errors import CFTError
@@ -321,6 +323,69 @@ def test_csv_that_can_be_misread_is_refused(
     with pytest.raises(CFTError, match=message) as caught:
         texts_of(part_of(path))
     assert "\n" not in str(caught.value)
+
+
+# --- Parquet -----------------------------------------------------------------------------------
+
+
+def write_row_groups(path: Path, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """A file with row groups of so many rows; returns its rows."""
+    schema = pa.schema([("n", pa.int64()), ("text", pa.string())])
+    rows = [{"n": n, "text": f"text {n}"} for n in range(sum(sizes))]
+    left = iter(rows)
+    with pq.ParquetWriter(path, schema) as writer:
+        for size in sizes:
+            writer.write(pa.Table.from_pylist([next(left) for _ in range(size)], schema))
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    assert groups == list(sizes)
+    return rows
+
+
+@pytest.mark.parametrize("sizes", [[3], [1, 1, 1], [700, 2300, 1, 1000], [2, 0, 2], [0], []])
+def test_rows_of_several_row_groups_come_in_order_and_once(
+    tmp_path: Path, sizes: list[int]
+) -> None:
+    path = tmp_path / "c.parquet"
+    rows = write_row_groups(path, sizes)
+    with pq.ParquetFile(path) as file:
+        batches = list(read_batches(file, 1000))
+        texts = [batch.to_pylist() for batch in read_batches(file, 2, ["text"])]
+    assert [row for batch in batches for row in batch.to_pylist()] == rows
+    assert all(0 < batch.num_rows <= 1000 for batch in batches)
+    assert [row for batch in texts for row in batch] == [{"text": row["text"]} for row in rows]
+    assert all(0 < len(batch) <= 2 for batch in texts)
+
+
+@pytest.mark.parametrize("sizes", [[700, 2300, 1, 1000], [0], []])
+def test_a_parquet_corpus_has_each_row_once_whatever_its_row_groups(
+    tmp_path: Path, sizes: list[int]
+) -> None:
+    path = tmp_path / "c.parquet"
+    rows = write_row_groups(path, sizes)
+    blocks = list(part_of(path).blocks())
+    assert [row for block in blocks for row in block.rows()] == rows
+    names = [name for block in blocks for name in block.names]
+    assert names == [f"c.parquet:{number}" for number in range(1, len(rows) + 1)]
+    assert blocks[-1].position == path.stat().st_size
+    out = tmp_path / "again.parquet"
+    with part_of(path).write(out) as write:
+        for block in blocks:
+            write(block, [None] * len(block.texts))
+    assert pq.read_table(out).equals(pq.read_table(path))
+
+
+def test_no_more_of_a_parquet_corpus_is_in_memory_the_further_it_is_read(tmp_path: Path) -> None:
+    path, dice = tmp_path / "c.parquet", random.Random(0)
+    with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as writer:
+        for _ in range(20):
+            texts = [dice.randbytes(100).hex() for _ in range(BLOCK_ROWS)]
+            writer.write(pa.table({"text": texts}))
+    before, held = pa.total_allocated_bytes(), []
+    for block in part_of(path).blocks():
+        assert len(block.texts) == BLOCK_ROWS
+        held.append(pa.total_allocated_bytes() - before)
+    assert len(held) == 20 and max(held) < path.stat().st_size / 2
 
 
 # --- folders, and rows with more columns -------------------------------------------------------

@@ -12,8 +12,8 @@ from conftest import write_jsonl
 from test_pack import manifest_of, packed, prose
 
 from axolotl_cft.cli import main
+from axolotl_cft.core.density import density
 from axolotl_cft.corpus.building import output
-from axolotl_cft.corpus.building.density import density
 from axolotl_cft.corpus.building.stats import EXCERPTS, collect
 from axolotl_cft.demo.steps import DATA
 

@@ -1,6 +1,12 @@
 """`axolotl-cft data fetch`, with the hub's loader replaced by small local datasets."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +37,11 @@ class Hub:
     def __init__(self, rows: int | None = None, fail_after: int | None = None) -> None:
         self.rows, self.fail_after = rows, fail_after
         self.asked: list[tuple[str, str | None, str]] = []
-        self.tokens: set[str | None] = set()
 
-    def __call__(self, path: str, config: str | None, *, split: str, token: str | None) -> Any:
+    def __call__(self, path: str, config: str | None, *, split: str) -> Any:
         if self.fail_after is not None and len(self.asked) >= self.fail_after:
             raise ConnectionError("cable pulled")
         self.asked.append((path, config, split))
-        self.tokens.add(token)
         spec = next(
             s for s in catalogue().BENCHMARKS.values() if (s.hub, s.config) == (path, config)
         )
@@ -52,9 +56,8 @@ def splits_of(*tasks: str) -> int:
 
 def test_fetched_folder_serves_the_tasks(tmp_path: Path) -> None:
     hub = Hub()
-    paths = fetch(tmp_path, ["cft_medical", "cft_financial"], token="t", load_dataset=hub)
+    paths = fetch(tmp_path, ["cft_medical", "cft_financial"], load_dataset=hub)
     assert len(paths) == len(hub.asked) == splits_of("cft_medical", "cft_financial") == 20
-    assert hub.tokens == {"t"}
     assert ("cais/mmlu", "anatomy", "dev") in hub.asked
     for name, spec in catalogue().BENCHMARKS.items():
         rows = catalogue().load(name, cft_data_dir=str(tmp_path))
@@ -114,10 +117,72 @@ def test_command_downloads_and_says_what_next(
     hub = Hub()
     monkeypatch.setattr(datasets, "load_dataset", hub)
     command = ["data", "fetch", str(tmp_path), "--tasks", "cft_multifin,cft_medqa"]
-    result = CliRunner().invoke(main, [*command, "--token", "secret"])
+    result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     assert "4 splits" in result.output and "CFT_DATA_DIR=" in result.output
-    assert hub.tokens == {"secret"} and "secret" not in result.output
+
+
+def test_a_token_has_no_place_on_the_command_line(tmp_path: Path) -> None:
+    command = ["data", "fetch", str(tmp_path), "--tasks", "cft_medqa"]
+    result = CliRunner().invoke(main, [*command, "--token", "secret"])
+    assert result.exit_code == 2
+    assert "No such option" in result.output and "--token" in result.output
+    assert "secret" not in result.output
+
+
+@pytest.fixture
+def refusing_hub() -> Iterator[tuple[str, set[str | None]]]:
+    """The address of a hub that refuses everything, and the tokens that it was shown."""
+    shown: set[str | None] = set()
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            shown.add(self.headers["Authorization"])
+            self.send_response(403)
+            if "TheFinAI" in self.path:
+                self.send_header("X-Error-Code", "GatedRepo")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", shown
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "task, advice",
+    [
+        ("cft_fiqa", "gated: ask for access at https://huggingface.co/datasets/TheFinAI/en-fiqasa"),
+        ("cft_medqa", "refused, though open to all"),
+    ],
+)
+@pytest.mark.parametrize("token", ["hf_ours", None])
+def test_the_hub_is_shown_the_token_of_the_environment_and_a_refusal_says_so(
+    tmp_path: Path, refusing_hub: tuple[str, set], task: str, advice: str, token: str | None
+) -> None:
+    """The libraries look it up by themselves, when they are imported: hence the process."""
+    address, shown = refusing_hub
+    environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+    environment |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
+    environment = {k: v for k, v in environment.items() if k not in ("HF_TOKEN", "HF_TOKEN_PATH")}
+    environment |= {"HF_TOKEN": token} if token else {}
+    command = [sys.executable, "-m", "axolotl_cft.cli", "data", "fetch", str(tmp_path / "out")]
+    ended = subprocess.run(
+        [*command, "--tasks", task], env=environment, capture_output=True, text=True
+    )
+    said = " ".join(ended.stderr.split())
+    assert ended.returncode == 1 and "Traceback" not in said, said
+    assert advice in said and "HF_TOKEN" in said and "`hf auth login`" in said
+    assert shown == {f"Bearer {token}" if token else None}
+    assert token is None or token not in ended.stdout + ended.stderr
 
 
 def test_unknown_task_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_the_study_is_of_both_arms_and_reads_the_demos_own_items(tmp_path):
     path = tmp_path / demo.STUDY
     plan = expand(read_study(path), path, tmp_path)
     configs = {step.run.arm: step.config for step in plan.steps if step.kind == "train"}
+    assert (plan.untouched, plan.baseline, plan.general) == ("base", "cpt", ("cft_general_text",))
     assert {arm: config["cft"]["prompts"] for arm, config in configs.items()} == demo.ARMS
     [*_, evaluation] = plan.steps
     assert f'{{"cft_data_dir": "{tmp_path}/benchmarks"}}' in evaluation.command
@@ -117,5 +118,8 @@ def test_demo_trains_evaluates_and_reports(tmp_path):
     assert "axolotl-cft preview my.yml" in result.output  # what to do next
 
     assert (folder / "report" / "report.md").is_file()
+    _, answer, *_ = (folder / "report" / "report.md").read_text(encoding="utf-8").split("\n## ")
+    for rows in ("cft against cpt", "cpt against base, the", "cft against base, the"):
+        assert f"**General ability, {rows}" in answer
     assert list((folder / "report").glob("*.png"))
     assert str(folder / "report" / "report.md") in result.output.replace("\n", "")

@@ -112,6 +112,36 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1250
 
 
+def asks_an_index_for(text: str) -> list[str]:
+    """What a page installs by a name that no package index has, so that pip would look for it.
+
+    With an extra, pip adds to the package that is installed already; `docs/good-to-know.md` says
+    so.
+    """
+    ours = r"(?:axolotl-cft(?!\[| @ )|cft-prompts-example)"
+    return re.findall(rf"pip (?:install|wheel|download)[^\n`&;#]*?[ '\"]({ours})\b", text)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CONFIGS], ids=name_of)
+def test_nothing_of_ours_is_installed_from_an_index(page):
+    assert asks_an_index_for(page.read_text(encoding="utf-8")) == []
+
+
+def test_an_installation_from_an_index_is_found():
+    wrong = "`pip install axolotl-cft` and\n$ pip install --quiet cft-prompts-example\n"
+    assert asks_an_index_for(wrong) == ["axolotl-cft", "cft-prompts-example"]
+    right = "pip install ./cft-prompts-example 'axolotl-cft[corpus]' 'axolotl-cft @ git+https://H'"
+    assert asks_an_index_for(right) == []
+
+
+def test_one_page_says_how_to_install_and_that_extras_add_to_what_is_there():
+    page = (DOCS / "good-to-know.md").read_text(encoding="utf-8")
+    assert "No package index has axolotl-cft yet" in page
+    extras = set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.M))
+    named = re.findall(r"pip install '[^'\n]*\[([a-z,]+)\]", page)
+    assert named and all(set(names.split(",")) <= extras for names in named)
+
+
 @every_page
 def test_lines_of_prose_fit_the_page(page):
     lines = [line for line in prose_of(page).splitlines() if not line.lstrip().startswith("|")]

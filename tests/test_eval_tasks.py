@@ -692,7 +692,8 @@ def test_every_task_has_data_and_a_group() -> None:
 
 
 def test_groups_are_what_their_yamls_say() -> None:
-    medical, financial, choice = task_groups()
+    facts, medical, financial, choice = task_groups()
+    assert facts.name == "cft_facts"  # which tests/test_facts_tasks.py is about
     assert [group.name for group in (medical, financial, choice)] == [
         "cft_medical",
         "cft_financial",
@@ -752,5 +753,5 @@ def test_wheel_brings_the_groups_to_a_fresh_environment(tmp_path: Path) -> None:
     listing = run(
         [str(python), "-m", "lm_eval", "ls", "groups"], cwd=tmp_path, env=environment
     ).stdout
-    for group in ("cft_medical", "cft_financial", "cft_financial_mc"):
+    for group in ("cft_medical", "cft_financial", "cft_financial_mc", "cft_facts"):
         assert re.search(rf"\|\s*{group}\s*\|lm_eval/tasks/axolotl_cft/", listing)

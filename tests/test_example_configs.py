@@ -1,8 +1,10 @@
 """Every recipe in example_configs/ goes through Axolotl: its validation, its data, two steps."""
 
 import json
+import logging
 import math
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,8 @@ import pytest
 import yaml
 from conftest import make_documents, write_jsonl
 from host import import_all
+
+from axolotl_cft.study.spec import RESERVED, Stage, apply_overrides, read_study
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "example_configs"
 NO_TRAINING = ("study_", "corpus_")
@@ -33,6 +37,14 @@ FORCED_BY_CPU_WITHOUT_HUB = frozenset(
         "load_in_4bit",
         "adapter",
         "optimizer",
+        # Triton kernels
+        "lora_mlp_kernel",
+        "lora_qkv_kernel",
+        "lora_o_kernel",
+        "plugins",
+        "liger_rope",
+        "liger_rms_norm",
+        "liger_fused_linear_cross_entropy",
         # lengths and batch
         "sequence_len",
         "cft.every",
@@ -43,6 +55,9 @@ FORCED_BY_CPU_WITHOUT_HUB = frozenset(
     }
 )
 """The only keys that the test may change. Everything else must work as it is written."""
+
+LIGER = "axolotl.integrations.liger.LigerPlugin"
+"""A plugin of the host's whose kernels need a GPU."""
 
 FEWER = 50_000
 """What `trained_tokens` are divided by."""
@@ -65,22 +80,30 @@ def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
     }
     for key in ("fsdp_version", "fsdp_config", "load_in_4bit"):
         config.pop(key, None)
+    for key in [key for key in config if key.endswith("_kernel") or key.startswith("liger_")]:
+        config[key] = False
+    if "plugins" in config:
+        config["plugins"] = [name for name in config["plugins"] if name != LIGER]
     if config.get("adapter") == "qlora":
         config["adapter"] = "lora"
-    for key in ("datasets", "test_datasets"):
-        if key in config:
-            config[key] = [shrunk(item, folder) for item in config[key]]
+    config |= with_documents(config, folder)
     if "every" in config.get("cft", {}):
         config["cft"] = config["cft"] | {"every": 8}
         config["sequence_len"] = 512  # three prompts, each with its budget
     return config
 
 
+def with_documents(config: dict, folder: Path) -> dict:
+    """The config's lists of datasets, of local documents."""
+    lists = {key: config[key] for key in ("datasets", "test_datasets") if config.get(key)}
+    return {key: [shrunk(item, folder) for item in items] for key, items in lists.items()}
+
+
 def shrunk(dataset: dict, folder: Path) -> dict:
     """A dataset of local documents, with as large a part of a small budget."""
     shrunk = dict(dataset, path=str(data_for(dataset, folder)))
     if tokens := dataset.get("cft", {}).get("trained_tokens"):
-        shrunk["cft"] = dataset["cft"] | {"trained_tokens": tokens // FEWER}
+        shrunk["cft"] = dataset["cft"] | {"trained_tokens": max(1, tokens // FEWER)}
     return shrunk
 
 
@@ -135,6 +158,7 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     import_all()
     PluginManager.get_instance().plugins.clear()  # a singleton: the last recipe's are still there
     cfg = load_cfg(str(config_file))
+    PluginManager.get_instance().load_datasets(cfg, preprocess=False)  # as the host's command does
     _, _, trainer = train(cfg, load_datasets(cfg=cfg))
 
     assert trainer.state.global_step == 2
@@ -147,8 +171,9 @@ def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
         mixed = any(dataset["type"] != "cft" for dataset in recipe["datasets"])
         assert ledger["reached_trainer"]["mixed_with_other_datasets"] == mixed
         assert mixed or ledger["reached_trainer"]["trained_tokens_lost"] == 0
-        assert ledger["test"]["used"] > 0
-        assert ledger["test"]["prompt_tokens"] == 0
+        assert (ledger["test"] is None) == ("test_datasets" not in recipe)
+        assert ledger["test"] is None or ledger["test"]["used"] > 0
+        assert ledger["test"] is None or ledger["test"]["prompt_tokens"] == 0
     if check := CHECKS.get(path.stem):
         check(trainer)
 
@@ -210,6 +235,177 @@ CHECKS = {
     "long_context": assert_long_rows,
 }
 """What a recipe is for, beside training."""
+
+
+# ---- on cards that are not here ----
+
+CARDS = {"A100": "sm_80", "RTX 4090": "sm_89", "H100": "sm_90"}
+
+TORCH = "2.11.0"
+"""As on a machine with such a card; on this one it may be built for CPUs."""
+
+
+def trainings_of_a_study(path: Path) -> dict[str, dict]:
+    """Every config that a study would train, by arm and stage, before the study adds its own."""
+    study = read_study(path)
+    stages = study.stages or {"": Stage()}
+    found = {}
+    for number, (name, stage) in enumerate(stages.items()):
+        base = stage.base or study.base
+        config = yaml.safe_load((path.parent / base).read_text(encoding="utf-8"))
+        config = apply_overrides(config, stage.overrides)
+        for arm, block in study.arms.items():
+            if not block.get("train", True):
+                continue
+            own = {key: value for key, value in block.items() if key not in RESERVED}
+            found[f"{path.stem} {arm} {name}"] = config if number else apply_overrides(config, own)
+    return found
+
+
+def config_on_page(page: str) -> dict:
+    """The first YAML block of a page that is a whole config."""
+    text = (CONFIG_DIR.parent / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.M | re.S)
+    return next(yaml.safe_load(block) for block in blocks if "base_model:" in block)
+
+
+def different_ones(trainings: dict[str, dict]) -> dict[str, dict]:
+    """One of those that differ in what is nothing to the host's validation, as most arms do."""
+    ours = ("cft", "datasets", "test_datasets", "dataset_prepared_path", "output_dir")
+    seen: dict[str, str] = {}
+    for name, config in trainings.items():
+        rest = {key: value for key, value in config.items() if key not in ours}
+        seen.setdefault(json.dumps(rest, sort_keys=True), name)
+    return {name: trainings[name] for name in seen.values()}
+
+
+TRAININGS = {
+    **{path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in RECIPES},
+    **different_ones(
+        {
+            name: config
+            for path in sorted(CONFIG_DIR.glob("study_*.yml"))
+            for name, config in trainings_of_a_study(path).items()
+        }
+    ),
+    "chat.md": config_on_page("chat.md"),
+}
+"""What we hand out to train: recipes, what studies make of them, and the page on chats."""
+
+HARMLESS = {
+    ("study_rivals", "no test_datasets of type cft evaluate them"): "the study has a step for them",
+}
+"""Recipe and what a warning says -> why it is nothing to this one."""
+
+
+def warnings_on(card: str, config: dict, folder: Path) -> list[str]:
+    """What the host and the plugin warn of when a config is validated for such cards.
+
+    Eight of them where it shards the model, else one.
+
+    Raises:
+        ValueError: the host refuses it.
+    """
+    from axolotl.cli.config import prepare_plugins
+    from axolotl.integrations.base import PluginManager
+    from axolotl.utils.config import validate_config
+    from axolotl.utils.dict import DictDefault
+
+    import_all()
+    PluginManager.get_instance().plugins.clear()
+    folder.mkdir(exist_ok=True)
+    elsewhere = {
+        "base_model": "some/model"
+    }  # the demo's is made on the machine, and not loaded here
+    cfg = DictDefault(deepcopy(config | with_documents(config, folder) | elsewhere))
+    found = Collector()
+    loggers = [logging.getLogger("axolotl"), logging.getLogger()]  # the host's ends at its own
+    for logger in loggers:
+        logger.addHandler(found)
+    try:
+        prepare_plugins(cfg)
+        gpus = 8 if "fsdp_config" in config else 1
+        supports = {"bf16": True, "tf32": True, "fp8": card == "H100", "n_gpu": gpus}
+        validate_config(
+            cfg,
+            capabilities={**supports, "compute_capability": CARDS[card]},
+            env_capabilities={"torch_version": TORCH},
+        )
+    finally:
+        for logger in loggers:
+            logger.removeHandler(found)
+    return found.texts
+
+
+class Collector(logging.Handler):
+    """Keeps warnings and errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_the_host_has_nothing_to_say_against_a_recipe_on_any_card(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(CONFIG_DIR.parent)
+    harmless = [said for recipe, said in HARMLESS if name.startswith(recipe)]
+    for card in CARDS:
+        found = warnings_on(card, TRAININGS[name], tmp_path / "data")
+        assert [text for text in found if not any(said in text for said in harmless)] == [], card
+
+
+def test_packing_with_sdpa_in_bf16_would_be_warned_of_below_hopper(tmp_path):
+    config = TRAININGS["cft_qlora"] | {"attn_implementation": "sdpa"}
+    loss = {
+        card: any("0.0 loss" in text for text in warnings_on(card, config, tmp_path / "data"))
+        for card in CARDS
+    }
+    assert loss == {"A100": True, "RTX 4090": True, "H100": False}
+
+
+def test_the_plugin_s_own_warnings_count_too(tmp_path):
+    config = TRAININGS["demo"] | {"seed": None}
+    assert any("no `seed`" in text for text in warnings_on("A100", config, tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"trust_remote_code": True}, "not compatible with trust_remote_code"),
+        ({"liger_cross_entropy": True}, "liger_cross_entropy"),
+        ({"cut_cross_entropy": True, "plugins": ["CCE", LIGER]}, "cut_cross_entropy"),
+    ],
+    ids=["remote code", "two Liger losses", "Liger's loss and another"],
+)
+def test_kernels_that_do_not_go_together_would_be_refused(change, said, tmp_path):
+    config = TRAININGS["cft_qlora"] | change
+    config["plugins"] = [CUT if name == "CCE" else name for name in config["plugins"]]
+    with pytest.raises(ValueError, match=said):
+        warnings_on("RTX 4090", config, tmp_path / "data")
+
+
+CUT = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
+
+
+def test_cut_cross_entropy_in_place_of_liger_s_loss_is_accepted(tmp_path):
+    text = (CONFIG_DIR / "cft_qlora.yml").read_text(encoding="utf-8")
+    assert CUT in text and "`cut_cross_entropy: true`" in text
+    config = TRAININGS["cft_qlora"] | {"cut_cross_entropy": True}
+    config["plugins"] = [*config["plugins"], CUT]
+    del config["liger_fused_linear_cross_entropy"]
+    assert warnings_on("RTX 4090", config, tmp_path / "data") == []
+
+
+def test_the_recipe_for_one_card_uses_the_host_s_fast_kernels():
+    config = TRAININGS["cft_qlora"]
+    assert config["lora_mlp_kernel"] and config["lora_qkv_kernel"] and config["lora_o_kernel"]
+    assert not config["lora_dropout"]
+
+
+# ---- the files ----
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

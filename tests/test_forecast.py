@@ -19,9 +19,9 @@ from axolotl_cft.errors import CFTError
 from axolotl_cft.forecast import arms, draws
 from axolotl_cft.forecast.arms import forecast
 from axolotl_cft.forecast.compute import PEAKS, Model, measure_model, peak_of, training_flops
-from axolotl_cft.forecast.epoch import Epoch, count_steps
 from axolotl_cft.forecast.totals import estimate_totals, half_width
 from axolotl_cft.forecast.training import Forecaster, Machine, Sampler
+from axolotl_cft.host.epoch import Epoch, count_steps
 from axolotl_cft.host.preparing import descriptions
 from axolotl_cft.study.plan import expand
 from axolotl_cft.study.spec import read_study

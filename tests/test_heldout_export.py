@@ -303,6 +303,9 @@ def test_the_command_exports_with_the_tokens_of_the_configs_tokenizer(tmp_path, 
     for line in lines:
         ids = tokenizer(line["text"], add_special_tokens=False)["input_ids"]
         assert line["tokens"] == len(ids)
+        assert [position for position, _ in line["cuts"]] == [
+            128 << i for i in range(9) if 128 << i < len(ids)
+        ]
     assert (record.tokenizer, record.tokens) == (str(tiny_model), sum(x["tokens"] for x in lines))
 
     config["cft"] = {}

@@ -128,6 +128,30 @@ def test_identities_follow_the_documents_and_no_path(tmp_path, tiny_model, monke
     assert fewer == {"base evaluate"}
 
 
+def test_the_loss_by_position_is_asked_for_and_measured_beside_the_other(tmp_path, tiny_model):
+    study = held_out_study(tmp_path, tiny_model)
+    before = {s.path: s.tasks for s in planned(study, tmp_path).steps if s.kind == "heldout"}
+    plan = planned(with_base(study, {}, heldout_positions=True), tmp_path)
+    command = commands(plan)["cft"]
+    both = "cft_heldout,cft_heldout_positions"
+    assert command[command.index("--tasks") + 1] == both
+    for step in (step for step in plan.steps if step.kind == "heldout"):
+        # What was measured before is not measured again.
+        assert {**step.tasks, **before[step.path]} == step.tasks and len(step.tasks) == 2
+    spec = read_study(study)
+    preflight.check_positions(spec, plan)
+    arms = {**ARMS, "base": {"train": False, "base_model": "some/other"}}
+    study = with_base(study, {}, arms=arms)
+    with pytest.raises(CFTError, match="heldout_positions: .* arms have several tokenizers"):
+        preflight.check_positions(spec, planned(study, tmp_path))
+    study = with_base(study, {}, heldout_documents=0)
+    with pytest.raises(CFTError, match="no loss by position: heldout_documents is 0; remove"):
+        preflight.check_positions(spec, planned(study, tmp_path))
+    with_base(study, {}, tasks=["cft_heldout_positions"])
+    with pytest.raises(CFTError, match="asked for by `heldout_positions: true` instead"):
+        preflight.check_tasks(read_study(study))
+
+
 def test_tokens_are_counted_where_one_tokenizer_is_shared(tmp_path, tiny_model):
     study = held_out_study(tmp_path, tiny_model)
     assert planned(study, tmp_path).heldout.tokenizer is not None

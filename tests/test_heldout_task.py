@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ def write_documents(folder: Path, texts: list[str], **more: Any) -> Path:
     return folder
 
 
-def evaluate(folder: Path | None, model: Path, **model_args: Any) -> dict[str, Any]:
+def evaluate(
+    folder: Path | None, model: Path, tasks: Sequence[str] = ("cft_heldout",), **model_args: Any
+) -> dict[str, Any]:
     metadata = {"cft_data_dir": str(folder)} if folder else {}
     arguments = {"pretrained": str(model), "add_bos_token": False, "dtype": "float32", **model_args}
     manager = TaskManager(
@@ -45,7 +48,7 @@ def evaluate(folder: Path | None, model: Path, **model_args: Any) -> dict[str, A
     result = lm_eval.simple_evaluate(
         model="hf",
         model_args=arguments,
-        tasks=["cft_heldout"],
+        tasks=[*tasks],
         task_manager=manager,
         device="cpu",
         batch_size=2,
@@ -155,4 +158,4 @@ def test_the_task_has_no_published_items(tmp_path):
             use()
     with pytest.raises(CFTError) as caught:
         task_benchmarks(["cft_fiqas"])
-    assert "cft_heldout" not in str(caught.value)
+    assert "cft_heldout" not in str(caught.value) and "cft_general" not in str(caught.value)

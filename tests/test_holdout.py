@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from conftest import make_documents, sentences, varied, write_jsonl
 from datasets import Dataset, DatasetDict
 from encoder import encode, strategy_for, trained_tokens
-from host import fit, host_config, prepare
+from host import fit, host_config, prepare, write_config
 from hypothesis import given
 from hypothesis import strategies as st
 from test_plugin import register
@@ -22,6 +23,7 @@ from axolotl_cft.host.overlap import Reading
 from axolotl_cft.host.plan import make_plan
 from axolotl_cft.host.preparing import descriptions
 from axolotl_cft.host.sources import record_sources
+from axolotl_cft.preview.collect import collect
 
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 
@@ -242,6 +244,41 @@ def test_near_duplicates_are_counted_said_and_kept(config, tmp_path, caplog):
         _, meta = prepare(config)
     assert descriptions(meta.eval_dataset)[0].ledger.near_duplicates == 0
     assert "held-out documents have" not in caplog.text
+
+
+def test_few_held_out_documents_are_warned_of_with_the_share_for_twenty(config, tmp_path, caplog):
+    write_jsonl(tmp_path / "corpus.jsonl", documents(0, 198))
+    config["cft"]["holdout"] = 0.02
+    with caplog.at_level(logging.WARNING):
+        _, meta = prepare(config)
+    (tested,) = descriptions(meta.eval_dataset)
+    held_out = tested.ledger.held_out
+    assert 0 < held_out < 20
+    said = re.findall(rf"cft.holdout: 0.02 holds out {held_out} of 198 .*", caplog.text)
+    assert len(said) == 1  # of the part that is evaluated, and not of the one that is trained
+    share = float(re.search(r"set cft.holdout: ([\d.]+) for 20 or more", said[0])[1])
+
+    caplog.clear()
+    config["cft"]["holdout"] = share
+    with caplog.at_level(logging.WARNING):
+        _, meta = prepare(config)
+    assert descriptions(meta.eval_dataset)[0].ledger.held_out >= 20
+    assert "holds out" not in caplog.text
+
+
+def test_too_few_documents_for_twenty_held_out_get_no_share_that_cannot_help(config, caplog):
+    with caplog.at_level(logging.WARNING):
+        prepare(config)  # 40 documents
+    assert re.search(r"holds out \d+ of 40 documents, .*; bring more documents", caplog.text)
+
+
+def test_a_sample_of_the_documents_says_nothing_of_how_many_are_held_out(config, tmp_path, caplog):
+    path = write_config(tmp_path / "config.yml", config)
+    with caplog.at_level(logging.WARNING):
+        collect(path, "test", sample=39)
+        assert "holds out" not in caplog.text
+        collect(path, "test", sample=41)
+    assert "of 40 documents" in caplog.text
 
 
 def test_pieces_of_a_dataset_are_not_searched(config):

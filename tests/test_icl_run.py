@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -164,15 +165,11 @@ def test_bad_input_is_one_sentence_before_anything_is_made(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_published_curves_are_laid_over_the_papers_sizes_only(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """A finished run's files, written by hand: dotted lines appear for d = 20, k = 41 alone."""
-    from matplotlib.axes import Axes
-
-    from axolotl_cft.icl import plots
-
+def write_run(folder: Path, methods: list[str], seeds: int, **sizes: object) -> None:
+    """The files of a finished run that figures are drawn from; seed n lies n higher."""
     numbers = {"median": 1.0, "per_seed": {"0": 1.0}}
     task = {
-        "methods": {method: {} for method in METHODS[:3]},
+        "methods": {method: {} for method in methods},
         "baselines": {"zero": numbers, "least_squares": numbers},
     }
     summary: dict[str, object] = {
@@ -184,9 +181,23 @@ def test_published_curves_are_laid_over_the_papers_sizes_only(tmp_path: Path, mo
     }
     lines = ["step,task,method,seed,excess_loss,inner_product"]
     for name in ("polynomial", "multiple_linear"):
-        lines += [f"{step},{name},{m},0,1.0,0.5" for m in METHODS[:3] for step in (0, 10)]
-    (tmp_path / "curves.csv").write_text("\n".join(lines))
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
+        lines += [
+            f"{step},{name},{method},{seed},{1 + seed},{0.5 + seed}"
+            for method in methods
+            for seed in range(seeds)
+            for step in (0, 1, 2)
+        ]
+    (folder / "curves.csv").write_text("\n".join(lines))
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "config.json").write_text(json.dumps({"settings": {"device": "cpu", **sizes}}))
+
+
+def test_published_curves_are_laid_over_the_papers_sizes_only(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Dotted lines appear for d = 20, k = 41 alone."""
+    from matplotlib.axes import Axes
+
+    from axolotl_cft.icl import plots
+
     lengths: list[int] = []
     original = Axes.plot
 
@@ -197,6 +208,45 @@ def test_published_curves_are_laid_over_the_papers_sizes_only(tmp_path: Path, mo
     monkeypatch.setattr(Axes, "plot", spy)
     for sizes, overlaid in ({}, 12), ({"dims": 5}, 0):
         lengths.clear()
-        (tmp_path / "config.json").write_text(json.dumps({"settings": {"device": "cpu", **sizes}}))
+        write_run(tmp_path, METHODS[:3], seeds=1, **sizes)
         plots.plot(tmp_path, tmp_path / "figures")
         assert sum(length > 50 for length in lengths) == overlaid
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_figures_are_read_without_colors_and_count_in_whole_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int
+) -> None:
+    from matplotlib.collections import PolyCollection
+    from matplotlib.figure import Figure
+
+    from axolotl_cft.evaluation.palette import COLORS
+    from axolotl_cft.icl import plots
+
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self: Figure, *words: Any, **options: Any) -> None:
+        drawn.append(self)
+        save(self, *words, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    write_run(tmp_path, METHODS, seeds, dims=2)
+    plots.plot(tmp_path, tmp_path)
+    for axes in [axes for figure in drawn for axes in figure.axes]:
+        lines = axes.get_lines()
+        patterns = {str(line._dash_pattern) for line in lines}  # type: ignore[attr-defined]
+        assert len(patterns) == len(lines)
+        assert {line.get_color() for line in lines} <= {*COLORS, "0.5"}
+        assert all(float(tick).is_integer() for tick in axes.get_xticks())
+        bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
+        # One for each method where seeds lie apart; of a single seed only an edge would be left.
+        assert len(bands) == (len(METHODS) if seeds > 1 and len(lines) > 3 else 0)
+        assert all(band.get_linewidth() == [0] and band.get_alpha() == 0.2 for band in bands)
+
+
+def test_a_range_of_one_number_is_not_shown() -> None:
+    from axolotl_cft.cli.icl import _with_range
+
+    assert _with_range({"median": 0.5, "per_seed": {"0": 0.4, "1": 0.6}}) == "0.5 (0.4–0.6)"
+    assert _with_range({"median": 0.5, "per_seed": {"0": 0.5, "1": 0.50001}}) == "0.5"

@@ -315,6 +315,19 @@ HOST_OPTIONS = [
     ),
     Case("val_set_size", top={"val_set_size": 0.2}, warned="val_set_size splits after chunking"),
     Case(
+        "val_set_size beside test_datasets",
+        top={"val_set_size": 0.05, "test_datasets": [{"path": "DATA", "type": "cft"}]},
+        block={"holdout": 0.3},
+        refused="^val_set_size: the host takes no second .* beside test_datasets; remove this line",
+    ),
+    Case(
+        "val_set_size: 0 beside test_datasets",
+        top={"val_set_size": 0.0, "test_datasets": [{"path": "DATA", "type": "cft"}]},
+        block={"holdout": 0.3},
+        warned=r"holds out \d of 8 documents",  # and so went all the way
+        upto="rows",
+    ),
+    Case(
         "a template that thinks",
         top={"chat_template": "qwen3"},
         block={"format": "chat"},

@@ -1,15 +1,32 @@
 """`axolotl-cft preview`: what it shows is what is trained."""
 
 import html
+import importlib
+import json
 import re
+from contextlib import suppress
+from html.parser import HTMLParser
+from typing import ClassVar
 
 import pytest
 import yaml
+from axolotl.cli.config import load_cfg
+from axolotl.integrations.base import BasePlugin
 from click.testing import CliRunner
 from conftest import make_documents, write_jsonl
 
 from axolotl_cft.cli import main
-from axolotl_cft.preview.collect import collect, decode_spans
+from axolotl_cft.host.overrides import override, read_words
+from axolotl_cft.preview.collect import (
+    DatasetPreview,
+    PreviewRow,
+    Stretch,
+    collect,
+    decode_spans,
+    visible,
+)
+from axolotl_cft.preview.cut_words import splits_word
+from axolotl_cft.preview.page import to_html
 from axolotl_cft.prompts.registry import load_pool
 
 
@@ -45,6 +62,11 @@ def write_config(tmp_path, tiny_model):
 
 def run(*arguments):
     return CliRunner().invoke(main, ["preview", *map(str, arguments)])
+
+
+def said(result):
+    """What was printed, however it was broken into lines."""
+    return " ".join(result.output.split())
 
 
 def text_of(segment):
@@ -136,12 +158,156 @@ def test_terminal_and_page(write_config, tmp_path):
     assert result.output.count("\n  masked ") == 2
     assert "Ledger of the sample" in result.output
     content = page.read_text(encoding="utf-8")
-    assert content.count("<span class=masked><b>&lt;s&gt;</b>") == 2
+    assert content.count("<pre dir=auto>\n<b dir=ltr>&lt;s&gt;</b>") == 2
     shown = html.unescape(re.sub(r"<[^>]+>", "", content))
     for dataset in collect(write_config(), rows=2):
         for row in dataset.rows:
             assert row.heading in shown
             assert text_of(row.segments[1]) in shown
+
+
+class Page(HTMLParser):
+    """What a page shows: text by the classes it stands in, and every element's attributes."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.open, self.shown, self.attributes = [], [], []
+        self.feed(content)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "html"):
+            self.open.append((tag, dict(attrs)))
+            self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data):
+        kinds = [attrs["class"] for _, attrs in self.open if "class" in attrs]
+        self.shown.append((tuple(kinds), data))
+
+    def text(self, *kinds):
+        return "".join(data for found, data in self.shown if found == kinds)
+
+
+def a_row(*stretches):
+    return DatasetPreview("title", [PreviewRow("document 1", list(stretches))], ["40 read"])
+
+
+def test_masked_and_trained_text_differ_in_words_and_lines_and_not_in_shade_alone():
+    masked, trained = Stretch(False, [("Read this.", False)]), Stretch(True, [("A text.", False)])
+    content = to_html([a_row(masked, trained)], "my.yml")
+    page = Page(content)
+    assert "Read this." in page.text("masked") and "A text." in page.text("trained")
+    assert page.text("masked", "kind") == "masked" and page.text("trained", "kind") == "trained"
+    borders = re.findall(r"^\.(masked|trained) \{ border-left: (\w+ \w+) ", content, re.MULTILINE)
+    assert borders == [("masked", "3px dashed"), ("trained", "6px solid")]
+    assert "forced-color-adjust" not in content  # a reader's own colors are kept to
+    only = Page(to_html([a_row(masked)], "my.yml"))
+    assert only.text("trained", "kind") == ""
+
+
+def test_the_ledger_stands_before_the_rows():
+    content = to_html([a_row(Stretch(True, [("A text.", False)]))], "my.yml")
+    assert content.index("40 read") < content.index("document 1") < content.index("A text.")
+
+
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def test_no_character_turns_the_direction_of_what_is_shown(sentencepiece_tokenizer):
+    text = f"pay {BIDI} 100"
+    spans = decode_spans(sentencepiece_tokenizer, sentencepiece_tokenizer(text)["input_ids"])
+    shown = "".join(text for text, _ in spans)
+    for sign in BIDI:
+        assert sign not in shown and f"⟨U+{ord(sign):04X}⟩" in shown
+    dataset = DatasetPreview(text, [PreviewRow(text, [Stretch(True, [(text, True)])])], [text])
+    content = to_html([dataset], text)
+    assert not set(BIDI) & set(content)
+    assert content.count("⟨U+202E⟩ ⟨U+2066⟩") == 0 and content.count("⟨U+202E⟩⟨U+2066⟩") == 6
+    assert visible("e\u0301 \u200b שלום") == "e\u0301 \u200b שלום"  # what joins or hides, stays
+
+
+def test_each_stretch_has_its_own_direction_and_tokens_have_no_say_in_it():
+    hebrew = Stretch(True, [("<s>", True), ("\nשלום עולם", False), ("</s>", True)])
+    page = Page(to_html([a_row(hebrew)], "my.yml"))
+    assert ("pre", {"dir": "auto"}) in page.attributes
+    assert [attrs for tag, attrs in page.attributes if tag == "b" and attrs] == [{"dir": "ltr"}] * 2
+    # A parser takes off the first line end behind <pre>, which must not be the text's own.
+    assert "<pre dir=auto>\n<b" in to_html([a_row(hebrew)], "my.yml")
+
+
+def test_chunks_that_end_within_a_word_say_so(write_config, tmp_path):
+    texts = [" ".join("a" * 200), "insulinglucose" * 40]  # of the first, words are tokens
+    write_jsonl(tmp_path / "corpus.jsonl", [{"text": text} for text in texts])
+    path = write_config(sequence_len=160, test_datasets=None, cft={})
+    (dataset,) = collect(path, rows=99)
+    marks = {1: [], 2: []}
+    for row in dataset.rows:
+        trained = row.segments[-1]
+        assert not row.segments[0].begins_in_word and not row.segments[0].ends_in_word
+        number = int(re.search(r"document (\d+)", row.heading)[1])
+        marks[number].append((trained.begins_in_word, trained.ends_in_word))
+    assert len(marks[1]) > 1 and set(marks[1]) == {(False, False)}
+    assert marks[2] == [(False, True), *[(True, True)] * (len(marks[2]) - 2), (True, False)]
+    page = tmp_path / "rows.html"
+    shown = run(path, "-n", 99, "--html", page).output
+    assert shown.count("…|") == len(marks[2]) - 1 + 1  # and once where it is explained
+    assert page.read_text(encoding="utf-8").count("<i>…|</i>") == len(marks[2]) - 1 + 1
+    write_jsonl(tmp_path / "corpus.jsonl", [{"text": texts[0]}])
+    assert "…|" not in run(path, "-n", 99).output
+
+
+def test_segments_within_a_row_say_where_they_cut_a_word(write_config, tmp_path):
+    write_jsonl(tmp_path / "corpus.jsonl", [{"text": "insulinglucose" * 40}])
+    path = write_config(test_datasets=None, cft={"every": 16, "prompt_budget": 48})
+    (dataset,) = collect(path, rows=1)
+    trained = [stretch for stretch in dataset.rows[0].segments if stretch.trained]
+    assert len(trained) > 2
+    assert [part.begins_in_word for part in trained] == [False] + [True] * (len(trained) - 1)
+    assert all(part.ends_in_word for part in trained)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after", "is_split"),
+    [
+        ("heartbeat", "heart", "beat", True),
+        ("heart beat", "heart", " beat", False),
+        ("heart beat", "heart ", "beat", False),
+        ("heart-beat", "heart", "-beat", False),
+        ("12345", "12", "345", True),
+        ("heart\nbeat", "heart", "\nbeat", False),
+    ],
+)
+def test_a_word_is_split_between_letters(bytelevel_tokenizer, text, before, after, is_split):
+    ids = [
+        bytelevel_tokenizer(part, return_tensors="np")["input_ids"][0] for part in (before, after)
+    ]
+    assert splits_word(bytelevel_tokenizer, *ids) is is_split
+
+
+def test_a_character_of_several_tokens_is_split_within(any_tokenizer):
+    ids = any_tokenizer("a ☃ b", add_special_tokens=False, return_tensors="np")["input_ids"][0]
+    whole = [splits_word(any_tokenizer, ids[:at], ids[at:]) for at in range(1, len(ids))]
+    assert any(whole) and not whole[-1]
+
+
+def test_the_ledger_for_programs(write_config, tmp_path, monkeypatch):
+    path, page = write_config(), tmp_path / "rows.html"
+    (dataset,) = collect(path)
+    command = importlib.import_module("axolotl_cft.cli.preview")
+    monkeypatch.setattr(command, "collect", lambda *given: print("a warning") or collect(*given))
+    told = run(path, "--json", "--html", page)
+    assert "a warning" in told.stderr
+    (found,) = json.loads(told.stdout)
+    assert found == dataset.counts
+    assert found["part"] == "train" and found["prompts"] == "paper" and "stamp" not in found
+    assert found["ledger"]["documents"] == 40 and page.is_file()
+    digest = found["ledger"]["targets_digest"]
+    assert any(digest in line for line in dataset.ledger) and digest in run(path).stdout
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(run(path).stdout)
 
 
 def test_special_tokens_stand_apart_and_controls_are_visible(sentencepiece_tokenizer):
@@ -183,3 +349,89 @@ def test_missing_column_and_file(write_config, tmp_path):
     assert result.exit_code == 1 and "has no column 'body'" in result.output
     result = run(tmp_path / "absent.yml")
     assert result.exit_code == 1 and f"cannot read {tmp_path / 'absent.yml'}" in result.output
+
+
+# ---- keys on the command line, as training takes them ----
+
+
+def test_words_after_the_config_override_its_keys(write_config):
+    path = write_config(cft={"prompts": "paper", "holdout": 0.2})
+    result = run(
+        path, "-n", 1, "--cft__prompts=none", "--sequence_len", 40, "--cft__prompt-budget=8"
+    )
+    assert result.exit_code == 0, result.output
+    assert "prompt: none" in said(result)
+    masked, trained = map(int, re.search(r"(\d+) masked \+ (\d+) trained", said(result)).groups())
+    assert masked == 1 and trained == 32  # a row of 40 less the budget; BOS stands in its place
+    assert "prompt: none" not in said(run(path, "-n", 1))
+
+
+def test_words_may_stand_in_any_order(write_config, tmp_path):
+    page = tmp_path / "rows.html"
+    result = run("--cft__views", 3, write_config(), "--html", page, "-n", 1, "--nostrict")
+    assert result.exit_code == 0, result.output
+    assert "view 1 of 3" in said(result)
+    assert "--cft__views 3" in page.read_text(encoding="utf-8")
+
+
+class Witness(BasePlugin):
+    """What the host makes of a config and its command line, before anybody validates it."""
+
+    seen: ClassVar[list[dict]] = []
+
+    def register(self, cfg):
+        self.seen.append(cfg.to_dict())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--seed", "x7", "--learning_rate=2e-4", "--bf16", "--notf32", "--num-epochs", "2.5"],
+        ["--cft__holdout", "0.5", "--cft__prompts", "none", "--cft__place=null"],
+        ["--trl__beta", "0.1", "--optimizer__b", "3", "--output_dir", "None"],
+        ["--wandb_project", "none", "--strict", "true", "--eval_steps", "7", "--lisa__n", "[1,2]"],
+        ["--load_in_4bit=yes", "--special_tokens", "{pad_token: </s>}", "--seed=1_000"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_overrides_are_read_as_the_host_reads_them(write_config, words):
+    import fire
+    from axolotl.integrations.base import PluginManager
+    from axolotl.utils.dict import DictDefault
+
+    path = write_config(plugins=[f"{__name__}.Witness"], datasets=[], test_datasets=None, tf32=True)
+    PluginManager.get_instance().plugins.clear()
+    host: dict = {}
+    fire.Fire(lambda config, **kwargs: host.update(kwargs), command=[str(path), *words])
+    with suppress(ValueError):  # what the values mean is for the validation that follows
+        load_cfg(str(path), **host)
+    named, ours = read_words([*words, str(path)])
+    config = DictDefault(yaml.safe_load(path.read_text(encoding="utf-8")))
+    before = config.to_dict()
+    override(config, ours)
+    by_host = Witness.seen.pop()
+    assert by_host.pop("axolotl_config_path") == named == str(path)
+    assert config.to_dict() == by_host != before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--row", "5"], "--row: neither this command nor Axolotl has such an option"),
+        (["--seqence_len=9"], "--seqence_len: neither this command nor Axolotl"),
+        (["other.yml"], "expected one config and `--key value`"),
+        (["--cft.prompts", "none"], "cft.prompts: the host reads no options of this form"),
+        (["--cft__prompts", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_words_that_training_would_not_take_are_refused(write_config, words, message):
+    result = run(write_config(), *words)
+    assert result.exit_code == 1, result.output
+    assert message in said(result) and "Traceback" not in result.output
+
+
+def test_a_config_has_to_be_named():
+    result = run("--seed", 3)
+    assert result.exit_code == 1
+    assert "--seed 3: expected one config" in said(result)

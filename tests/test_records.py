@@ -361,7 +361,7 @@ def test_a_half_finished_study_of_0_1_goes_on(tmp_path: Path) -> None:
     spec = read_study(path)
     plan = expand(spec, path, root)
     runner = Runner(plan, plan.steps, allow_targets=False, progress=Silent())
-    runner.run()
+    runner.run(0)
     assert runner.failures == {}
     events = [json.loads(line) for line in (root / "executions.jsonl").read_text().splitlines()]
     # What was done is not done anew; the step that failed and the one that was killed are. CFT data

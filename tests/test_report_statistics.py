@@ -385,6 +385,18 @@ def test_sizes_are_the_files_or_the_published_ones(tmp_path: Path) -> None:
     assert task_sizes(None, None)("gsm8k") is None
 
 
+def test_questions_about_facts_are_counted(tmp_path):
+    (tmp_path / "facts").mkdir()
+    for kind in ("reworded", "question"):
+        (tmp_path / f"facts/{kind}.jsonl").write_text('{"thing": "T"}\n' * 100)
+    assert task_sizes(tmp_path, None)("cft_facts_question") == 100
+    assert task_sizes(tmp_path, 12)("cft_facts_question") == 12
+    assert task_sizes(tmp_path, None)("cft_facts_verbatim") is None
+    assert task_sizes(None, None)("cft_facts_question") is None
+    (found,), unknown = foresee(["cft_facts"], 3, 1, task_sizes(tmp_path, None))
+    assert (found.tasks, found.items, unknown) == (2, 200, [])  # those of its average
+
+
 def test_seeds_of_weighted_f1_seldom_make_a_false_verdict() -> None:
     rng = np.random.default_rng(6)
     false = 0

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axolotl_cft.core.sampling import draw, is_dropped, is_held_out, text_key, uniform
+from axolotl_cft.core.sampling import (
+    draw,
+    is_dropped,
+    is_held_out,
+    share_to_hold_out,
+    text_key,
+    uniform,
+)
 
 IDS = [f"p{i}" for i in range(10)]
 KEYS = [text_key(f"document {i}") for i in range(4000)]
@@ -100,3 +107,20 @@ def test_uniform_stays_inside_the_open_interval(monkeypatch):
 @pytest.mark.parametrize("text", ["", "\ud800", "é", "a" * 10**6])
 def test_any_text_has_a_key(text):
     assert len(text_key(text)) == 16
+
+
+@pytest.mark.parametrize("documents", [100, 198, 2000])
+def test_the_share_for_so_many_held_out_documents_nearly_always_holds_out_as_many(documents):
+    def held_out(corpus, share):
+        keys = (text_key(f"{corpus} {number}") for number in range(documents))
+        return sum(is_held_out(key, share) for key in keys)
+
+    share = share_to_hold_out(documents, 20)
+    assert len(f"{share:g}".lstrip("0.")) <= 2
+    enough = sum(held_out(corpus, share) >= 20 for corpus in range(100))
+    naive = sum(held_out(corpus, 20 / documents) >= 20 for corpus in range(100))
+    assert enough >= 94 > 75 > naive
+
+
+def test_no_share_is_enough_where_there_are_too_few_documents():
+    assert share_to_hold_out(20, 20) > 1

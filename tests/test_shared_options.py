@@ -25,7 +25,9 @@ def options(
         yield from ((name, param) for param in command.params if isinstance(param, click.Option))
 
 
-@pytest.mark.parametrize("spelling", ["--field", "--subset", "--split", "--data-dir", "--ngram"])
+@pytest.mark.parametrize(
+    "spelling", ["--field", "--subset", "--split", "--data-dir", "--ngram", "--json"]
+)
 def test_a_shared_option_says_the_same_everywhere(spelling: str) -> None:
     said = defaultdict(list)
     for command, option in options():
@@ -37,7 +39,9 @@ def test_a_shared_option_says_the_same_everywhere(spelling: str) -> None:
 def test_config_is_always_a_file_and_outputs_always_go_to_output_dir() -> None:
     for command, option in options():
         where = f"{command} {option.opts}"
-        assert not {"--text-field", "--output", "--out", "-o"} & set(option.opts), where
+        assert not {"--text-field", "--out", "-o"} & set(option.opts), where
+        if "--output" in option.opts:  # where one file is all that comes out
+            assert isinstance(option.type, click.Path) and not option.type.dir_okay, where
         if "--config" in option.opts or "--output-dir" in option.opts:
             assert isinstance(option.type, click.Path), where
         assert option.help, where
@@ -50,3 +54,9 @@ def test_a_list_of_names_is_split_and_not_empty() -> None:
         convert(" , ", None, None)
     result = CliRunner().invoke(main, ["probe", "--model", "m", "--data", "d", "--pools", ","])
     assert result.exit_code == 2 and "--pools" in result.output
+
+
+def test_what_shows_figures_has_json() -> None:
+    having = {name.strip() for name, option in options() if "--json" in option.opts}
+    assert having >= {"preview", "prompts list", "report", "contamination", "study", "corpus plan"}
+    assert "heldout" not in having

@@ -21,7 +21,7 @@ from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.sources import record_sources
 from axolotl_cft.records import SOURCES_FILE, STUDY_FILE, StudyRecord
-from axolotl_cft.study import outcome, preflight, processes, runner
+from axolotl_cft.study import outcome, preflight, processes, runner, spec
 from axolotl_cft.study.plan import StudyPlan, expand
 from axolotl_cft.study.prepared import clear_half_prepared
 from axolotl_cft.study.processes import Stopped, child_environment, marked, run_child, stop_signals
@@ -433,6 +433,24 @@ def test_general_tasks_and_the_untouched_arm_reach_the_record(tmp_path: Path) ->
     assert [step.identity for step in plan.steps] == [step.identity for step in plain.steps]
 
 
+def test_a_task_within_a_group_of_ours_may_show_general_ability(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, tasks="cft_facts", general="cft_facts_base")
+    assert (plan.tasks, plan.general) == (("cft_facts",), ("cft_facts_base",))
+    message = refusal(tmp_path, tasks="cft_medical", general="cft_facts_base")
+    assert "general: there is no 'cft_facts_base'" in message
+
+
+def test_the_files_of_tasks_are_read_only_for_general_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(spec, "task_groups", lambda: asked.append("groups") or [])
+    read_study(written(tmp_path))
+    assert not asked
+    read_study(written(tmp_path, general=["arc_easy"]))
+    assert asked
+
+
 def test_a_study_that_moves_to_an_accented_folder_is_the_same(tmp_path: Path) -> None:
     plans = [planned(tmp_path, root)[1] for root in ("out", "Münster 100 %")]
     identities = [[step.identity for step in plan.steps] for plan in plans]
@@ -458,7 +476,10 @@ def test_shipped_studies_pass_all_checks_and_print_their_commands(
     path = tmp_path / "study.yml"
     path.write_text(yaml.safe_dump(study, sort_keys=False))
     result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1  # of all that is checked, only what is not here is missing
+    faults = result.stderr[result.stderr.index("Error:") :].splitlines()[1:]
+    absent = r"^  arm [\w-]+.*: (there is no |.*cannot be had|.*lacks)"
+    assert faults and [fault for fault in faults if not re.match(absent, fault)] == []
     commands = [line for line in result.stdout.splitlines() if not line.startswith("#")]
     trained = {"demo": 4, "paper_medical": 21, "paper_financial": 21, "dose": 16}[name]
     assert sum("axolotl.cli.train" in line for line in commands) == trained
@@ -472,6 +493,25 @@ def test_shipped_studies_pass_all_checks_and_print_their_commands(
     assert f"that {seeds} against {seeds} seeds find" in result.stdout
     assert re.search(rf"^#   {re.escape(group)}.* items\): \d+\.\d points$", result.stdout, re.M)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("one_index")
+@pytest.mark.parametrize(("name", "trainings"), [("facts", 16), ("facts_small", 2)])
+def test_studies_of_facts_tell_their_commands_and_minutes_before_anything_is_made(
+    tmp_path: Path, name: str, trainings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = SHIPPED / f"study_{name}.yml"
+    result = CliRunner().invoke(main, ["study", str(study), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    trained = [line for line in lines if line.startswith("python -m axolotl.cli.train")]
+    assert trained[0].endswith("facts_base.yml") and len(trained) == 1 + trainings
+    minutes = yaml.safe_load(study.read_text())["minutes"]
+    assert (
+        f"study file: about {sum(minutes.values()):g} (make {minutes['make']:g}, " in result.stdout
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- outcomes --------------------------------------------------------------------------------
@@ -616,6 +656,7 @@ def test_evaluations_are_believed_only_when_whole_and_numbers(tmp_path: Path) ->
     with pytest.raises(CFTError, match="without a results file"):
         outcome.check_evaluation(tmp_path, ["arc"])
     evaluation(tmp_path, samples=False)
+    (tmp_path / "samples_arc_easy_1.jsonl").touch()  # another task's
     with pytest.raises(CFTError, match="no sample log of arc"):
         outcome.check_evaluation(tmp_path, ["arc"])
     evaluation(tmp_path)

@@ -1,15 +1,18 @@
 """A study's budget: arms whose texts differ train as many tokens."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from conftest import make_documents, write_jsonl
 from studies import REAL, call, write_study
 
+from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.caveats import training_warnings
 from axolotl_cft.evaluation.cost import TrainingCost
@@ -171,14 +174,48 @@ def test_the_report_says_when_other_texts_were_as_many_tokens(other, as_many):
     assert ("though on as many (1,000,000, within 1%)" in warning) == as_many
 
 
+def check_told(output: str, root: Path) -> dict[str, int]:
+    """Arm -> the steps that were told, which are those of the trainer."""
+    told = {}
+    for arm in ("small", "large"):
+        [cells] = re.findall(rf"^ +{arm} +(.+)$", output, re.M)
+        rows, trained, tokens, steps, epochs, *rate = cells.split()
+        folder = root / arm / "seed1/train"
+        state = json.loads((folder / "trainer_state.json").read_text())
+        ledger = json.loads((folder / "cft_ledger.json").read_text())
+        reached = ledger["reached_trainer"]
+        assert int(steps) == state["global_step"]
+        assert (rows, trained, tokens) == tuple(
+            f"{reached[name]:,}" for name in ("rows", "trained_tokens", "tokens")
+        )
+        assert (epochs, " ".join(rate)) == ("1", "0.001, constant")
+        told[arm] = int(steps)
+    return told
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_arms_of_unequal_texts_train_as_many_tokens(tmp_path, tiny_model):
-    """By the trainer's own count; without the budget the study is refused."""
+    """By the trainer's own count; without the budget the study is refused.
+
+    One arm is packed, so that its steps are others; all are told before the first training.
+    """
     path = two_arms(tmp_path, tiny_model, budget={"trained_tokens": "same"})
+    study = yaml.safe_load(path.read_text())
+    study["arms"]["large"]["sample_packing"] = True
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
     root = tmp_path / "out"
     result = call(path, root)
     assert result.exit_code == 0, result.output
+    table = result.output.partition("What each arm trains")[2]
+    assert "done        small/seed1 train" in table.replace("\r", "")
+    steps = check_told(table, root)
+    assert len(set(steps.values())) == 2
+    assert f"Arms take {min(steps.values())} to {max(steps.values())} steps" in table
+    arguments = ["study", str(path), "--output-dir", str(root), "--dry-run"]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert check_told(shown.output.replace("\n# ", "\n"), root) == steps
     assert json.loads((root / "budget.json").read_text())["arms"].keys() == {"small", "large"}
     ledgers = {
         arm: json.loads((root / arm / "seed1/train/cft_ledger.json").read_text())

@@ -13,7 +13,9 @@ from conftest import make_documents
 
 from axolotl_cft.cli import main
 from axolotl_cft.errors import CFTError
+from axolotl_cft.records import StepMark
 from axolotl_cft.study import making
+from axolotl_cft.study.leases import Busy, lease
 from axolotl_cft.study.making import make_all, makings, read_make
 from axolotl_cft.study.spec import read_study
 
@@ -66,11 +68,21 @@ def test_a_word_that_is_too_long_for_a_path_is_no_file():
     assert len(wanted.identity) == 16
 
 
+def test_a_word_that_names_the_studys_own_folder_is_no_input(folder):
+    wanted = makings({"cft": {"make": "corpus pack texts --field study --output-dir x"}}, {"cft"})
+    before = wanted[0].identity
+    (folder / "study/made").mkdir(parents=True)
+    assert wanted[0].identity == before
+    (folder / "study/made").rmdir()  # now it may be data
+    (folder / "study/text.txt").write_text("x")
+    assert wanted[0].identity != before
+
+
 def test_a_command_that_fails_is_named_with_its_last_line(folder):
     [wanted] = makings({"cft": {"make": "corpus pack absent --output-dir packed"}}, {"cft"})
     with pytest.raises(CFTError, match=r"cft make 1: `axolotl-cft corpus pack absent .*status 1"):
         make_all([wanted], folder / "study", shown)
-    assert not (folder / "study/cft/make-1.json").exists()
+    assert StepMark.read(folder / "study/cft/make-1.json").status == "started"
     assert "absent" in log_of(folder / "study")
 
 
@@ -118,3 +130,148 @@ def test_a_dry_run_shows_what_would_be_made_and_makes_nothing(folder):
 def test_an_arm_that_is_not_trained_makes_nothing(folder):
     with pytest.raises(CFTError, match="is not trained, so remove 'make'"):
         read_study(study_file(folder, train=False))
+
+
+TRAINER = """
+import pathlib, sys, yaml
+config = yaml.safe_load(pathlib.Path(sys.argv[1]).read_text())
+if config.get("fails"):
+    sys.exit("out of luck")
+folder = pathlib.Path(config["output_dir"])
+folder.mkdir(exist_ok=True)
+trained = pathlib.Path(config["datasets"][0]["path"]).read_text().upper()
+(folder / "model").write_text(trained)
+"""
+
+
+def with_first_model(folder: Path, **config: Any) -> Path:
+    """A study whose arms start from a model that it trains, by a program that copies the data."""
+    Path("trainer.py").write_text(TRAINER)
+    Path("first.txt").write_text("a text")
+    first = {"base_model": "tiny", "output_dir": "first", "datasets": [{"path": "first.txt"}]}
+    Path("first.yml").write_text(yaml.safe_dump({**first, **config}))
+    path = study_file(folder)
+    content = yaml.safe_load(path.read_text())
+    content["make"] = [PACK, "train first.yml"]
+    content["base"]["base_model"] = "first"
+    content["arms"]["cft"] = {}
+    content["arms"]["base"] = {"train": False}
+    content["launch"] = {"train": "python trainer.py {config}"}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def shared(path: Path) -> list[making.Making]:
+    spec = read_study(path)
+    return making.shared_makings(spec.make, spec.launch.train, path.parent)
+
+
+def test_a_model_is_trained_once_for_all_arms(folder):
+    path = with_first_model(folder)
+    result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert f"# made make 2\npython trainer.py {folder}/first.yml\n" in result.output
+    for _ in range(2):
+        make_all(shared(path), folder / "study", shown)
+        assert Path("first/model").read_text() == "A TEXT"
+        Path("first/model").write_text("A TEXT")
+    assert StepMark.read(Path("first/cft_made/make.json")).status == "done"
+    assert Path("packed/manifest.json").is_file()
+
+
+def test_two_studies_start_from_one_model_that_the_first_of_them_trains(folder):
+    path = with_first_model(folder)
+    make_all(shared(path), folder / "study", shown)
+    Path("first/model").write_text("as it was trained")
+    make_all(shared(path), folder / "another", shown)
+    assert Path("first/model").read_text() == "as it was trained"
+
+
+def test_a_model_that_another_study_is_training_is_left_to_it(folder):
+    path = with_first_model(folder)
+    mark = Path("first/cft_made/make.json")
+    *_, training = shared(path)
+    mark.parent.mkdir(parents=True)
+    StepMark(status="started", identity=training.identity, command=[]).write(mark)
+    with lease(mark.parent, "made make 2"), pytest.raises(Busy, match="another process works on"):
+        make_all(shared(path), folder / "another", shown)
+
+
+def test_a_launch_that_names_no_config_is_given_it_for_the_first_model_as_for_the_arms(folder):
+    path = with_first_model(folder)
+    content = yaml.safe_load(path.read_text())
+    content["launch"] = {"train": "python trainer.py"}
+    path.write_text(yaml.safe_dump(content))
+    result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])
+    assert f"# made make 2\npython trainer.py {folder}/first.yml\n" in result.output
+    config = folder / "made/cft/seed42/config.yml"
+    assert f"# cft/seed42 train\npython trainer.py {config}\n" in result.output
+    make_all(shared(path), folder / "study", shown)
+    assert Path("first/model").read_text() == "A TEXT"
+
+
+def test_another_first_model_makes_every_step_another(folder):
+    from axolotl_cft.study.plan import expand
+
+    path = with_first_model(folder)
+    make_all(shared(path), folder / "study", shown)
+
+    def identities() -> dict[str, str]:
+        steps = expand(read_study(path), path, folder / "study").steps
+        return {step.path: step.identity for step in steps}
+
+    before = identities()
+    assert identities() == before
+    Path("first.txt").write_text("another text")
+    after = identities()
+    assert before.keys() == after.keys()
+    assert not before.items() & after.items()
+
+
+def test_a_model_of_other_data_is_not_trained_over(folder):
+    path = with_first_model(folder)
+    make_all(shared(path), folder / "study", shown)
+    Path("first.txt").write_text("another text")
+    with pytest.raises(CFTError, match=r"made make 2: first was made from another config or other"):
+        make_all(shared(path), folder / "study", shown)
+    assert Path("first/model").read_text() == "A TEXT"
+    shutil.rmtree("first")
+    make_all(shared(path), folder / "study", shown)
+    assert Path("first/model").read_text() == "ANOTHER TEXT"
+
+
+def test_a_logger_s_project_called_like_the_study_is_no_input(folder):
+    path = with_first_model(folder, wandb_project="study", dataset_prepared_path="prepared")
+    for number in range(2):
+        make_all(shared(path), folder / "study", shown)
+        Path(f"study/log{number}").write_text("what a study's folder gets")
+
+
+def test_a_folder_that_somebody_else_made_is_not_trained_into(folder):
+    path = with_first_model(folder)
+    Path("first").mkdir()
+    with pytest.raises(CFTError, match="first was made by somebody else; remove it"):
+        make_all(shared(path), folder / "study", shown)
+
+
+def test_a_training_that_was_cut_short_goes_on_and_one_that_failed_is_tried_again(folder):
+    path = with_first_model(folder, fails=True)
+    for _ in range(2):
+        with pytest.raises(CFTError, match="made make 2: .* ended with status 1: out of luck"):
+            make_all(shared(path), folder / "study", shown)
+    Path("first/checkpoint-1").mkdir()  # of the same config and data
+    with pytest.raises(CFTError, match="out of luck"):
+        make_all(shared(path), folder / "study", shown)
+
+
+def test_a_config_that_says_not_where_its_model_goes_is_named(folder):
+    path = with_first_model(folder, output_dir=None)
+    with pytest.raises(CFTError, match=r"first.yml: output_dir is missing"):
+        make_all(shared(path), folder / "study", shown)
+
+
+def test_the_word_train_wants_one_config(folder):
+    path = with_first_model(folder)
+    path.write_text(path.read_text().replace("train first.yml", "train first.yml --fast"))
+    with pytest.raises(CFTError, match=r"make: 'train first.yml --fast': expected `train` and the"):
+        read_study(path)

@@ -198,6 +198,16 @@ def test_accelerate_meets_at_the_port_of_the_slot() -> None:
     assert at_own_port(torchrun, variables) == torchrun
 
 
+def test_cores_are_shared_out_where_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for count, threads in ((1, "8"), (3, "2"), (20, "1")):
+        assert {s.variables()["OMP_NUM_THREADS"] for s in slots(count, [])} == {threads}
+    assert "OMP_NUM_THREADS" not in slots(2, ["0", "1"])[0].variables()
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what a user asks for is left
+    assert "OMP_NUM_THREADS" not in slots(2, [])[0].variables()
+
+
 def test_devices_are_shared_out_evenly() -> None:
     eight = [str(number) for number in range(8)]
     assert [slot.devices for slot in slots(4, eight)] == ["0,1", "2,3", "4,5", "6,7"]

@@ -143,7 +143,7 @@ def check_nothing_is_left_to_do(study: Path, root: Path) -> None:
     plan = expand(spec, study, root)
     told = Told()
     runner = Runner(plan, plan.steps, allow_targets=False, progress=told)
-    runner.run()
+    runner.run(0)
     assert runner.failures == {}
     assert set(told.ends) == {"done before"}
     assert journal(root) == before
@@ -373,7 +373,7 @@ def test_sharded_weights_become_a_model_by_the_hosts_command(
     runner = Runner(plan, (step,), allow_targets=False, progress=Told())
     for made in ("prepare", "train"):
         runner.records.mark(plan.find(f"fsdp/seed1/{made}"), status="done")
-    runner.run()
+    runner.run(0)
 
     assert runner.failures == {}
     assert not (train / "merged").exists()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.host.quiet import quiet_libraries
 
 QUIET = "axolotl_cft.quiet"
 """Where a command's context holds what `--quiet` says (`click.Context.meta`)."""
@@ -17,6 +18,7 @@ QUIET = "axolotl_cft.quiet"
 # name -> (module below axolotl_cft.cli, attribute, one line for --help)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "demo", "See CFT and CPT train on a tiny model, on this machine, in minutes."),
+    "init": ("init", "init", "List recipes, copy one, or add CFT to an Axolotl config of yours."),
     "corpus": ("corpus", "corpus", "Build a corpus from folders and archives of documents."),
     "preview": ("preview", "preview", "Show the rows a config will train, prompt and loss marked."),
     "prepare": ("prepare", "prepare", "Prepare a large corpus in shards, on many machines."),
@@ -26,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "educate": ("educate", "educate", "Turn question-answer items into texts with prompts."),
     "comprehension": ("comprehension", "comprehension", "Follow texts with exercises by rules."),
     "contamination": ("contamination", "contamination", "Find benchmark items in a corpus."),
+    "facts": ("facts", "facts", "Invent a world: documents, and questions no model has seen."),
     "heldout": ("heldout", "heldout", "Export held-out documents, for the loss on bare text."),
     "data": ("data", "data", "Fetch the benchmarks for machines without a network."),
     "study": ("study", "study", "Train and evaluate several arms and seeds; resumable."),
@@ -66,8 +69,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `axolotl-cft demo`; then add the `cft:` block to your own Axolotl YAML and "
-    "look at it with `axolotl-cft preview CONFIG`.",
+    epilog="Start with `axolotl-cft demo`; then `axolotl-cft init --from CONFIG` adds CFT to your "
+    "own Axolotl YAML, and `axolotl-cft preview CONFIG` shows what it will train.",
 )
 @click.version_option(package_name="axolotl-cft")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress: results and warnings alone.")
@@ -79,3 +82,4 @@ def main(ctx: click.Context, quiet: bool) -> None:
     document and the loss is taken on the document only (Choi et al., ICLR 2025).
     """
     ctx.meta[QUIET] = quiet
+    quiet_libraries()

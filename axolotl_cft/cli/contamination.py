@@ -1,5 +1,6 @@
 """`axolotl-cft contamination`: benchmark items in a training corpus."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from axolotl_cft.cli.progress import Work, progress
 from axolotl_cft.cli.shared_options import (
+    AS_JSON,
     DATA_DIR,
     EVERY_BENCHMARK,
     FIELD,
@@ -82,6 +84,7 @@ MB = 1e6
     help=f"Receives {CONTAMINATION_FILE} and {CONTAMINATED_ITEMS_FILE} and, with --remove, "
     f"cleaned/ and {REMOVED_FILE}.",
 )
+@AS_JSON
 def contamination(
     corpus: str,
     tasks: list[str],
@@ -96,6 +99,7 @@ def contamination(
     force: bool,
     num_proc: int,
     output_dir: Path,
+    as_json: bool,
 ) -> None:
     """Find benchmark items in a training corpus, and take them out.
 
@@ -116,7 +120,8 @@ def contamination(
     documents are boilerplate, and those of more than 20 items stock phrases: neither counts. A
     paraphrase or a translation is not found.
 
-    items.jsonl lists every item found. `axolotl-cft report` shows what was done.
+    items.jsonl lists every item found; --json prints the counts of contamination.json.
+    `axolotl-cft report` shows what was done.
 
     \b
     Examples:
@@ -151,9 +156,9 @@ def contamination(
                     parts, verdict, remove, output_dir, digest, lambda read: _show(writing, read)
                 )
     except work.TooMuchError:
-        _print(work.write_results(verdict, corpus, None, output_dir), output_dir)
+        _print(work.write_results(verdict, corpus, None, output_dir), output_dir, as_json)
         raise
-    _print(work.write_results(verdict, corpus, removal, output_dir), output_dir)
+    _print(work.write_results(verdict, corpus, removal, output_dir), output_dir, as_json)
 
 
 def _megabytes(parts: "list[Part]") -> float | None:
@@ -165,7 +170,12 @@ def _show(work: Work, read: int, documents: int | None = None) -> None:
     work.update(advance=read / MB, note=None if documents is None else f"{documents:,} documents")
 
 
-def _print(record: ContaminationRecord, output_dir: Path) -> None:
+def _print(record: ContaminationRecord, output_dir: Path, as_json: bool) -> None:
+    if as_json:
+        # The texts of examples are left to the file: they are no counts.
+        counts = {name: each for name, each in record.content().items() if name != "examples"}
+        click.echo(json.dumps(counts, **record.layout))
+        return
     console = Console()
     console.print(_table(record))
     if record.boilerplate and record.boilerplate.patterns:

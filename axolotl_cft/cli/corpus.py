@@ -133,10 +133,11 @@ def stats(folder: Path, tokenizer: str | None, seed: int) -> None:
     from rich.markdown import Markdown
 
     from axolotl_cft.corpus.building.card import stats_in_markdown, write_card
-    from axolotl_cft.corpus.building.packed import read_manifest
+    from axolotl_cft.corpus.building.packed import give_memory_back, read_manifest
     from axolotl_cft.corpus.building.stats import collect
     from axolotl_cft.corpus.language import document_language
 
+    give_memory_back()
     manifest, count_tokens = read_manifest(folder), read_tokenizer(tokenizer)
     with progress("Counting", manifest.documents, "documents") as work:
         found = collect(

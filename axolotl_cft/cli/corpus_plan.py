@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from axolotl_cft.cli.progress import progress
+from axolotl_cft.cli.shared_options import AS_JSON
 
 if TYPE_CHECKING:
     from axolotl_cft.records import ForecastRecord, TrainingForecast
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=1),
     help="Parameters of the model, such as 7e9, where they cannot be counted.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@AS_JSON
 def plan(
     config: Path,
     sample: int,

@@ -22,20 +22,15 @@ def data() -> None:
     show_default=True,
     help="Tasks or groups to fetch, separated by commas.",
 )
-@click.option(
-    "--token",
-    envvar="HF_TOKEN",
-    help="Access token for the gated financial sets; default: HF_TOKEN, else the one stored by "
-    "`hf auth login`.",
-)
-def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
+def fetch(directory: Path, tasks: list[str]) -> None:
     """Download the benchmarks from the hub into DIR, one JSONL file per split.
 
     Row counts are checked against the published ones. A split that is already there whole is
     kept, so the same command carries on after an interruption. The tasks read DIR wherever
     CFT_DATA_DIR points at it (or `--metadata '{"cft_data_dir": "DIR"}'` of lm_eval).
 
-    The financial sets are gated: ask for access on their pages on the hub first.
+    The financial sets are gated: ask for access on their pages on the hub first. The hub's own
+    library takes your access token from HF_TOKEN, or from where `hf auth login` stored it.
 
     \b
     Example:
@@ -58,5 +53,5 @@ def fetch(directory: Path, tasks: list[str], token: str | None) -> None:
                 if not is_quiet():
                     work.say(f"{state} {directory / benchmark / split}.jsonl")
 
-        paths = fetch_splits(directory, tasks, token=token, on_split=on_split)
+        paths = fetch_splits(directory, tasks, on_split=on_split)
     click.echo(f"{len(paths)} splits in {directory}: set CFT_DATA_DIR={directory.resolve()}")

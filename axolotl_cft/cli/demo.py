@@ -160,7 +160,8 @@ _WHAT_THE_TABLE_SAYS = (
 )
 
 _WITH_YOUR_DATA = """
-[bold]With your own data[/bold]: add this to your Axolotl config,
+[bold]With your own data[/bold]: add this to your Axolotl config (`axolotl-cft init --from my.yml`
+does it in a copy),
 
   plugins:
     - axolotl_cft.CFTPlugin
@@ -175,4 +176,4 @@ look at what it will train, and train:
   axolotl-cft preview my.yml
   accelerate launch -m axolotl.cli.train my.yml
 
-`axolotl-cft study` then compares arms and seeds; example_configs/ has complete recipes."""
+`axolotl-cft study` then compares arms and seeds; `axolotl-cft init` lists complete recipes."""

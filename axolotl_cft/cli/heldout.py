@@ -49,16 +49,17 @@ def heldout(config: Path, output_dir: Path, documents: int) -> None:
     from axolotl_cft.host.tokens import tokenizer_name, tokens_of
     from axolotl_cft.preview.collect import quiet_imports
 
-    with quiet_imports():
-        from axolotl_cft.host import heldout_export as made
-
     raw = read_yaml(config)
     for _, _, dataset in all_datasets(raw):
         if not dataset.get("data_files"):  # else no other file of the folder is read
             refuse_own_output(str(dataset.get("path")), output_dir)
-    found = made.find_held_out({str(config): raw})
-    name = tokenizer_name(raw)
-    tokens = tokens_of(raw, name) if name else None
+    with progress("Reading the config and its tokenizer"):
+        with quiet_imports():
+            from axolotl_cft.host import heldout_export as made
+
+        found = made.find_held_out({str(config): raw})
+        name = tokenizer_name(raw)
+        tokens = tokens_of(raw, name) if name else None
     with progress("Reading the corpus", None, "documents") as work:
         record = made.export(
             found, output_dir, documents, tokens, lambda count: work.update(advance=count)

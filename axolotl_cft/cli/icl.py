@@ -66,8 +66,12 @@ def run(
 ) -> None:
     """Train every arm and write curves, summary and figures to one folder."""
     settings = PRESETS[preset].changed(changes)
-    import torch
+    from axolotl_cft.cli.progress import progress
 
+    with progress("Loading PyTorch"):
+        import torch
+
+        import axolotl_cft.icl.experiment  # noqa: F401  (brings what takes its time)
     from axolotl_cft.icl.plots import plot as draw
 
     if device == "auto":
@@ -174,5 +178,7 @@ def _print_summary(settings: Settings, summary: dict[str, Any]) -> None:
 
 
 def _with_range(numbers: dict[str, Any]) -> str:
-    values = numbers["per_seed"].values()
-    return f"{numbers['median']:.3g} ({min(values):.3g}–{max(values):.3g})"
+    from axolotl_cft.evaluation.ranges import between
+
+    low, high = (f"{end(numbers['per_seed'].values()):.3g}" for end in (min, max))
+    return f"{numbers['median']:.3g}" + (f" ({between(low, high, '–')})" if low != high else "")

@@ -141,6 +141,7 @@ def probe(
       axolotl-cft probe --model meta-llama/Llama-2-7b-hf --data corpus.parquet \\
           --pools paper,negative --output-dir probe/
     """
+    from axolotl_cft.cli.progress import progress
     from axolotl_cft.corpus.readers import Field, open_corpus, refuse_own_output
     from axolotl_cft.host.tokens import read_tokens
     from axolotl_cft.prompts.registry import load_pool
@@ -150,17 +151,18 @@ def probe(
     parts = open_corpus(data, Field(field), subset=subset, split=split)
 
     # Mistakes in the above are reported before torch is imported, which takes seconds.
-    from axolotl_cft.cli.progress import progress
-    from axolotl_cft.probe import rows, scoring, summary
+    with progress("Loading the tokenizer"):
+        from axolotl_cft.probe import rows, scoring, summary
 
-    arms = rows.make_arms(asked, load_pool("fixed"), seed, shuffles)
-    tokens = read_tokens(config, model, prompt_budget, format_)
+        arms = rows.make_arms(asked, load_pool("fixed"), seed, shuffles)
+        tokens = read_tokens(config, model, prompt_budget, format_)
     maker = rows.RowMaker(tokens.tokenizer, tokens.options, max_tokens, data)
     with progress("Reading", unit="documents") as work:
         corpus = _counted(_documents(parts, asked), work)
         made = rows.make_rows(maker, rows.sample_documents(corpus, documents, seed), arms)
     flat = made.flat
     with progress(f"Loading {model}"):
+        _hide_bars()
         loaded = scoring.load_model(model, device, dtype, flat)
     total = sum(context.size + text.size for context, text in flat)
     with progress("Scoring", total, "tokens") as work:
@@ -180,6 +182,13 @@ def probe(
         **summary.summarise(made, arms, nll.reshape(len(made.contexts), -1)),
     }
     _publish(result, output_dir)
+
+
+def _hide_bars() -> None:
+    """Keep the libraries from drawing bars into ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _documents(

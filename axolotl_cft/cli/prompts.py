@@ -1,5 +1,6 @@
 """`axolotl-cft prompts`: list, show and check pools of contextual prompts."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from axolotl_cft.cli.shared_options import AS_JSON
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.prompts.doubts import count_tokens, find_doubts, unbound_columns
 from axolotl_cft.prompts.registry import all_pools, load_pool
@@ -30,14 +32,19 @@ def prompts() -> None:
 
 
 @prompts.command("list")
-def list_pools() -> None:
+@AS_JSON
+def list_pools(as_json: bool) -> None:
     """List the pools that can be named in `cft.prompts`.
 
     A pool is built in, or comes with an installed package (docs/plugins.md). Any other pool is your
     own file, named by its path.
     """
+    pools = all_pools()
+    if as_json:
+        click.echo(json.dumps([_facts(pool) for pool in pools.values()], indent=2))
+        return
     table = _table("Pool", "Prompts", "From", "Description")
-    for name, pool in all_pools().items():
+    for name, pool in pools.items():
         table.add_row(name, str(len(pool.prompts)), _origin(pool), Text(pool.description))
     _print(table)
 
@@ -134,6 +141,17 @@ def _report_tokens(pool: PromptPool, tokens: "Tokens") -> None:
     needed = max(sizes.values())
     advice = f"; set cft.prompt_budget: {needed}" if needed > tokens.budget else ""
     _print(Text(f"smallest prompt_budget that fits: {needed} (it is {tokens.budget}{advice})"))
+
+
+def _facts(pool: PromptPool) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "prompts": len(pool.prompts),
+        "columns": sorted(pool.columns),
+        "package": pool.package,
+        "fingerprint": pool.fingerprint,
+        "description": pool.description,
+    }
 
 
 def _origin(pool: PromptPool) -> str:

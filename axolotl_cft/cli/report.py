@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.cli.shared_options import AS_JSON
 from axolotl_cft.errors import CFTError
 
 CURVES = "learning_curves.png"
@@ -58,6 +59,7 @@ but no intervals and no tests.
     metavar="POINTS",
     help="A difference that would not matter: where the true one is surely smaller, that is said.",
 )
+@AS_JSON
 def report(
     sources: tuple[str, ...],
     output_dir: Path | None,
@@ -66,6 +68,7 @@ def report(
     contamination: Path | None,
     clean: bool,
     margin: float,
+    as_json: bool,
 ) -> None:
     """Write a report that says whether training helped, and how sure you can be.
 
@@ -74,7 +77,7 @@ def report(
     NAME@SEED says with which seed. Every row is compared with the baseline on the same items: an
     interval over items and seeds, the exact McNemar test, and Holm's correction. A row of a single
     training is a model, not a method: the report then speaks of models. Writes report.md, figures,
-    and report.json for programs. The same input gives the same bytes.
+    and report.json for programs, which --json also prints. The same input gives the same bytes.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -124,8 +127,12 @@ def report(
             write_atomic(output_dir / name, image)
     if curves:
         write_atomic(output_dir / CURVES, curves)
-    to_record(result, rest).write(output_dir / REPORT_FILE)
+    record = to_record(result, rest)
+    record.write(output_dir / REPORT_FILE)
     write_atomic(output_dir / "report.md", text)
+    if as_json:
+        click.echo(record.text(), nl=False)
+        return
     for sentence in headlines(result):
         console.print(Markdown(f"- {sentence}"))
     console.print(f"report: {output_dir / 'report.md'}", soft_wrap=True)

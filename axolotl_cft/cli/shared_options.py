@@ -26,6 +26,7 @@ class NameList(click.ParamType):
         return names
 
 
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 FIELD = click.option("--field", default="text", show_default=True, help="Column with the text.")
 SUBSET = click.option("--subset", help="Configuration of a hub dataset.")
 SPLIT = click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")

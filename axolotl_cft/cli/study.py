@@ -4,17 +4,21 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import click
 
 from axolotl_cft.cli.progress import Work, is_quiet, progress
+from axolotl_cft.cli.shared_options import AS_JSON
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
     from axolotl_cft.study.parallel import Slot
     from axolotl_cft.study.plan import Step
+    from axolotl_cft.study.progress import TrainingProgress
     from axolotl_cft.study.running import CheckedStudy
     from axolotl_cft.study.spec import Study
 
@@ -42,7 +46,8 @@ file.
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check the study, print its commands, and how small a difference it can find.",
+    help="Check the study, print its commands, what prepared arms will train, and how small a "
+    "difference it can find.",
 )
 @click.option("--report/--no-report", default=True, help="Write the report at the end.")
 @click.option(
@@ -64,8 +69,10 @@ file.
     help="Submit what is missing as Slurm jobs, with sbatch's options from FILE, and return; with "
     "--dry-run, print their scripts. docs/cluster.md explains it.",
 )
-@click.option("--status", is_flag=True, help="Show what every step is doing, and return.")
-@click.option("--json", "as_json", is_flag=True, help="With --status: for programs.")
+@click.option(
+    "--status", is_flag=True, help="Show what every step is doing (with --json too), and return."
+)
+@AS_JSON
 @click.option("--cancel", is_flag=True, help="Cancel the jobs that --slurm submitted.")
 def study(
     study_file: Path,
@@ -87,10 +94,10 @@ def study(
     the report. Failed arms do not stop the others; the exit status is 1 if there are any.
     """
     from axolotl_cft.cli import study_cluster
-    from axolotl_cft.study.making import make_all, makings
+    from axolotl_cft.study.making import make_all, makings, shared_makings
     from axolotl_cft.study.parallel import INTERRUPTED, slots, visible_devices
     from axolotl_cft.study.plan import expand
-    from axolotl_cft.study.running import check_study
+    from axolotl_cft.study.running import check_before_making, check_study
     from axolotl_cft.study.slurm.options import read_slurm_options
     from axolotl_cft.study.spec import read_study
 
@@ -115,7 +122,8 @@ def study(
             study_cluster.show(plan, plan.only(arms), as_json)
         return
     # A budget counts what all arms have, whichever are run now.
-    wanted = makings(spec.arms, arms if spec.budget is None else spec.arms)
+    wanted = shared_makings(spec.make, spec.launch.train, study_file.parent)
+    wanted += makings(spec.arms, arms if spec.budget is None else spec.arms)
     if dry_run:
         for making in wanted:
             click.echo(f"# {making.name}\n{shlex.join(making.command)}")
@@ -123,21 +131,37 @@ def study(
             click.echo("# the rest is known once these have made their data, for the budget")
             return
     elif step is None:  # which is one of a study that was checked, and so made, before
+        if spec.budget is None and any(making.is_absent for making in wanted):
+            with progress("Looking at data and models"):
+                check_before_making(spec, study_file, root)
         with _told_to_stop():
             make_all(wanted, root, progress)
     if spec.budget is not None and not dry_run:
         root.mkdir(parents=True, exist_ok=True)  # what is counted for the budget is kept there
     places = None if parallel is None else slots(parallel, visible_devices(os.environ))
     with progress("Checking configs and tasks"):
-        checked = check_study(spec, study_file, root, arms, checked_before=step is not None)
+        checked = check_study(spec, study_file, root, arms, check=False)
+        told = [] if step or dry_run else checked.check(here=cluster is None)
+    for remark in told:
+        click.echo(remark, err=True)
     if cluster is not None:
+        if dry_run:
+            checked.check(here=False)
         show = study_cluster.print_scripts if dry_run else study_cluster.submit_jobs
         show(checked, cluster)
         return
     if dry_run:
         for each in checked.steps:
             click.echo(f"# {each.name}\n{shlex.join(each.command)}")
-        click.echo("\n".join(f"# {line}" for line in what_can_be_found(spec)))
+        lines = [
+            *(checked.schedules() or "").splitlines(),
+            *what_can_be_found(spec),
+            *how_long(spec),
+        ]
+        click.echo("\n".join(f"# {line}" for line in lines))
+        with progress("Looking at keys, tasks, data and models"):
+            told = checked.check()
+        click.echo("".join(f"# {remark}\n" for remark in told), nl=False)
         return
     with _told_to_stop(INTERRUPTED if step else None):
         if step is not None:
@@ -192,18 +216,27 @@ def what_can_be_found(spec: "Study") -> list[str]:
     return lines
 
 
+def how_long(spec: "Study") -> list[str]:
+    """A line with the minutes that the study file tells, if it does."""
+    if not spec.minutes:
+        return []
+    parts = ", ".join(f"{part} {minutes:g}" for part, minutes in spec.minutes.items())
+    total = sum(spec.minutes.values())
+    return [f"Minutes, by the study file: about {total:g} ({parts}); here it may be more or less."]
+
+
 def run_steps(checked: "CheckedStudy", slots: "Sequence[Slot] | None" = None) -> str:
     """Carry a study out and show how far it is; returns a line for each run that failed."""
-    with progress("Study", len(checked.steps), "steps", even=False) as work:
-        display = Display(work)
+    total = len(checked.steps)
+    with progress("Study", total, "steps", even=False) as work, Display(work) as display:
         failures = checked.run_parallel(slots, display) if slots else checked.run(display)
     return "\n".join(f"  {run.folder}: {error}" for run, error in failures.items())
 
 
 def run_step(checked: "CheckedStudy", path: str) -> None:
     """Carry out one step and show that it goes on."""
-    with progress("Study", 1, "steps", even=False) as work:
-        checked.run_step(path, Display(work))
+    with progress("Study", 1, "steps", even=False) as work, Display(work) as display:
+        checked.run_step(path, display)
 
 
 def _one_of(**options: object) -> None:
@@ -232,22 +265,68 @@ def _report(root: Path) -> None:
         click.echo(f"no report: {exc}", err=True)
 
 
+LOOKS = 10.0
+"""Seconds between two looks at how far the trainings are."""
+
+
 class Display:
-    """Shows the current step, where its output goes, and how the others ended."""
+    """Shows the current step, where its output goes, and how the others ended.
+
+    As a context it looks at the running trainings now and then, and shows step, loss and time left.
+    """
 
     def __init__(self, work: Work):
         self.work = work
+        self._trainings: dict[str, tuple[Path, Path]] = {}
+        self._over = Event()
+
+    def __enter__(self) -> "Display":
+        Thread(target=self._follow, daemon=True).start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._over.set()
 
     def begin(self, step: "Step", log: Path) -> None:
         """Show the step and its log."""
+        if step.kind == "train" and step.config:
+            self._trainings[step.name] = (Path(step.config["output_dir"]), log)
         self.work.update(label=f"{step.name} (log: {os.path.relpath(log)})")
 
     def end(self, step: "Step", how: str) -> None:
         """Advance, and leave a line behind."""
-        self.work.update(advance=1)
+        self._trainings.pop(step.name, None)
+        self.work.update(advance=1, note=self.note())
         if not is_quiet():
             self.work.say(f"{how:<11} {step.name}")
 
     def say(self, text: str) -> None:
         """Print above the bar."""
         self.work.say(text)
+
+    def note(self) -> str:
+        """`step 12 of 100, loss 2.310, 0:00:44 left` of the training; of several, with names."""
+        from axolotl_cft.study.progress import training_progress
+
+        running = list(self._trainings.items())
+        found = [(name, training_progress(train, log)) for name, (train, log) in running]
+        said = [(name, how_far(training)) for name, training in found if training]
+        if len(running) == 1:
+            return "".join(words for _, words in said)
+        return "; ".join(f"{name.removesuffix(' train')}: {words}" for name, words in said)
+
+    def _follow(self) -> None:
+        while not self._over.wait(LOOKS):
+            if self._trainings:
+                self.work.update(note=self.note())
+
+
+def how_far(training: "TrainingProgress") -> str:
+    """Step, loss and time left, as far as they are known."""
+    of = f" of {training.steps:,}" if training.steps else ""
+    words = [f"step {training.step:,}{of}"]
+    if training.loss is not None:
+        words.append(f"loss {training.loss:.3f}")
+    if training.seconds_left is not None:
+        words.append(f"{timedelta(seconds=round(training.seconds_left))} left")
+    return ", ".join(words)

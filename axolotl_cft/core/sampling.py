@@ -95,6 +95,25 @@ def is_held_out(key: bytes, holdout: float) -> bool:
     return holdout > 0.0 and uniform("cft-holdout", key) < holdout
 
 
+def share_to_hold_out(documents: int, wanted: int) -> float:
+    """The share that holds out `wanted` of so many documents or more, in 39 of 40 corpora.
+
+    Each is held out by itself, so that a share of `wanted` / `documents` would miss the number in
+    half of them; the standard deviation is at most the root of what is expected.
+
+    Args:
+        documents: how many there are, at least 1.
+        wanted: how many are to be held out.
+
+    Returns:
+        A share, rounded up to two digits; above 1 where there are too few documents.
+    """
+    expected = (1 + math.sqrt(1 + wanted)) ** 2  # expected - 2 √expected = wanted
+    share = expected / documents
+    digits = 10.0 ** (math.floor(math.log10(share)) - 1)
+    return round(math.ceil(share / digits) * digits, 12)
+
+
 def is_dropped(seed: int, key: bytes, chunk: int, view: int, dropout: float) -> bool:
     """Whether this view of a chunk goes without a prompt; true for a share `dropout` of them."""
     return dropout > 0.0 and uniform("cft-dropout", key, f"{seed}/{chunk}/{view}") < dropout

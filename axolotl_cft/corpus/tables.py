@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from axolotl_cft.corpus.parquet import read_batches
 from axolotl_cft.corpus.parts import BLOCK_ROWS, Block, Field, Kept, Write, no_column, text_of
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import open_whole
+from axolotl_cft.files.places import refuse_absent
 
 
 class _Tabular:
@@ -71,7 +73,7 @@ class ParquetFile(_Tabular):
         self.size: int | None = path.stat().st_size
 
     def blocks(self) -> Iterator[Block]:
-        """The rows, a thousand at a time."""
+        """The rows of each row group, a thousand at a time."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -80,7 +82,7 @@ class ParquetFile(_Tabular):
                 total, done = file.metadata.num_rows, 0
                 if total == 0:
                     yield self._block(file.schema_arrow.empty_table(), 1, self.size or 0)
-                for batch in file.iter_batches(BLOCK_ROWS):
+                for batch in read_batches(file, BLOCK_ROWS):
                     first, done = done + 1, done + batch.num_rows
                     yield self._block(batch, first, (self.size or 0) * done // total)
         except (pa.ArrowException, OSError) as exc:
@@ -114,6 +116,7 @@ class HubDataset(_Tabular):
     def _open(self) -> Any:
         import datasets
 
+        refuse_absent(self.corpus, "corpus")
         try:
             builder = datasets.load_dataset_builder(self.corpus, self.subset)
             # The `text` loader makes a row of every line; a .txt file is one document here.

@@ -21,6 +21,7 @@ from axolotl_cft.core.options import PROMPTS_VARIABLE
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_folder
 from axolotl_cft.files import read_yaml, write_atomic
+from axolotl_cft.files.recipes import find_recipe
 from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state
 from axolotl_cft.records import LedgerRecord, TrainingLedger
 
@@ -34,7 +35,16 @@ STUDY = "study.yml"
 MARKER = ".axolotl-cft-demo"
 """Lies in a demo's folder, so that a later demo may clear it, and no other folder is cleared."""
 
-_MADE = ("model", "benchmarks", "prepared", *ARMS, "report", "study.json", "executions.jsonl")
+_MADE = (
+    "model",
+    "benchmarks",
+    "prepared",
+    "base",
+    *ARMS,
+    "report",
+    "study.json",
+    "executions.jsonl",
+)
 
 _WRITTEN_FOR = "./cft-demo"
 """The folder that `example_configs/demo.yml` names."""
@@ -86,11 +96,8 @@ def prepare(folder: Path) -> dict[str, Path]:
         CFTError: `folder` holds something else.
     """
     _clear(folder)
-    from transformers.utils import logging
-
     from axolotl_cft.demo.tiny import build_model, build_tokenizer
 
-    logging.disable_progress_bar()  # for a model of 1 MB
     write_atomic(folder / MARKER, "Made by `axolotl-cft demo`, which may clear this folder.\n")
     corpus = (DATA / "corpus.jsonl").read_text(encoding="utf-8")
     write_atomic(folder / "corpus.jsonl", corpus)
@@ -115,13 +122,8 @@ def _clear(folder: Path) -> None:
 
 
 def base_config() -> dict[str, Any]:
-    """`example_configs/demo.yml`: inside the package when installed, beside it in a clone."""
-    package = Path(__file__).parent.parent
-    for parent in (package, package.parent):
-        path = parent / "example_configs" / "demo.yml"
-        if path.is_file():
-            return read_yaml(path)
-    raise CFTError("example_configs/demo.yml is not installed: reinstall axolotl-cft")
+    """`example_configs/demo.yml`."""
+    return read_yaml(find_recipe("demo"))
 
 
 def _write_config(folder: Path, arm: str) -> Path:
@@ -138,8 +140,11 @@ def _write_study(folder: Path) -> None:
     content = {
         "name": "demo",
         "base": "cft.yml",
-        "arms": {arm: {"cft.prompts": prompts} for arm, prompts in ARMS.items()},
-        "tasks": ["cft_medical", "cft_financial_mc"],
+        "arms": {"base": {"train": False}}
+        | {arm: {"cft.prompts": prompts} for arm, prompts in ARMS.items()},
+        "baseline": "cpt",
+        "tasks": ["cft_medical", "cft_financial_mc", "cft_general_text"],
+        "general": ["cft_general_text"],
         "lm_eval": {
             "model_args": {"dtype": "float32"},
             "include_path": str(task_folder()),
@@ -149,7 +154,7 @@ def _write_study(folder: Path) -> None:
         },
         "launch": LAUNCH,
     }
-    heading = "# The demo's two arms, for `axolotl-cft study`; docs/study.md explains every key.\n"
+    heading = "# The untouched model and the demo's two arms; docs/study.md explains every key.\n"
     write_atomic(folder / STUDY, heading + yaml.safe_dump(content, sort_keys=False))
 
 

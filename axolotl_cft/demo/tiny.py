@@ -66,28 +66,50 @@ def _pieces(texts: Iterable[str]) -> Iterable[str]:
         yield from text.split(" ")
 
 
-def build_model(directory: Path, tokenizer: Any, max_positions: int = 2048, seed: int = 0) -> Path:
-    """Save a random 2-layer Llama of width 64 with `tokenizer` to `directory`.
+def build_model(
+    directory: Path,
+    tokenizer: Any,
+    max_positions: int = 2048,
+    seed: int = 0,
+    *,
+    width: int = 64,
+    intermediate: int = 176,
+    layers: int = 2,
+    tied: bool = False,
+) -> Path:
+    """Save a random Llama of four heads with `tokenizer` to `directory`.
+
+    Args:
+        directory: receives the model and the tokenizer.
+        tokenizer: whose vocabulary and special tokens the model has.
+        max_positions: tokens of the longest row.
+        seed: decides the weights.
+        width: size of the hidden state, a multiple of eight.
+        intermediate: size of the MLPs' inner layer.
+        layers: how many.
+        tied: whether input and output embeddings are the same.
 
     Returns:
         `directory`, which `base_model` can name.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # for a model of 1 MB
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=176,
-        num_hidden_layers=2,
+        hidden_size=width,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=max_positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
     )
     LlamaForCausalLM(config).save_pretrained(directory)
     tokenizer.save_pretrained(directory)

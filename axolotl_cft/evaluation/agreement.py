@@ -72,7 +72,7 @@ def _check_items(task: str, runs: Sequence[Evaluation]) -> None:
                     f"{pair} in {len(odd)} of {max(len(ours), len(theirs))} (doc_id {shown}); "
                     "evaluate both on the same data with the same --limit"
                 )
-        elif first.count != result.count:
+        elif first.count and result.count and first.count != result.count:
             raise CFTError(
                 f"{pair} in number ({first.count} and {result.count}); evaluate both on the same "
                 "data with the same --limit"

@@ -9,8 +9,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.conditions import NOT_RECORDED
+from axolotl_cft.evaluation.controls import Control
 from axolotl_cft.evaluation.cost import TrainingCost
-from axolotl_cft.evaluation.results import NOT_RECORDED, Evaluation, TaskResult
+from axolotl_cft.evaluation.results import Evaluation, TaskResult
 from axolotl_cft.evaluation.sources import ReportPlan, Training
 from axolotl_cft.evaluation.statistics import Outcomes
 
@@ -71,7 +73,7 @@ def best_constant(task: str, row: str, runs: Sequence[Evaluation]) -> Constant |
     """The row against the best constant answer, where the log tells gold and predicted labels."""
     results = [run.tasks[task] for run in runs if task in run.tasks]
     items = [r.items for r in results if r.items and r.items.gold is not None]
-    if not items or len(items) < len(runs):
+    if not items or len(items) < len(runs) or results[0].control_chance is not None:
         return None
     gold = items[0].gold
     assert gold is not None
@@ -131,7 +133,7 @@ def condition_warnings(plan: ReportPlan, rows: Mapping[str, Sequence[Evaluation]
     for fact, differs in _CONDITIONS.items():
         shown = _differing(plan, rows, partial(_fact, fact))
         found += [f"{differs} ({shown})"] if shown else []
-    tasks = dict.fromkeys(task for runs in rows.values() for run in runs for task in run.tasks)
+    tasks = dict.fromkeys(task for runs in rows.values() for run in runs for task in run.evaluated)
     by_task: dict[str, list[str]] = {}
     for task in tasks:
         for differs, value in _task_conditions(task, rows):
@@ -139,6 +141,21 @@ def condition_warnings(plan: ReportPlan, rows: Mapping[str, Sequence[Evaluation]
                 by_task.setdefault(f"{differs} ({shown})", []).append(task)
     found += [sentence.replace("{tasks}", listed(names)) for sentence, names in by_task.items()]
     return [f"{each}, so their scores do not differ by the weights alone" for each in found]
+
+
+def control_warnings(controls: Sequence[Control]) -> list[str]:
+    """Controls on which a row does not score what chance does: a sentence for each of them."""
+    found = []
+    for task in dict.fromkeys(control.task for control in controls):
+        off = [c for c in controls if c.task == task and c.off_chance]
+        if off:
+            shown = listed([control.shown() for control in off])
+            found.append(
+                f"the control {task} is off chance ({100 * off[0].chance:.2f} %): {shown}; nobody "
+                "can know its answers, so the options give something away, and the scores beside "
+                "it are not to be read"
+            )
+    return found
 
 
 def _fact(name: str, run: Evaluation) -> str:

@@ -28,7 +28,7 @@ def without_items(
     for run in runs:
         tasks = {}
         for task, result in run.tasks.items():
-            out = contaminated.get(_base(task, contaminated), frozenset())
+            out = contaminated.get(_base(result.task, contaminated), frozenset())
             if not out:
                 tasks[task] = result
             elif result.items is None:
@@ -66,6 +66,7 @@ def _rest(result: TaskResult, items: Items, out: AbstractSet[int]) -> TaskResult
         predicted=kept(items.predicted),
         weights=kept(items.weights),
         units=kept(items.units),
+        densities=kept(items.densities),
     )
     if rest.values is not None:
         score = Outcomes(rest.values[None, :], weights=rest.weights).scores()[0]

@@ -11,10 +11,12 @@ from axolotl_cft.evaluation.agreement import agreeing, same_answers, seed_warnin
 from axolotl_cft.evaluation.caveats import (
     Constant,
     best_constant,
+    control_warnings,
     run_warnings,
     software_warnings,
     training_warnings,
 )
+from axolotl_cft.evaluation.controls import Control, check_controls
 from axolotl_cft.evaluation.cost import TrainingCost
 from axolotl_cft.evaluation.groups import Group, average_of, make_groups
 from axolotl_cft.evaluation.results import Evaluation, is_percent
@@ -32,7 +34,7 @@ class Comparison:
     Attributes:
         metric: the metric compared.
         tasks: the tasks that an average is over: those that both rows have.
-        items: number of paired items.
+        items: number of paired items; 0 where nothing tells.
         units: what the items share, as (how many, of what); None if they stand for themselves.
         arm, baseline: scores, each the mean over the row's runs.
         runs: how many runs of each row are behind them.
@@ -131,7 +133,7 @@ class Report:
 
     `general` are the tasks and groups that show general ability, and `against_untouched` what
     became of it in training: every trained row on them against the model that it started from,
-    unless `comparisons` has that already.
+    unless `comparisons` has that already. `controls` are the runs' scores where only chance scores.
     """
 
     plan: ReportPlan
@@ -145,6 +147,13 @@ class Report:
     margin: float
     general: frozenset[str] = frozenset()
     against_untouched: tuple[Comparison, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+    def is_control(self, comparison: Comparison) -> bool:
+        """Whether a comparison is about a control, on which nothing can be gained."""
+        controls = {control.task for control in self.controls}
+        results = (run.tasks.get(comparison.task) for runs in self.rows.values() for run in runs)
+        return any(result is not None and result.task in controls for result in results)
 
     def is_general(self, comparison: Comparison) -> bool:
         """Whether a comparison is about general ability."""
@@ -155,9 +164,9 @@ class Report:
         return [run.tasks[task].score for run in self.rows[row] if task in run.tasks]
 
     def averaged(self, group: Group) -> list[str]:
-        """The group's tasks that every row with any of them has; what the averages are over."""
-        having = [row for row in self.rows.values() if any(_tasks(row, group))]
-        return [task for task in group.tasks if all(task in _tasks(row, group) for row in having)]
+        """The averaged tasks that every row with any of them has; what the averages are over."""
+        tasks = [_tasks(row, group.averaged) for row in self.rows.values()]
+        return [task for task in group.averaged if all(task in has for has in tasks if has)]
 
     def averages(self, row: str, group: Group) -> list[float]:
         """The average over `averaged` in each of a row's runs that has all these tasks."""
@@ -188,6 +197,7 @@ def compare(
     """
     runs, left_out = agreeing(runs)
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    evaluated = list(dict.fromkeys(task for run in runs for task in run.evaluated))
     rows: dict[str, tuple[Evaluation, ...]] = {}
     for run in runs:
         rows[run.name] = (*rows.get(run.name, ()), run)
@@ -207,15 +217,18 @@ def compare(
     general = frozenset[str]().union(*(run.general for run in runs))
     about_general = [part for group in groups if (part := _general_part(group, general))]
     constants = [c for task in tasks for row in rows if (c := best_constant(task, row, rows[row]))]
+    controls = check_controls(run for of in rows.values() for run in of)
     return Report(
         plan=plan,
         rows=rows,
         groups=groups,
         comparisons=_compare_all(groups, pairs),
         constants=tuple(constants),
+        controls=controls,
         warnings=(
+            *control_warnings(controls),
             *software_warnings(plan.trainings),
-            *run_warnings(plan, rows, tasks),
+            *run_warnings(plan, rows, evaluated),
             *left_out,
             *seed_warnings((pair.arm, pair.baseline) for pair in pairs),
             *(sentence for runs in rows.values() for sentence in same_answers(runs)),
@@ -262,9 +275,9 @@ def _order(run: Evaluation) -> int:
     return int(run.seed) if run.numbered else 0
 
 
-def _tasks(runs: Sequence[Evaluation], group: Group) -> list[str]:
-    """The group's tasks that a row has in some run."""
-    return [task for task in group.tasks if any(task in run.tasks for run in runs)]
+def _tasks(runs: Sequence[Evaluation], tasks: Iterable[str]) -> list[str]:
+    """Those of some tasks that a row has in some run."""
+    return [task for task in tasks if any(task in run.tasks for run in runs)]
 
 
 def _complete(runs: Sequence[Evaluation], tasks: Sequence[str]) -> list[Evaluation]:
@@ -300,50 +313,62 @@ class _Pair:
 def _compare_group(group: Group, pair: _Pair) -> list[Comparison]:
     """A row's tasks and average against the baseline's."""
     common = [
-        task
-        for task in group.tasks
-        if task in _tasks(pair.arm, group) and task in _tasks(pair.baseline, group)
+        task for task in group.tasks if _tasks(pair.arm, [task]) and _tasks(pair.baseline, [task])
     ]
     having = {task: pair.on([task]) for task in common}
     measured = {task: _measure(task, runs) for task, runs in having.items()}
     done = [_compare_task(group, task, having[task], measured[task]) for task in common]
-    if group.weights is None or len(common) < 2:
+    over = [task for task in common if task in group.averaged]
+    whole = pair.on(over)
+    if len(over) < 2 or not whole.arm or not whole.baseline:
         return done
-    whole = pair.on(common)
-    if not whole.arm or not whole.baseline:
-        return done
-    arm, baseline = (
-        [average_of(r, group, common) for r in rs] for rs in (whole.arm, whole.baseline)
-    )
-    for task in common:
+    for task in over:
         if having[task].runs != whole.runs:  # runs that lack another task
             measured[task] = _measure(task, whole)
-    scores = [found for found in measured.values() if found]
-    difference = None
-    if len(scores) == len(measured):
-        total = statistics.average(scores, group.weights_of(common))
-        difference = statistics.difference(total, len(arm), whole.paired)
+    alone = [scores for task in over if (scores := measured[task])]
+    return [*done, _compare_average(group, whole, [c for c in done if c.task in over], alone)]
+
+
+def _compare_average(
+    group: Group, pair: _Pair, done: Sequence[Comparison], measured: Sequence[Scores]
+) -> Comparison:
+    """The average over tasks that all runs have.
+
+    Args:
+        group: whose average it is.
+        pair: the runs of both rows.
+        done: the comparisons on each of the tasks.
+        measured: the scores on each, as far as it has sample logs.
+    """
+    tasks = [c.task for c in done]
+    arm, baseline = ([average_of(r, group, tasks) for r in rs] for rs in (pair.arm, pair.baseline))
+    weights = group.weights_of(tasks)
+    together = _measure_together(tasks, pair, weights)
+    total = None
+    if len(measured) == len(tasks):
+        total = together or statistics.average(measured, weights)
+    difference = statistics.difference(total, len(arm), pair.paired) if total else None
     shared = [c.units for c in done if c.units]
-    average = Comparison(
+    units = shared[0] if len(shared) == 1 else None
+    return Comparison(
         group=group.name,
         task="",
         row=pair.row,
         against=pair.against,
         metric=str(group.metric),
-        tasks=tuple(common),
+        tasks=tuple(tasks),
         items=sum(c.items for c in done),
-        units=None if len(shared) != 1 else shared[0],
+        units=(together.units, shared[0][1]) if together else units,
         arm=float(np.mean(arm)),
         baseline=float(np.mean(baseline)),
-        runs=whole.runs,
+        runs=pair.runs,
         untrained=pair.untrained,
         difference=difference,
         logged=all(c.logged for c in done),
         higher_is_better=all(c.higher_is_better for c in done),
-        by_seed=_by_seed(whole, arm, baseline),
+        by_seed=_by_seed(pair, arm, baseline),
         p=difference.p_value() if difference else None,
     )
-    return [*done, average]
 
 
 def _compare_task(group: Group, task: str, pair: _Pair, scores: Scores | None) -> Comparison:
@@ -366,7 +391,7 @@ def _compare_task(group: Group, task: str, pair: _Pair, scores: Scores | None) -
         against=pair.against,
         metric=ours[0].metric,
         tasks=(task,),
-        items=ours[0].count,
+        items=ours[0].count or theirs[0].count,
         units=(scores.units, items.unit_name) if scores and items and shared else None,
         arm=float(np.mean(arm)),
         baseline=float(np.mean(baseline)),
@@ -382,7 +407,28 @@ def _compare_task(group: Group, task: str, pair: _Pair, scores: Scores | None) -
     )
 
 
+def _measure_together(tasks: Sequence[str], pair: _Pair, weights: Sequence[float]) -> Scores | None:
+    """The scores of an average over tasks that ask about the same things; None if they do not.
+
+    They do if the items of all share values of one column, and are averaged.
+    """
+    logs = [pair.arm[0].tasks[task].items for task in tasks]
+    columns = {items.column if items else "" for items in logs}
+    if len(columns) > 1 or "" in columns:
+        return None
+    outcomes = [found for task in tasks if (found := _outcomes(task, pair))]
+    if len(outcomes) < len(tasks) or any(each.gold is not None for each in outcomes):
+        return None
+    return statistics.average_of_shared(outcomes, weights)
+
+
 def _measure(task: str, pair: _Pair) -> Scores | None:
+    """The scores of both rows' runs on one task; None where one has no sample log."""
+    outcomes = _outcomes(task, pair)
+    return outcomes.measure(task) if outcomes else None
+
+
+def _outcomes(task: str, pair: _Pair) -> Outcomes | None:
     """The answers of both rows' runs side by side; None where one has no sample log."""
     results = [run.tasks[task] for run in (*pair.arm, *pair.baseline)]
     items = [result.items for result in results if result.items]
@@ -390,11 +436,9 @@ def _measure(task: str, pair: _Pair) -> Scores | None:
         return None
     values = [i.values for i in items if i.values is not None]
     if len(values) == len(items):
-        outcomes = Outcomes(np.stack(values), weights=items[0].weights, units=items[0].units)
-    else:
-        predicted = [i.predicted for i in items if i.predicted is not None]
-        outcomes = Outcomes(np.stack(predicted), items[0].gold, units=items[0].units)
-    return outcomes.measure(task)
+        return Outcomes(np.stack(values), weights=items[0].weights, units=items[0].units)
+    predicted = [i.predicted for i in items if i.predicted is not None]
+    return Outcomes(np.stack(predicted), items[0].gold, units=items[0].units)
 
 
 def _by_seed(pair: _Pair, arm: Sequence[float], baseline: Sequence[float]) -> tuple[float, ...]:

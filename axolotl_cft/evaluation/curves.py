@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axolotl_cft.evaluation.figures import COLORS
+from axolotl_cft.evaluation import palette
 from axolotl_cft.evaluation.sources import ReportPlan
 from axolotl_cft.host.output_dir import LEDGER_FILE, latest_state, number
 from axolotl_cft.records import TrainingLedger
@@ -121,9 +121,9 @@ def _draw(curves: Sequence[Curve], rows: list[str]) -> bytes:
         for axes in panels
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        found.values(), found.keys(), loc="outside upper left", ncols=4, frameon=False, fontsize=9
-    )
+    style: dict[str, Any] = {"ncols": 4, "frameon": False, "fontsize": 9}
+    style["handlelength"] = 3.5  # dashes repeat within it
+    figure.legend(found.values(), found.keys(), loc="outside upper left", **style)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
@@ -131,17 +131,20 @@ def _draw(curves: Sequence[Curve], rows: list[str]) -> bytes:
 
 def _draw_stage(axes: Any, curves: Sequence[Curve], rows: list[str]) -> None:
     axes.set_xlabel("optimizer step")
+    palette.tick_whole_numbers(axes.xaxis)
     axes.grid(color="0.88", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for row in dict.fromkeys(curve.row for curve in curves):
-        color = COLORS[rows.index(row) % len(COLORS)]
+        index = rows.index(row)
+        color, dashes = palette.color(index), palette.dashes(index)
         runs = [curve.points for curve in curves if curve.row == row]
         for points in runs if len(runs) > 1 else ():
-            axes.plot(*_axes_of(points), color=color, linewidth=0.8, alpha=0.5)
+            axes.plot(*_axes_of(points), color=color, linestyle=dashes, linewidth=0.8, alpha=0.5)
         mean = _mean(runs)
-        axes.plot(*_axes_of(mean), color=color, linewidth=2.2, marker=".", label=row)
+        style = {"color": color, "linestyle": dashes, "marker": palette.marker(index)}
+        axes.plot(*_axes_of(mean), **style, linewidth=2.2, markersize=5, label=row)
 
 
 def _mean(runs: Sequence[Sequence[Point]]) -> list[Point]:

@@ -1,7 +1,6 @@
 """The report's figures as PNG bytes: the same report gives the same bytes.
 
-Colors are Okabe and Ito's, which color-blind readers can tell apart; every row also has its own
-marker, and keeps color and marker in all figures.
+Every row keeps its color and its marker in all figures.
 """
 
 import io
@@ -13,11 +12,10 @@ import numpy as np
 
 from axolotl_cft.evaluation.comparison import Report
 from axolotl_cft.evaluation.groups import Group
+from axolotl_cft.evaluation.palette import color, marker
 from axolotl_cft.evaluation.results import is_percent
 from axolotl_cft.evaluation.wording import metric_in_words
 
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vPX<>*"
 _MOST_TASKS = 20  # more would not be read in a figure; the group's average alone is drawn
 _SPREAD, _STEP = 0.6, 0.26  # of the space between two lines: all its markers, and two neighbors
 
@@ -82,7 +80,7 @@ def scores_figure(report: Report, group: Group) -> bytes | None:
     runs = [run for runs in report.rows.values() for run in runs]
     metrics = {task: result.metric for run in runs for task, result in run.tasks.items()}
     tasks = [task for task in group.tasks if is_percent(metrics[task])]
-    averaged = any(report.averages(row, group) for row in report.rows)
+    averaged = is_percent(str(group.metric)) and any(report.averages(r, group) for r in report.rows)
     lines = _lines(group, [*tasks, *([""] if averaged else [])])
     if not lines:
         return None
@@ -150,8 +148,8 @@ def _draw(axes: Any, report: Report, row: str, points: Sequence[Point]) -> None:
         value,
         at / 100,
         xerr=np.stack([value - low, high - value]),
-        color=COLORS[index % len(COLORS)],
-        marker=_MARKERS[index % len(_MARKERS)],
+        color=color(index),
+        marker=marker(index),
         markersize=6,
         linestyle="none",
         elinewidth=1.5,

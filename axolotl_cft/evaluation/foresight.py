@@ -7,7 +7,7 @@ from pathlib import Path
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.statistics import SEEDS_FOR_PAIRING, Difference, Part
-from axolotl_cft.evaluation.tasks import catalogue, task_benchmarks, task_groups
+from axolotl_cft.evaluation.tasks import catalogue, count_facts, task_benchmarks, task_groups
 
 CHANGED = 0.15  # of the items that two trainings of one arm answer, those they answer differently
 SEED_POINTS = 1.0  # standard deviation of a score between seeds
@@ -48,7 +48,7 @@ def foresee(
     Returns:
         Our groups and the tasks outside them; and the names of which nothing is known here.
     """
-    groups = {group.name: list(group.tasks) for group in task_groups()}
+    groups = {group.name: list(group.averaged) for group in task_groups()}
     found, unknown = [], []
     comparisons = rivals * len(set(tasks))
     for name in dict.fromkeys(tasks):
@@ -88,13 +88,15 @@ def task_sizes(data_dir: Path | None, limit: float | None) -> Callable[[str], in
     module = catalogue()
 
     def size(task: str) -> int | None:
-        try:
-            benchmark = task_benchmarks([task])[task]
-        except CFTError:  # another's task
-            return None
-        found = module.BENCHMARKS[benchmark].splits["test"]
-        if data_dir and module.find_file(benchmark, "test", data_dir):
-            found = len(module.load_local(benchmark, "test", data_dir))
+        found = count_facts(task, data_dir)
+        if found is None:
+            try:
+                benchmark = task_benchmarks([task])[task]
+            except CFTError:  # another's task
+                return None
+            found = module.BENCHMARKS[benchmark].splits["test"]
+            if data_dir and module.find_file(benchmark, "test", data_dir):
+                found = len(module.load_local(benchmark, "test", data_dir))
         if found is None or limit is None:
             return found
         return max(1, math.ceil(found * limit)) if limit < 1 else min(found, int(limit))

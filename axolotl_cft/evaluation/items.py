@@ -17,14 +17,17 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from axolotl_cft.core.density import density
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.statistics import Outcomes
+from axolotl_cft.evaluation.task_metadata import MetadataError
 
 MEAN = "mean"
 BITS_PER_BYTE = "bits_per_byte"
@@ -51,10 +54,6 @@ FEWEST_BLOCKS = 10
 _LABELS = 200  # more different answers than this are texts, of which no F1 of labels is made
 
 
-class SharingError(CFTError):
-    """A task says that its items share something, and its documents do not tell what."""
-
-
 @dataclass(frozen=True)
 class Items:
     """What one run answered, item by item, in the order of `doc_id`.
@@ -69,6 +68,9 @@ class Items:
         units: `(items,)` a number for what items share (a document, say), which makes them less
             telling than as many independent ones; None: nothing.
         unit_name: what `units` number, in the plural: "values of document", "blocks of 100 items".
+        densities: `(items,)` how well each text compresses (`core.density`), NaN where that is not
+            known; None where items are no texts.
+        column: whose values they number, a value by the same number in every task; "" for blocks.
     """
 
     keys: dict[int, str]
@@ -79,6 +81,8 @@ class Items:
     weights: NDArray[np.float64] | None = None
     units: NDArray[np.int64] | None = None
     unit_name: str = ""
+    densities: NDArray[np.float64] | None = None
+    column: str = ""
 
     @property
     def correct(self) -> NDArray[np.bool_] | None:
@@ -91,7 +95,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Headline:
-    """The score of a task that is compared, as its results file has it.
+    """A score of a task that is compared, as its results file has it.
 
     Attributes:
         task: the task.
@@ -103,6 +107,7 @@ class Headline:
         sharing: as `sharing_of` has it.
         ours: whether the task is ours, whose functions are known: what is not a mean is a weighted
             F1, and a log that does not give the score is an error.
+        partial: whether some items only have the metric; the others do not count.
     """
 
     task: str
@@ -113,6 +118,7 @@ class Headline:
     aggregation: str
     sharing: str | int | None
     ours: bool
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,23 +157,6 @@ def aggregation_of(config: dict[str, Any], metric: str) -> str:
     return MEAN
 
 
-def sharing_of(task: str, config: dict[str, Any]) -> str | int | None:
-    """What a task says its items share: a column of its documents, a block's length, or None.
-
-    Raises:
-        SharingError: the task's metadata says both, or something else.
-    """
-    metadata = config.get("metadata") or {}
-    column, block = metadata.get("items_share"), metadata.get("items_in_blocks_of")
-    if column is not None and block is not None:
-        raise SharingError(f"{task} has both items_share and items_in_blocks_of in its metadata")
-    if column is not None and not (isinstance(column, str) and column):
-        raise SharingError(f"items_share of {task} is {column!r}, not the name of a column")
-    if block is not None and (isinstance(block, bool) or not isinstance(block, int) or block < 1):
-        raise SharingError(f"items_in_blocks_of of {task} is {block!r}, not a number of items")
-    return column if column is not None else block
-
-
 def as_number(value: Any) -> float | None:
     """A number of the harness's files; some of numpy's are text there (`handle_non_serializable`).
 
@@ -192,6 +181,8 @@ def read_items(path: Path, headline: Headline) -> Items | None:
     """
     chosen = (None, headline.filter)
     samples = [s for s in _samples(path, headline) if s.get("filter") in chosen]
+    if headline.partial:
+        samples = [sample for sample in samples if headline.metric in sample]
     samples.sort(key=lambda sample: int(sample["doc_id"]))
     keys = {int(s["doc_id"]): f"{s.get('doc_hash')} {s.get('target')}" for s in samples}
     if len(keys) != len(samples):
@@ -202,6 +193,8 @@ def read_items(path: Path, headline: Headline) -> Items | None:
         )
     logged = [sample.get(headline.metric) for sample in samples]
     answers = _answers(logged, headline.aggregation) if logged else None
+    if answers is None and logged and headline.ours:
+        raise CFTError(f"{path} lacks {headline.metric} of some items; evaluate again")
     if answers is None:
         return None
     recomputed, score = answers.score(), headline.score
@@ -221,7 +214,7 @@ def read_items(path: Path, headline: Headline) -> Items | None:
         sharing = max(1, min(sharing, len(keys) // FEWEST_BLOCKS))
         units = np.array(list(keys), dtype=np.int64) // sharing
     elif sharing is not None:
-        units = np.unique([s["shared"] for s in samples], return_inverse=True)[1].astype(np.int64)
+        units = np.array([_number(s["shared"]) for s in samples], dtype=np.int64)
     return Items(
         keys=keys,
         prompts=tuple(str(sample.get("prompt_hash")) for sample in samples),
@@ -231,7 +224,19 @@ def read_items(path: Path, headline: Headline) -> Items | None:
         weights=answers.weights,
         units=units,
         unit_name=_shared_by(sharing),
+        column=sharing if isinstance(sharing, str) else "",
+        densities=_densities(samples),
     )
+
+
+def _densities(samples: Sequence[dict[str, Any]]) -> NDArray[np.float64] | None:
+    known = [sample.get("density") for sample in samples]
+    return None if not any(known) else np.array(known, dtype=float)  # None becomes NaN
+
+
+def _number(value: str) -> int:
+    """A number for a text, the same wherever that text stands."""
+    return int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _shared_by(sharing: int | str | None) -> str:
@@ -241,7 +246,10 @@ def _shared_by(sharing: int | str | None) -> str:
 
 
 def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:
-    """The samples of a log without what is long in them, and with what they share in "shared"."""
+    """The samples of a log without what is long in them.
+
+    What items share stands in "shared", and how dense a text is in "density".
+    """
     sharing = headline.sharing
     with path.open("rb") as file:  # a log cut inside a character is still read line by line
         for number, line in enumerate(file, 1):
@@ -255,6 +263,8 @@ def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:
             for long in ("arguments", "resps"):
                 sample.pop(long, None)
             document = sample.pop("doc", None)
+            if headline.aggregation == BITS_PER_BYTE and isinstance(document, dict):
+                sample["density"] = density(str(document.get("text", "")))
             if isinstance(sharing, str):
                 sample["shared"] = _column(document, sharing, headline.task, path)
             yield sample
@@ -263,7 +273,7 @@ def _samples(path: Path, headline: Headline) -> Iterator[dict[str, Any]]:
 def _column(document: Any, column: str, task: str, path: Path) -> str:
     if not isinstance(document, dict) or column not in document:
         has = ", ".join(document) if isinstance(document, dict) else "none"
-        raise SharingError(
+        raise MetadataError(
             f"{task} says that its items share {column!r}, which is no column of the documents in "
             f"{path} (columns there: {has}); correct items_share in the task's metadata"
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from axolotl_cft.evaluation.comparison import Comparison
+from axolotl_cft.evaluation.ranges import between
 from axolotl_cft.evaluation.results import is_percent
 
 
@@ -29,18 +30,24 @@ def percent(value: float) -> str:
 
 def as_number(value: float, metric: str) -> str:
     """A score: in percent where the metric is a share of one."""
-    return percent(value) if is_percent(metric) else f"{value:.4g}"
+    text = percent(value) if is_percent(metric) else format(value, _form(metric))
+    return text.replace("-", "−")
 
 
 def signed(value: float, metric: str) -> str:
     """A difference with its sign, and 0.00 without one."""
-    text = f"{100 * value:+.2f}" if is_percent(metric) else f"{value:+.4g}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
+    text = f"{100 * value:+.2f}" if is_percent(metric) else format(value, f"+{_form(metric)}")
+    return text[1:] if text in ("+0.00", "-0.00", "+0.000", "-0.000") else text.replace("-", "−")
+
+
+def _form(metric: str) -> str:
+    """How a number that is no share is written: of bits, thousandths are more than anyone asks."""
+    return ".3f" if metric == "bits" else ".4g"
 
 
 def pair(low: float, high: float, metric: str) -> str:
-    """The two ends of an interval of differences."""
-    return f"{signed(low, metric)} to {signed(high, metric)}"
+    """The two ends of an interval of differences, or one number where they are the same."""
+    return between(signed(low, metric), signed(high, metric))
 
 
 def interval(c: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+from axolotl_cft.evaluation.by_density import compare_by_density
 from axolotl_cft.evaluation.comparison import Comparison, Report
 from axolotl_cft.records import ComparedRows, ReportRecord
 
@@ -24,6 +25,7 @@ def to_record(report: Report, clean: Report | None = None) -> ReportRecord:
         comparisons=_compared(report),
         clean=_compared(clean) if clean else None,
         general=sorted(report.general),
+        by_density=[_one(c, report.margin) for c in compare_by_density(report)[1]],
         against_untouched=[_one(c, report.margin) for c in report.against_untouched],
         warnings=list(report.warnings),
     )

@@ -7,6 +7,7 @@ from importlib.resources import files
 import numpy as np
 
 from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.by_density import density_section
 from axolotl_cft.evaluation.caveats import CONSTANT_SHARE, listed
 from axolotl_cft.evaluation.comparison import (
     FEW_DISCORDANT,
@@ -25,6 +26,10 @@ from axolotl_cft.evaluation.layout import (
     signed,
     spread,
 )
+from axolotl_cft.evaluation.llm_cost import NOTE as LLM_NOTE
+from axolotl_cft.evaluation.llm_cost import llm_columns
+from axolotl_cft.evaluation.ranges import between
+from axolotl_cft.evaluation.results import TaskResult
 from axolotl_cft.evaluation.wording import headlines, metric_in_words
 from axolotl_cft.records import ContaminationRecord
 
@@ -99,13 +104,15 @@ def _warnings(report: Report) -> str:
 def _group(report: Report, group: Group, figures: Iterable[str]) -> str:
     metric = f": {metric_in_words(group.metric, group)}" if group.metric else ""
     table = _loss_table(report) if HELD_OUT in group.tasks else _score_table(report, group)
-    parts = [f"## {group.name}{metric}", table]
+    parts = [f"## {group.name}{metric}", table, *([group.note] if group.note else [])]
     parts += [f"![{_caption(name)}, {group.name}]({name})" for name in figures]
     chosen = [c for c in report.comparisons if c.group == group.name]
     for row in dict.fromkeys(c.row for c in chosen):
         mine = [c for c in chosen if c.row == row]
         table = f"### {row} against {mine[0].against}\n\n" + _difference_table(group, mine)
         parts.append(table if len(mine) <= _WIDE + 1 else folded(f"{row}: by task", table))
+    if HELD_OUT in group.tasks and (by_density := density_section(report)):
+        parts.append(by_density)
     return "\n\n".join([*parts, *_readings(report, group)])
 
 
@@ -118,8 +125,7 @@ def _score_table(report: Report, group: Group) -> str:
     tasks = list(group.tasks)
     averaged = any(report.averages(row, group) for row in report.rows)
     over = report.averaged(group)
-    title = "Average" if len(over) == len(tasks) else f"Average of {len(over)}"
-    header = ["Model", *group.tasks.values(), *([title] if averaged else [])]
+    header = ["Model", *group.tasks.values(), *([_average_of(group, over)] if averaged else [])]
     body = []
     for row in report.rows:
         marks = {c.task: "" if c.beaten else " †" for c in report.constants if c.row == row}
@@ -135,9 +141,9 @@ def _score_table(report: Report, group: Group) -> str:
             for t in tasks
         ]
         if averaged:
-            full = len(constants) == len(tasks)
-            scores = [constants[t].score for t in tasks] if full else []
-            mean = float(np.average(scores, weights=group.weights)) if full else None
+            full = constants.keys() >= set(over)
+            scores = [constants[t].score for t in over] if full else []
+            mean = float(np.average(scores, weights=group.weights_of(over))) if full else None
             cells.append("–" if mean is None else percent(mean))
         body.append(
             ["*best constant answer*", *(cell if cell == "–" else f"*{cell}*" for cell in cells)]
@@ -186,7 +192,9 @@ def _scores(values: Sequence[float], metric: str) -> str:
         return "–"
     text = as_number(float(np.mean(values)), metric)
     if len(values) > 1:
-        text += f" ({as_number(min(values), metric)}–{as_number(max(values), metric)})"
+        low, high = (as_number(end, metric) for end in (min(values), max(values)))
+        if low != high:
+            text += f" ({between(low, high, ' to ' if min(values) < 0 else '–')})"
     return text
 
 
@@ -194,7 +202,7 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
     row, against = comparisons[0].row, comparisons[0].against
     # Pairs, not a mapping: a row may be called like another column.
     columns: list[tuple[str, Callable[[Comparison], str]]] = [
-        ("Task", lambda c: group.tasks[c.task] if c.task else _average_of(group, c.tasks)),
+        ("Task", lambda c: group.tasks.get(c.task) or f"**{_average_of(group, c.tasks)}**"),
         ("Items", _items),
         (against, lambda c: as_number(c.baseline, c.metric)),
         (row, lambda c: as_number(c.arm, c.metric)),
@@ -223,6 +231,8 @@ def _difference_table(group: Group, comparisons: Sequence[Comparison]) -> str:
 
 
 def _items(c: Comparison) -> str:
+    if not c.items:
+        return "–"
     return f"{c.items:,}" + (f" of {c.units[0]:,} {c.units[1]}" if c.units else "")
 
 
@@ -232,7 +242,9 @@ def _detectable(c: Comparison) -> str:
 
 
 def _average_of(group: Group, tasks: Sequence[str]) -> str:
-    return "**Average**" if len(tasks) == len(group.tasks) else f"**Average of {len(tasks)}**"
+    if len(group.averaged) < len(group.tasks):  # what stands beside is not in it
+        return f"Average of {listed([group.tasks[task] for task in tasks])}"
+    return "Average" if len(tasks) == len(group.tasks) else f"Average of {len(tasks)}"
 
 
 def _few(c: Comparison) -> bool:
@@ -304,11 +316,16 @@ def _protocol(report: Report) -> str:
             body.append(
                 [
                     task,
-                    *(", ".join(dict.fromkeys(str(getattr(r, f)) for r in having)) for f in facts),
+                    *(", ".join(dict.fromkeys(_fact(r, f) for r in having)) for f in facts),
                 ]
             )
     tasks = as_table(["Task", "Headline metric", "Items", "Few-shot", "Task version"], body)
     return "\n".join([*lines, "", tasks if len(body) <= 2 * _WIDE else folded("Tasks", tasks)])
+
+
+def _fact(result: TaskResult, name: str) -> str:
+    value = getattr(result, name)
+    return "–" if name == "count" and not value else str(value)
 
 
 def _costs(report: Report) -> str:
@@ -316,14 +333,16 @@ def _costs(report: Report) -> str:
         return ""
     header = ["Run", "Documents", "Tokens", "Trained tokens", "Share trained"]
     header += ["Prompt share", "Epochs", "Steps", "Wall time", "Tokens/s", "GPU-hours"]
-    body = [[training.label, *_cost_cells(cost)] for training, cost in report.costs]
+    llm = llm_columns([training for training, _ in report.costs])
+    rows = [[training.label, *_cost_cells(cost)] for training, cost in report.costs]
+    header, *body = ([*row, *cells] for row, *cells in zip([header, *rows], *llm, strict=True))
     return (
         "## What training cost\n\n"
         + as_table(header, body)
         + "\n\nTokens are those fed to the model over the whole run, prompts included; the share "
         "trained is what the host's sampler left of whole epochs; wall time is the training "
         "loop's, as the host logged it; GPU-hours are wall time times processes (on a machine "
-        "without a GPU, process-hours)."
+        "without a GPU, process-hours)." + (f" {LLM_NOTE}" if llm else "")
     )
 
 

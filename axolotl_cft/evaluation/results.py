@@ -5,45 +5,47 @@ named after the model, `results_<time>.json` and one `samples_<task>_<time>.json
 evaluation into the same folder adds files; where two hold the same task, the later one counts.
 """
 
-import json
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.evaluation.arguments import PLACES, SECRETS, SPEED, WEIGHTS
+from axolotl_cft.evaluation.conditions import conditions_of
 from axolotl_cft.evaluation.items import (
     BITS_PER_BYTE,
     MEAN,
     Headline,
-    SharingError,
     aggregation_of,
     as_number,
     read_items,
-    sharing_of,
 )
 from axolotl_cft.evaluation.items import Items as Items
 from axolotl_cft.evaluation.requested import leaves, requested
-from axolotl_cft.evaluation.software import evaluated_with
+from axolotl_cft.evaluation.task_metadata import (
+    MetadataError,
+    control_chance_of,
+    further_metrics_of,
+    sharing_of,
+)
 from axolotl_cft.files import read_json
 
-NOT_RECORDED = "not recorded"
 OURS = "cft_"  # how the names of our own tasks begin
-_NO_CONDITIONS = WEIGHTS | SECRETS | PLACES | SPEED | {"dtype"}  # dtype is a fact of its own
-
 _IDLE_FACTS = ("git", "model")
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """One task's scores in one run; `metric` names the headline one and `score` is its value.
+    """One task's scores in one run; `metric` names the compared one and `score` is its value.
 
     Metrics are called as the harness calls them, with the filter of the answers in brackets where a
     task names one: `acc`, `exact_match [strict-match]`. `generation` is how answers were sampled
     and where they ended, empty for tasks without generated answers. `items` is None without a
     sample log (`logged` is false), and for a metric that cannot be recomputed from single items.
+    `count` is 0 where nothing tells how many items there are. `control_chance` is what chance
+    scores on a control; None for other tasks. `further` is the metric of a result beside the task's
+    first, as the task's metadata names it; "" for the first.
     """
 
     task: str
@@ -57,6 +59,8 @@ class TaskResult:
     logged: bool
     items: Items | None
     generation: dict[str, Any] = field(default_factory=dict)
+    control_chance: float | None = None
+    further: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Evaluation:
     Attributes:
         name: the row it belongs to; runs of one name are seeds of one another.
         seed: how this run is called among them: by its seed, or "run 1" where that is not known.
-        tasks: task name -> result, leaf tasks only.
+        tasks: task name -> result, leaf tasks only; a further metric that a task wants compared has
+            a result of its own, which `in_metric` names.
         groups: harness group -> (metric, score, leaf tasks), for groups that the harness averaged.
         facts: protocol facts as text, for the report.
         notes: what a reader of the results should know about the files.
@@ -82,6 +87,11 @@ class Evaluation:
     general: frozenset[str] = frozenset()
 
     @property
+    def evaluated(self) -> list[str]:
+        """The names of the tasks, each once."""
+        return [name for name, result in self.tasks.items() if not result.further]
+
+    @property
     def numbered(self) -> bool:
         """Whether the seed's number is known, so that runs of two rows may share it."""
         return self.seed.lstrip("-").isdigit()
@@ -91,6 +101,11 @@ class Evaluation:
         """The run's name, with its seed where it has one."""
         seed = f"seed {self.seed}" if self.numbered else self.seed
         return f"{self.name}, {seed}" if seed else self.name
+
+
+def in_metric(name: str, metric: str) -> str:
+    """What a task or group is called where it is read by a metric that is not its first."""
+    return f"{name} in {metric}"
 
 
 def read_run(
@@ -120,19 +135,24 @@ def read_run(
     tasks: dict[str, TaskResult] = {}
     groups: dict[str, tuple[str, float, tuple[str, ...]]] = {}
     superseded: set[str] = set()
+    readings: dict[str, list[_Reading]] = {}
     facts: dict[str, dict[str, str]] = {}
     notes: dict[str, str] = {}
     for path, content, wanted in contents:
         for task in (task for task in content["configs"] if task in wanted):
             if task in facts and words is None:
                 superseded.add(task)
-            facts[task] = _facts(content)
-            result, notes[task] = _read_or_leave(path, content, task)
-            tasks.pop(task, None)
-            if result:
-                tasks[task] = result
-        found = _read_groups(content, tasks)
-        groups.update((group, row) for group, row in found.items() if group in wanted)
+            facts[task] = conditions_of(content)
+            for stale in readings.get(task, ()):
+                tasks.pop(stale.called, None)
+                notes.pop(stale.called, None)
+            readings[task] = _readings(content, task)
+            for reading in readings[task]:
+                result, notes[reading.called] = _read_or_leave(path, content, task, reading)
+                if result:
+                    tasks[reading.called] = result
+        averaged = _read_groups(content, tasks)
+        groups.update((group, row) for group, row in averaged.items() if group in wanted)
     label = f"{name}, seed {seed}" if seed else name
     said = [f"{task} of {label} {note}" for task, note in sorted(notes.items()) if note]
     if not tasks:
@@ -144,8 +164,10 @@ def read_run(
     ]
     if mixed:
         said.append(f"not all tasks of {label} were evaluated alike: see {', '.join(mixed)} below")
-    groups = {group: found for group, found in groups.items() if tasks.keys() >= set(found[2])}
+    groups = {group: row for group, row in groups.items() if tasks.keys() >= set(row[2])}
     known = frozenset[str]().union(*(requested(content, general) for _, content in loaded))
+    metrics = {result.further for result in tasks.values() if result.further}
+    known |= {in_metric(each, metric) for each in known for metric in metrics}
     return Evaluation(name, seed, tasks, groups, merged, tuple(said), known)
 
 
@@ -154,6 +176,39 @@ def _wanted(content: dict[str, Any], words: Collection[str] | None) -> set[str]:
     if words is None:
         return {*content["configs"], *content.get("groups", {})}
     return requested(content, words)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One of the scores of a task that are compared.
+
+    Attributes:
+        called: what the task is called in this reading.
+        metric: the metric to read; "" for the headline one.
+        apart: whether the metric is about a part of the items, as if they were a task.
+    """
+
+    called: str
+    metric: str = ""
+    apart: bool = False
+
+
+def _readings(content: dict[str, Any], task: str) -> list[_Reading]:
+    """The scores of a task to compare: the headline, and those that its metadata names besides.
+
+    A task whose metadata says `scored_apart` has metrics that are each about a part of its items,
+    and is as many tasks: `TASK@PART` for the metric `NAME@PART`.
+
+    Raises:
+        MetadataError: the metadata is wrong.
+    """
+    config = content["configs"][task]
+    if not (config.get("metadata") or {}).get("scored_apart"):
+        further = further_metrics_of(task, config)
+        return [_Reading(task), *(_Reading(in_metric(task, name), name) for name in further)]
+    row = content["results"].get(task)
+    metrics = dict.fromkeys(metric for metric, _ in _numbers(row if isinstance(row, dict) else {}))
+    return [_Reading(f"{task}@{name.partition('@')[2]}", name, True) for name in metrics]
 
 
 def _merge(facts: list[dict[str, str]]) -> tuple[dict[str, str], list[str]]:
@@ -203,11 +258,13 @@ def _same_version(contents: list[tuple[Path, dict[str, Any]]]) -> None:
         )
 
 
-def _read_or_leave(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResult | None, str]:
+def _read_or_leave(
+    path: Path, content: dict[str, Any], task: str, reading: _Reading
+) -> tuple[TaskResult | None, str]:
     """A task's result, None for another's task without a score, and what is to be said of it."""
     try:
-        return _read_task(path, content, task)
-    except SharingError:
+        return _read_task(path, content, task, reading)
+    except MetadataError:
         raise
     except CFTError as exc:
         if task.startswith(OURS):
@@ -215,27 +272,37 @@ def _read_or_leave(path: Path, content: dict[str, Any], task: str) -> tuple[Task
         return None, f"is left out ({_named(exc, path)})"
 
 
-def _read_task(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResult, str]:
-    """The scores of one task in one results file, with its sample log where there is one."""
+def _read_task(
+    path: Path, content: dict[str, Any], task: str, reading: _Reading
+) -> tuple[TaskResult, str]:
+    """A score of one task in one results file, with its sample log where there is one."""
+    config = content["configs"][task]
     scored = _metrics(path, content, task)
+    if reading.apart:
+        scored = {key: value for key, value in scored.items() if key[0] == reading.metric}
     headline = _headline(path, content, task, scored)
+    if reading.apart:
+        headline = replace(headline, count=0, partial=True)
+    elif reading.metric:
+        headline = _further(path, headline, reading.metric, scored, content)
     samples = path.with_name(f"samples_{task}_{_stamp(path)}.jsonl")
     items, note = None, ""
     if samples.is_file():
         try:
             items = read_items(samples, headline)
-        except SharingError:
+        except MetadataError:
             raise
         except CFTError as exc:
             if headline.ours:
                 raise
             note = f"has no interval ({_named(exc, samples)})"
     higher = content.get("higher_is_better", {}).get(task, {}).get(headline.metric)
-    called = _called(headline.metric, headline.filter)
+    bare = headline.metric.partition("@")[0] if reading.apart else headline.metric
+    called = _called(bare, headline.filter)
     if not headline.ours and headline.score > 1 and is_percent(called):
         called += " (as logged)"  # SQuAD's F1 is one of a hundred: not to be shown in percent
     result = TaskResult(
-        task=task,
+        task=reading.called if reading.apart else task,
         metric=called,
         score=headline.score,
         metrics={_called(*key): value for key, value in scored.items() if math.isfinite(value)},
@@ -245,7 +312,9 @@ def _read_task(path: Path, content: dict[str, Any], task: str) -> tuple[TaskResu
         fewshot=str(content.get("n-shot", {}).get(task)),
         logged=samples.is_file(),
         items=items,
-        generation=content["configs"][task].get("generation_kwargs") or {},
+        generation=config.get("generation_kwargs") or {},
+        control_chance=None if reading.metric else control_chance_of(task, config),
+        further="" if reading.apart else reading.metric,
     )
     return result, note
 
@@ -268,10 +337,7 @@ def _headline(
     ]
     chosen = (preferred or list(scored))[0]
     for key in scored if ours else [chosen]:
-        if not math.isfinite(scored[key]):
-            raise CFTError(
-                f"{path}: {key[0]} of {task} is {scored[key]}; nothing can be compared with it"
-            )
+        _check_finite(path, task, key, scored)
     row = content["results"][task]
     counts = content.get("n-samples", {}).get(task, {})
     return Headline(
@@ -284,6 +350,45 @@ def _headline(
         sharing=sharing_of(task, config),
         ours=ours,
     )
+
+
+def _further(
+    path: Path,
+    headline: Headline,
+    metric: str,
+    scored: dict[tuple[str, str], float],
+    content: dict[str, Any],
+) -> Headline:
+    """The same task by a metric that its metadata names beside the first.
+
+    Raises:
+        MetadataError: the task has no such score.
+        CFTError: it is no finite number.
+    """
+    chosen = next((key for key in scored if key[0] == metric), None)
+    if chosen is None:
+        there = ", ".join(dict.fromkeys(name for name, _ in scored))
+        raise MetadataError(
+            f"{path}: {headline.task} wants {metric!r} compared (`also` in its metadata), of which "
+            f"there is no score (it has {there}); correct the task's YAML, and evaluate again"
+        )
+    _check_finite(path, headline.task, chosen, scored)
+    return replace(
+        headline,
+        metric=metric,
+        filter=chosen[1],
+        score=scored[chosen],
+        aggregation=aggregation_of(content["configs"][headline.task], metric),
+    )
+
+
+def _check_finite(
+    path: Path, task: str, key: tuple[str, str], scored: dict[tuple[str, str], float]
+) -> None:
+    if not math.isfinite(scored[key]):
+        raise CFTError(
+            f"{path}: {key[0]} of {task} is {scored[key]}; nothing can be compared with it"
+        )
 
 
 def _named(error: CFTError, path: Path) -> str:
@@ -342,58 +447,6 @@ def _read_groups(
             metric = next((name for name in scored if name in compared), next(iter(scored)))
             found[group] = (metric, scored[metric], below)
     return found
-
-
-def _facts(content: dict[str, Any]) -> dict[str, str]:
-    """Protocol facts in the words of the harness's options."""
-    config = content.get("config", {})
-    arguments = _model_arguments(config.get("model_args"))
-    dtype = config.get("model_dtype") or arguments.get("dtype")
-    template = content.get("chat_template")
-    system = content.get("system_instruction")
-    limit = config.get("limit")
-    software = evaluated_with(content)
-    facts = {
-        "model": content.get("model_name"),
-        "backend": content.get("model_source"),
-        "device": str(config["device"]).split(":")[0] if config.get("device") else None,
-        "dtype": str(dtype).removeprefix("torch.") if dtype else None,
-        "model arguments": " ".join(
-            f"{key}={value}"
-            for key, value in sorted(arguments.items())
-            if key not in _NO_CONDITIONS
-        )
-        or "none that change scores",
-        "chat template": f"yes (sha {content.get('chat_template_sha', '')[:8]})"
-        if template
-        else "no",
-        "system instruction": "none" if not system else json.dumps(system),
-        "few-shot as turns": "yes" if content.get("fewshot_as_multiturn") else "no",
-        "limit": "none (all items)" if limit is None else _limit(limit),
-        "generation arguments": json.dumps(config.get("gen_kwargs"), sort_keys=True)
-        if config.get("gen_kwargs")
-        else "the tasks' own",
-        "few-shot seed": config.get("fewshot_seed"),
-        "lm-eval": content.get("lm_eval_version"),
-        "transformers": content.get("transformers_version"),
-        "torch": software.get("torch"),
-        "GPU": software.get("gpu"),
-        "git": content.get("git_hash"),
-    }
-    return {key: str(value) if value is not None else NOT_RECORDED for key, value in facts.items()}
-
-
-def _model_arguments(given: Any) -> dict[str, str]:
-    """`--model_args`, which the harness records as it was given: a dictionary, or `a=1,b=2`."""
-    if isinstance(given, dict):
-        return {str(key): str(value) for key, value in given.items()}
-    pairs = (part.partition("=") for part in str(given or "").split(","))
-    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
-
-
-def _limit(limit: float) -> str:
-    """The harness's `--limit`: a share of the items below 1, a number of items from there on."""
-    return f"{100 * limit:g} % of each task's items" if limit < 1 else f"{limit:g} items per task"
 
 
 def is_percent(metric: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.cost import TrainingCost, read_cost
 from axolotl_cft.evaluation.results import Evaluation, read_run
-from axolotl_cft.records import STUDY_FILE, StudyRecord, StudyRun
+from axolotl_cft.records import STUDY_FILE, LLMUse, StudyRecord, StudyRun
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Training:
     """One training run to account for; `processes` and `seconds` as the study recorded them.
 
     `row` is the report's row for it, whether or not it was evaluated; `software` names versions and
-    the GPU's model.
+    the GPU's model. `llm` is what an LLM was asked for its data; None where that is not known.
     """
 
     label: str
@@ -43,6 +43,7 @@ class Training:
     processes: int | None
     seconds: float | None
     software: Mapping[str, str] = field(default_factory=dict)
+    llm: LLMUse | None = None
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ def _training(folder: Path, run: StudyRun, staged: bool) -> Training:
         processes=run.world_size,
         seconds=run.train_seconds,
         software=run.software,
+        llm=run.llm,
     )
 
 

@@ -194,6 +194,31 @@ def average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     return Scores(np.asarray(values), strata, sum(s.units for s in scores))
 
 
+def average_of_shared(outcomes: Sequence[Outcomes], weights: Sequence[float]) -> Scores:
+    """The weighted mean of scores on tasks that ask about the same things, each a mean over items.
+
+    What is asked about one thing is one unit across the tasks: where all of it is hard, the tasks'
+    scores vary together, and their variances do not simply add.
+
+    Args:
+        outcomes: of the tasks, their units numbered alike in all.
+        weights: of the tasks.
+    """
+    share = np.asarray(weights, float) / np.sum(weights)
+    total = sum(w * each.scores() for w, each in zip(share, outcomes, strict=True))
+    levels, within, units = [], [], []
+    for w, each in zip(share, outcomes, strict=True):
+        answers = np.asarray(each.answers, float)
+        # Around the task's own score: that one task is easier than another is no luck of things.
+        levels.append(answers - each.scores()[:, None] + total[:, None])
+        weight = np.ones(answers.shape[1]) if each.weights is None else each.weights
+        within.append(w * weight / weight.sum())
+        assert each.units is not None
+        units.append(each.units)
+    answers, weight = np.concatenate(levels, axis=1), np.concatenate(within)
+    return Outcomes(answers, weights=weight, units=np.concatenate(units)).measure("")
+
+
 @dataclass(frozen=True)
 class Part:
     """One source of variance of a difference.

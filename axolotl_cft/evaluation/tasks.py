@@ -67,30 +67,55 @@ class TaskGroup:
 
     Attributes:
         name: the group's name.
-        tasks: task -> the title of its benchmark, in the YAML's order.
+        tasks: task -> its title (the benchmark's, else the YAML's), in the YAML's order, the tasks
+            of groups in it as well.
+        averaged: those that its average is over. A group without an average of its own has that of
+            a group in it; its other tasks stand beside.
         metric: the first metric in the YAML's list, the group's headline.
     """
 
     name: str
     tasks: dict[str, str]
+    averaged: tuple[str, ...]
     metric: str
 
 
 @functools.cache
-def _task_table() -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Task -> benchmark ("" for none), and group -> the content of its YAML."""
+def _task_table() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The content of every YAML, by the name of its task and by that of its group."""
     tasks, groups = {}, {}
     for path in sorted(task_folder().rglob("*.yaml")):
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskLoader)
         if "group" in config:
             groups[config["group"]] = config
         else:
-            tasks[config["task"]] = config.get("dataset_kwargs", {}).get("benchmark", "")
+            tasks[config["task"]] = config
     return tasks, groups
 
 
+def _benchmark(task: str) -> str:
+    """The benchmark that a task of ours reads, "" for none."""
+    return str(_task_table()[0][task].get("dataset_kwargs", {}).get("benchmark", ""))
+
+
+def _leaves(name: str) -> list[str]:
+    """The tasks of a group, those of groups in it as well; of a task, itself."""
+    groups = _task_table()[1]
+    if name not in groups:
+        return [name]
+    return [leaf for member in groups[name]["task"] for leaf in _leaves(member)]
+
+
+def _averaging(name: str) -> str:
+    """The group whose average a group shows: itself, else the first one in it that has any."""
+    groups = _task_table()[1]
+    if "aggregate_metric_list" in groups[name]:
+        return name
+    return next(_averaging(member) for member in groups[name]["task"] if member in groups)
+
+
 def task_groups() -> list[TaskGroup]:
-    """Our groups, in the order in which the table of benchmarks has their items.
+    """Our groups but those within others, in the order of the benchmarks; without any, first.
 
     Raises:
         CFTError: the tasks are not installed.
@@ -98,15 +123,41 @@ def task_groups() -> list[TaskGroup]:
     tasks, groups = _task_table()
     benchmarks = catalogue().BENCHMARKS
     order = {name: place for place, name in enumerate(benchmarks)}
+    within = {member for config in groups.values() for member in config["task"]}
+
+    def title(task: str) -> str:
+        benchmark = _benchmark(task)
+        return benchmarks[benchmark].title if benchmark else str(tasks[task]["task_alias"])
+
     found = [
         TaskGroup(
             name,
-            {task: benchmarks[tasks[task]].title for task in config["task"]},
-            config["aggregate_metric_list"][0]["metric"],
+            {task: title(task) for task in _leaves(name)},
+            tuple(_leaves(_averaging(name))),
+            groups[_averaging(name)]["aggregate_metric_list"][0]["metric"],
         )
-        for name, config in groups.items()
+        for name in groups
+        if name not in within
     ]
-    return sorted(found, key=lambda group: order[tasks[next(iter(group.tasks))]])
+    return sorted(found, key=lambda group: order.get(_benchmark(next(iter(group.tasks))), -1))
+
+
+def count_facts(task: str, data_dir: Path | None) -> int | None:
+    """How many questions about invented facts a task asks.
+
+    Args:
+        task: any.
+        data_dir: where `facts/<kind>.jsonl` lie.
+
+    Returns:
+        None for a task of another kind, or without its file.
+    """
+    kind = _task_table()[0].get(task, {}).get("dataset_kwargs", {}).get("kind")
+    path = None if data_dir is None or kind is None else data_dir / "facts" / f"{kind}.jsonl"
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
 
 
 def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
@@ -116,24 +167,33 @@ def task_benchmarks(names: Iterable[str]) -> dict[str, str]:
         CFTError: a name is neither a task nor a group of ours, or the task has no benchmark.
     """
     tasks, groups = _task_table()
-    published = [task for task, benchmark in tasks.items() if benchmark]
+    published = [name for name in (*groups, *tasks) if all(map(_benchmark, _leaves(name)))]
+    choose = f"choose from {', '.join(published)}"
     result: dict[str, str] = {}
     for name in names:
-        members = groups[name]["task"] if name in groups else [name]
-        unknown = [member for member in members if member not in tasks]
-        if unknown:
+        if name not in tasks and name not in groups:
+            raise CFTError(f"unknown task {name!r}: {choose}")
+        if name not in published:
             raise CFTError(
-                f"unknown task {unknown[0]!r}: choose from {', '.join([*groups, *published])}"
+                f"{name} has no published items, only text of your own, or invented facts; {choose}"
             )
-        if not all(tasks[member] for member in members):
-            raise CFTError(
-                f"{name} has no published items, only your own held-out documents, which "
-                f"`axolotl-cft heldout` exports; choose from {', '.join([*groups, *published])}"
-            )
-        result |= {member: tasks[member] for member in members}
+        result |= {task: _benchmark(task) for task in _leaves(name)}
     if not result:
-        raise CFTError(f"no task named: choose from {', '.join([*groups, *published])}")
+        raise CFTError(f"no task named: {choose}")
     return result
+
+
+def absent_items(names: Iterable[str], folder: Path) -> list[str]:
+    """Those of our published benchmarks, among what tasks read, that a folder has no test file of.
+
+    Args:
+        names: of tasks and groups; those that are not ours are left out.
+        folder: the data directory of the tasks.
+    """
+    tasks, groups = _task_table()
+    leaves = [leaf for name in names if name in tasks or name in groups for leaf in _leaves(name)]
+    wanted = dict.fromkeys(filter(None, map(_benchmark, leaves)))
+    return [name for name in wanted if catalogue().find_file(name, "test", folder) is None]
 
 
 @dataclass(frozen=True)
@@ -188,7 +248,6 @@ def fetch(
     directory: Path,
     tasks: Sequence[str],
     *,
-    token: str | None = None,
     load_dataset: Callable[..., Any] | None = None,
     on_split: Callable[[str, str, str], None] = lambda benchmark, split, state: None,
 ) -> list[Path]:
@@ -213,7 +272,7 @@ def fetch(
                 continue
             on_split(benchmark, split, "loading")
             try:
-                rows = module.load_hub(benchmark, split, load_dataset, token=token)
+                rows = module.load_hub(benchmark, split, load_dataset)
             except module.BenchmarkDataError as exc:
                 raise CFTError(str(exc)) from exc
             if expected is not None and len(rows) != expected:

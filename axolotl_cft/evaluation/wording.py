@@ -3,20 +3,29 @@
 from collections.abc import Sequence
 
 from axolotl_cft.evaluation import statistics
+from axolotl_cft.evaluation.caveats import listed
 from axolotl_cft.evaluation.comparison import Comparison, Report, Verdict
-from axolotl_cft.evaluation.groups import HELD_OUT, Group
+from axolotl_cft.evaluation.groups import BY_POSITION, HELD_OUT, Group
 from axolotl_cft.evaluation.layout import interval, p_shown, signed, spread
 from axolotl_cft.evaluation.results import OURS, is_percent
 
-_METRICS = {"acc": "accuracy", "f1": "weighted F1", "bits_per_byte": "bits per byte"}
+_METRICS = {
+    "acc": "accuracy",
+    "f1": "weighted F1",
+    "bits": "log2 p(answer)",
+    "bits_per_byte": "bits per byte",
+}
 
 
 def headlines(report: Report) -> list[str]:
     """One or two sentences for each comparison: did it help, and what was forgotten?"""
     said = []
     for group in report.groups:
+        said += _controls(report, group)
         chosen = [
-            c for c in report.comparisons if c.group == group.name and not report.is_general(c)
+            c
+            for c in report.comparisons
+            if c.group == group.name and not report.is_general(c) and not report.is_control(c)
         ]
         averages = [c for c in chosen if not c.task]
         if averages or len(group.tasks.keys() - report.general) <= 3:
@@ -24,6 +33,32 @@ def headlines(report: Report) -> list[str]:
         else:
             said += _tally(group, chosen)
     return said + _forgotten(report)
+
+
+def _controls(report: Report, group: Group) -> list[str]:
+    """Whether every row scores what chance does where nobody can know the answers."""
+    said = []
+    for task, title in group.tasks.items():
+        controls = [control for control in report.controls if control.task == task]
+        if not controls:
+            continue
+        start = f"**{title}** (chance {100 * controls[0].chance:.2f} %): "
+        off = {control.row for control in controls if control.off_chance}
+        unknown = {control.row for control in controls if control.p is None} - off
+        if off:
+            shown = listed([control.shown() for control in controls if control.off_chance])
+            text = "the options give something away, so do not read the scores of"
+            said.append(f"{start}**off chance**, {shown}: {text} {group.name}.")
+        if at := [
+            row
+            for row in dict.fromkeys(control.row for control in controls)
+            if row not in off | unknown
+        ]:
+            said.append(f"{start}at chance in {listed(at, len(at))}.")
+        if unknown:
+            takes = "that takes the scores of single items (`lm_eval --log_samples`)"
+            said.append(f"{start}not tested in {listed(sorted(unknown))}: {takes}.")
+    return said
 
 
 def _forgotten(report: Report) -> list[str]:
@@ -79,6 +114,8 @@ def _headline(report: Report, group: Group, c: Comparison) -> str:
 
 def name_of(group: Group, c: Comparison) -> str:
     """What was compared: a task by its title, or the group."""
+    if c.task.startswith(BY_POSITION):
+        return f"held-out text, {group.tasks[c.task]}"
     return group.name if not c.task else group.tasks[c.task]
 
 
@@ -86,23 +123,29 @@ def _what(group: Group, c: Comparison) -> str:
     """The metric, what it is averaged over, and how much of it there is."""
     metric = metric_in_words(c.metric, group)
     if not c.task:
-        every = len(c.tasks) == len(group.tasks)
-        metric = f"average {metric} of {'' if every else 'only '}{len(c.tasks)} tasks"
+        every = len(c.tasks) == len(group.averaged)
+        over = f"{'' if every else 'only '}{len(c.tasks)} tasks"
+        if len(group.averaged) < len(group.tasks):
+            over = listed([group.tasks[task] for task in c.tasks])
+        metric = f"average {metric} of {over}"
     metric += "" if c.higher_is_better else ", lower is better"
-    shared = f" of {c.units[0]:,} {c.units[1]}" if c.units and c.task else ""
+    several = c.units and c.task and c.units[0] < c.items
+    shared = f" of {c.units[0]:,} {c.units[1]}" if c.units and several else ""
     runs = "" if c.runs == (1, 1) else f", {c.runs[0]} against {c.runs[1]} runs"
-    noun = "documents" if c.task == HELD_OUT else "items"
-    return f"{metric}, {c.items:,} {noun}{shared}{runs}"
+    noun = "documents" if c.task.startswith(HELD_OUT) else "items"
+    items = f", {c.items:,} {noun}" if c.items else ""
+    return f"{metric}{items}{shared}{runs}"
 
 
 def metric_in_words(name: str, group: Group) -> str:
-    """In words; only of our own tasks is it known that their F1 is weighted."""
+    """In words; only of our own tasks is it known that their F1 is weighted, and what bits are."""
     ours = all(task.startswith(OURS) for task in group.tasks)
-    return _METRICS.get(name, name) if ours or name != "f1" else name
+    return _METRICS.get(name, name) if ours or name not in ("f1", "bits") else name
 
 
 def _amount(value: float, metric: str) -> str:
-    return signed(value, metric) + (" points" if is_percent(metric) else "")
+    unit = " points" if is_percent(metric) else " bits" if metric == "bits" else ""
+    return signed(value, metric) + unit
 
 
 def verdict_in_words(c: Comparison, margin: float) -> str:
@@ -155,7 +198,8 @@ def _tally(group: Group, comparisons: Sequence[Comparison]) -> list[str]:
     said = []
     for row in dict.fromkeys(c.row for c in comparisons):
         tested = [c for c in comparisons if c.row == row]
-        start = f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} tasks, no "
+        what = "stretches" if tested[0].task.startswith(BY_POSITION) else "tasks"
+        start = f"**{row} against {tested[0].against} on {group.name}** ({len(tested)} {what}, no "
         start += "common average): "
         found = [c.verdict() for c in tested if c.difference]
         if not found:

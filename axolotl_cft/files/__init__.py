@@ -111,14 +111,15 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     return content
 
 
-def read_text(path: Path) -> str:
-    """A file's text.
+def read_text(path: Path, keep_line_ends: bool = False) -> str:
+    """A file's text, its lines ending in `\\n` unless they are to be kept as they end.
 
     Raises:
         CFTError: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="" if keep_line_ends else None) as file:
+            return file.read()
     except OSError as exc:
         raise CFTError(f"cannot read {path}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:

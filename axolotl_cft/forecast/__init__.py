@@ -3,7 +3,6 @@
 draws       some documents that stand for all
 rows        the rows that training would make of them, by the functions that make them
 totals      from the rows of some to those of all, with an interval
-epoch       how the host's trainer takes an epoch of rows: packing, padding, steps
 compute     parameters, floating-point operations, GPUs
 training    all of it for one config
 arms        and for each arm of a study

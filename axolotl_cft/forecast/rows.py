@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.core.ledger import Ledger
+from axolotl_cft.host.epoch import row_lengths
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,13 +53,7 @@ class Made:
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each row."""
-        import pyarrow.compute as pc
-
-        found = [
-            pc.list_value_length(table.column("input_ids")).to_numpy()
-            for table in batches_of(self.rows)
-        ]
-        return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
+        return row_lengths(self.rows)
 
     def size_on_disk(self) -> int:
         """Bytes of the rows as the host saves them, measured."""

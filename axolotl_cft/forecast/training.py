@@ -15,9 +15,9 @@ import numpy.typing as npt
 from axolotl_cft.errors import CFTError
 from axolotl_cft.forecast.compute import Model, measure_model, training_flops
 from axolotl_cft.forecast.draws import Drawn, Tell, draw
-from axolotl_cft.forecast.epoch import Epoch, count_steps, take_epoch
 from axolotl_cft.forecast.rows import COUNTS, Made, RowMaker
 from axolotl_cft.forecast.totals import Totals, estimate_totals, half_width
+from axolotl_cft.host.epoch import Epoch, count_steps, left_for_training, take_epoch
 from axolotl_cft.preview.collect import quiet_imports
 from axolotl_cft.records import TrainingForecast
 
@@ -353,12 +353,7 @@ class Training:
         return epoch.scaled(tokens / max(1, int(counted.lengths.sum())))
 
     def _after_split(self) -> Counted:
-        """Without what the host takes away from the prepared rows before training.
-
-        axolotl/utils/data/sft.py::_load_and_prepare_datasets.
-        """
-        from axolotl.utils.data.shared import create_train_validation_split
-
+        """Without what the host takes away from the prepared rows before training."""
         cfg, counted = self.cfg, self.train
         of = cfg.dataset_shard_num if cfg.dataset_shard_idx is not None else None
         apart = float(cfg.val_set_size or 0)
@@ -368,13 +363,7 @@ class Training:
             rows = counted.totals.values[COUNTS.index("rows")] / (of or 1)
             kept = (1 - min(1.0, apart / rows if apart >= 1 else apart)) / (of or 1)
             return replace(counted, totals=Totals(*(kept * each for each in counted.totals)))
-        left = counted.made.rows
-        if of:
-            left = left.shard(num_shards=of, index=cfg.dataset_shard_idx)
-        if apart:
-            size = int(apart) if apart > 1 else apart
-            left, _ = create_train_validation_split(left, cfg, size)
-        made = Made(left, counted.made.ledger)
+        made = Made(left_for_training(counted.made.rows, cfg), counted.made.ledger)
         totals = Totals(made.counts(), counted.totals.errors)
         return replace(counted, totals=totals, lengths=made.lengths(), made=made)
 

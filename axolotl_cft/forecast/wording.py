@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from axolotl_cft.forecast.epoch import data_ranks
 from axolotl_cft.forecast.training import Machine, Training
+from axolotl_cft.host.epoch import data_ranks
 from axolotl_cft.records import TrainingForecast
 
 

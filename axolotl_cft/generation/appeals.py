@@ -67,32 +67,48 @@ STATEMENTS: Mapping[str, str] = {
         such another other more less much only even just nearly almost
     """,
     "de": """
-        der die das dem den des ein eine einer einem einen eines im in am an auf es er sie dies
-        diese dieser dieses diesem hier nach vor bei mit von vom zu zum zur aus als wenn weil da ja
-        nein durch für seit unter über während viele einige alle beide zwei drei erst schon man
-        jede jeder jedes kein keine thema gegenstand inhalt text autor autorin verfasser artikel
+        der die das dem den des ein eine einer einem einen eines im in am an auf es er sie
+        dies diese dieser dieses diesem hier nach vor bei mit von vom zu zum zur aus als
+        wenn weil da ja nein durch für seit unter über während viele einige alle beide
+        zwei drei erst schon man jede jeder jedes kein keine thema gegenstand inhalt text
+        autor autorin verfasser artikel heute später danach dabei damit dadurch daher
+        deshalb doch aber auch immer oft manche etwa neben zwischen bis ohne um trotz
+        wegen laut beim ihre seine seinen ihren unser mein so dann dort jedoch zudem
+        außerdem alles etwas niemand jemand
     """,
     "fr": """
-        le la les l'auteur un une des du de ce cet cette ces c'est il elle ils elles on dans en au
-        aux à après avant pendant depuis par pour oui non parce car selon deux trois plusieurs
-        certains chaque sa son ses leur
+        le la les l'auteur un une des du de ce cet cette ces c'est il elle ils elles on
+        dans en au aux à après avant pendant depuis par pour oui non parce car selon deux
+        trois plusieurs certains chaque sa son ses leur aujourd'hui ainsi cependant
+        toutefois mais quand lorsque comme malgré entre chez vers sous sur dont plus
+        nombreux beaucoup quelques tous toutes cela ceci ici grâce
     """,
     "es": """
-        el la los las lo un una unos unas se este esta estos estas esto es son en a al de del por
-        para con sí si no porque según dos tres varios su sus durante tras desde hay aquí
+        el la los las lo un una unos unas se este esta estos estas esto es son en a al de
+        del por para con sí si no porque según dos tres varios su sus durante tras desde
+        hay aquí hoy así sin aunque pero cuando como mientras entre sobre hasta muchos
+        muchas algunos algunas cada todo todos todas antes después además actualmente más
+        ya también ese esa
     """,
     "pt": """
-        o a os as um uma uns umas este esta estes estas isto é são em no na nos nas de do da por
-        para com sim não porque segundo dois três vários seu sua durante após desde há aqui
+        o a os as um uma uns umas este esta estes estas isto é são em no na nos nas de do
+        da por para com sim não porque segundo dois três vários seu sua durante após desde
+        há aqui hoje assim sem embora mas quando como enquanto entre sobre até muitos
+        muitas alguns algumas cada todo todos todas antes depois além atualmente mais já
+        também esse essa ao aos às nesse nessa
     """,
     "it": """
-        il lo la i gli le un uno una si questo questa questi queste è sono in nel nella nei a al
-        alla di del della per con sì no perché secondo due tre vari suo sua durante dopo dal dalla
-        ci c'è qui
+        il lo la i gli le un uno una si questo questa questi queste è sono in nel nella
+        nei a al alla di del della per con sì no perché secondo due tre vari suo sua
+        durante dopo dal dalla ci c'è qui negli nelle nello agli alle allo ai dagli dalle
+        dai degli delle dei dello sul sulla sui sulle oggi così inoltre tuttavia ma quando
+        mentre anche alcuni alcune molti molte ogni tutti tutte tra fra su
     """,
     "nl": """
-        de het een dit deze dat die er hij zij ze is in op aan bij met van voor door na ja nee
-        omdat volgens twee drie sinds tijdens hier
+        de het een dit deze dat die er hij zij ze is in op aan bij met van voor door na ja
+        nee omdat volgens twee drie sinds tijdens hier maar ook nu later daarna toch veel
+        sommige alle elke hun haar onder tussen zonder om tot over vanaf al zo wanneer
+        toen terwijl hoewel
     """,
 }
 """By language, the words with which a statement begins: elsewhere a rare imperative passes."""
@@ -126,13 +142,14 @@ APPEALS: Mapping[str, str] = {
             |ermittl|erkenn|erkund|hinterfrag|identifizier|leg|markier|nutz|reflektier|richt|setz
             |skizzier|verknüpf|versetz|verschaff|vertief|widm|zerleg|zieh|zähl|rechn|schreib|spür
             |verbind|übertrag|wiederhol|rekonstruier|deut|wäg|gliedere?|formulier|begründ)
-            (?:e\b|en sie\b|t\b(?= (?:auf|euch|auch|dabei|den|die|das|dem|wie|was|warum))
-            |e?n(?:\b(?= ?[.,;:!])|$))
+            (?:e\b|en sie\b|e?n(?:\b(?= ?[.,;:!])|$))
+        (?<![^.,;:!?—–] )\w{3,}t (?:auf|euch|auch|dabei|den|die|das|dem|wie|was|warum)\b
         (?:lies|lest|sieh|seht|nimm|gib|trau|vergiss|triff|stell|halt|such|denk|frag|merk|schau
             |hör
             |mach|geh|leg|setz|zeig|achtet|überlegt|prüft|versuch|wirf|sprich|miss|tritt)\b
         \w{3,}en sie (?:sich|auf|die|den|das|der|dem|beim|bei|im|jed\w+|wie|was|warum|welche|nach
             |mit|an|zu|diese\w?|nicht|dabei|stets|immer|genau|besonders|zuerst|zunächst|für|in)\b
+        (?:beim|während des|vor dem|nach dem) lesens?\b[^.?!]*\w{3,}(?:en|ern|eln)(?:[.!]|$)
         (?:empfiehlt sich|lohnt|gilt es|ist es wichtig|wichtig ist)\b
     """,
     "fr": r"""
@@ -153,7 +170,8 @@ APPEALS: Mapping[str, str] = {
     "es": r"""
         (?:tú|te|tus|tu|ti|usted|ustedes|contigo|vosotros|os)\b
         (?:conviene|hay que|debes?|vale la pena|procura|se recomienda|es (?:útil
-            |importante) \w+r)\b
+            |importante|necesario|interesante|esencial|fundamental|recomendable|bueno) (?:que
+            |\w+r))\b
         (?<![^.,;:!?—–¡] )(?:y |pero |luego |después )?[a-zñ]*[áéí]\w+(?:te|se|nos|los?|las?)\b
         (?<![^.,;:!?—–¡] )\w{2,}(?:monos|émonos|ate|ete|ite|amos|emos)\b
         (?<![^.;:!?—–¡] )\w{2,}(?:ar|er|ir|arse|erse|irse)\b
@@ -171,7 +189,9 @@ APPEALS: Mapping[str, str] = {
     """,
     "pt": r"""
         (?:você|vocês|tu|te|ti|teus?|tuas?|contigo)\b
-        (?:convém|é preciso|deve|vale a pena|vamos|procure|lembre|é (?:útil|importante) \w+r)\b
+        (?:convém|é preciso|deve|vale a pena|vamos|procure|lembre|é (?:útil|importante
+            |interessante|necessário
+            |essencial|fundamental|recomendável|bom) (?:que|\w+r))\b
         (?<![^.,;:!?—–] )(?:e |mas |depois )?\w{3,}-se\b
         (?<![^.,;:!?—–] )\w{2,}(?:emos|amos)\b
         (?<![^.;:!?—–] )(?:não )?\w{2,}(?:ar|er|ir)\b
@@ -185,7 +205,9 @@ APPEALS: Mapping[str, str] = {
     """,
     "it": r"""
         (?:tu|ti|te|tuo|tua|tuoi|tue|vi|voi|vostr[aeio])\b
-        (?:occorre|bisogna|conviene|vale la pena|è (?:utile|importante|bene) \w+re|si (?:presti
+        (?:occorre|bisogna|conviene|vale la pena|è (?:utile|importante|bene|interessante
+            |necessario|fondamentale) (?:che|\w+re)|si (?:presti|rifletta|analizzi|esamini|valuti
+            |confronti
             |legga
             |noti|consideri|osservi|cerchi|provi|tenga|ponga|faccia))\b
         (?<![^.,;:!?—–] )(?:e |ma |poi )?\w{3,}(?:ati|iti|eti|tevi|moci|iamo|ndoti)\b
@@ -205,15 +227,18 @@ APPEALS: Mapping[str, str] = {
             |analyseer|overweeg|beschouw|richt|concentreer|focus|luister|maak|neem|schrijf|teken
             |verdiep|verbind|leg|zet|geef|zie|ontdek|ontleed|reconstrueer|bestudeer|beoordeel)\b
         men (?:\w+e|moet|dient)\b
-        (?:letten|lezen|zoeken|vergelijken|nadenken|onderzoeken|volgen)(?:[.,;:]|$)
+        (?:letten|lezen|zoeken|vergelijken|nadenken|onderzoeken|volgen)(?:[.,;:]|$| op\b| over\b
+            | naar\b)
         (?:loont|belangrijk|de moeite)\b
     """,
     "pl": r"""
         (?:ci|cię|ciebie|tobie|tobą|twoj\w+|twój|sobie|wam|was)\b
         (?:warto|należy|trzeba|powin\w+|można|spróbuj\w*|proszę)\b
-        \w{2,}(?:jcie|cie)\b
+        \w{2,}[jćwlźńżmrpbz]cie\b
         (?<![^.,;:!?—–] )(?:i |a |ale |potem |nie )?(?!nad\b|pod\b|przed\b|przez\b|od\b|bez\b|po\b
-            |poprzez\b|ponad\b|za\b|to\b)\w{2,}(?:[jźćńżplsśzd]|sz|ów|rz)\b
+            |poprzez\b|ponad\b|za\b|to\b|choć\b|lecz\b|gdyż\b|zaś\b|już\b|też\b|dziś\b|wciąż\b
+            |teraz\b
+            |oraz\b|wraz\b|raz\b|jeśli\b|coś\b|ktoś\b)\w{2,}(?:[jźćńżplsśzd]|sz|ów|rz)\b
         (?<![^.,;:!?—–] )\w{3,}my\b
         (?<![^.;:!?—–] )\w{3,}[ćc]\b
     """,
@@ -230,14 +255,58 @@ APPEALS: Mapping[str, str] = {
         (?<![^.;:!?—–] )(?:не )?\w{3,}(?:ть|ться|ти)\b
         читател\w+ (?:должен|может|предстоит)\b
     """,
+    "uk": r"""
+        \w{2,}(?:йте|іть|ете|ріть|жте|ьте|ште|фте|вте)(?:ся)?\b
+        (?:вам|вас|ви|ваш\w*|тобі|тебе|ти|твій|твої\w*|собі|варто|слід|потрібно|треба|необхідно
+            |важливо|давайте|спробу\w+|нехай|хай)\b
+        (?<![^.,;:!?—–] )(?:і |й |та |а |але |потім |не )?(?:подумай|читай|прочитай|порівняй|стеж
+            |знайди|шукай|зверни|уяви|запитай|простеж|познач|пам'ятай|дивись|визнач|поясни
+            |спитай|поміркуй|зосередься|досліди|оціни|розглянь|поглянь|помічай|тримай|відстеж)\b
+        (?<![^.;:!?—–] )(?:не )?\w{3,}(?:ти|тися|тись)\b
+    """,
+    "cs": r"""
+        \w{2,}(?:jte|ete|ěte|ste|ďte|ňte|žte|čte|lte|vte|zte)\b
+        (?:vám|vás|vy|váš|vaš\w+|tobě|tebe|ty|tvůj|tvé|sobě|zkus|všímej|přemýšlej|sleduj|porovnej
+            |hledej|zamysli|čti|představ|polož|ptej|najdi|pokus|zvaž|uvažuj|prozkoumej|soustřeď)\b
+        (?<![^.;:!?—–] )(?:ne)?\w{3,}[aeiíyá]t\b
+        (?:stojí za|je (?:třeba|dobré|důležité))\b
+    """,
+    "sv": r"""
+        (?:du|dig|din|ditt|dina|ni|er|era|oss|vi|dej|själv)\b
+        (?<![^.,;:!?—–] )(?:och |men |sedan )?(?:fundera|lägg|tänk|läs|följ|jämför|leta|fråga
+            |notera|försök|föreställ|undersök|reflektera|uppmärksamma|fokusera|ta|sök|se|var
+            |gör|ställ|håll|granska|utforska|överväg|betrakta|koncentrera|stanna|skilj|ge|låt)\b
+        när du\b
+    """,
+    "id": r"""
+        (?:anda|kamu|kalian|dirimu|mari|ayo|marilah|coba|cobalah|jangan|kita|silakan|hendaknya)\b
+        (?!adalah|ialah|telah|setelah|masalah|sekolah|jumlah|istilah|wilayah|sejumlah|inilah|itulah
+            |salah|sebelah|limbah)\w{3,}lah\b
+        (?<![^.,;:!?—–] )(?:lalu |dan |kemudian |serta )?(?!me|di|ter|ber|akan\b|bukan\b|ikan\b)
+            \w{3,}kan\b
+        (?<![^.,;:!?—–] )(?:lalu |dan |kemudian |serta )?(?:cari|baca|simak|amati|telusuri|cermati
+            |pelajari|bayangkan|ikuti|hubungi|nilai|tinjau|pahami|telaah|jelajahi|dalami|kenali)\b
+    """,
+    "vi": r"""
+        (?:hãy|bạn|các bạn|em|đừng|thử|chúng ta|mình)\b
+        (?<![^.,;:!?—–] )(?:và |rồi |đồng thời |cùng )?(?:suy ngẫm|suy nghĩ|chú ý|tập trung|so sánh
+            |tìm|phân tích|theo dõi|đọc|quan sát|xem|ghi|đặt|tưởng tượng|hình dung|khám phá
+            |cân nhắc|liên hệ|lưu ý|tự hỏi|đánh giá|xác định|phân biệt|nghĩ|trả lời|giải thích
+            |nhận diện|kết nối|dành|để ý|chiêm nghiệm|đối chiếu|lắng nghe|giữ|cùng)\b
+    """,
     "tr": r"""
         (?!metin\b)(?:\w+[ıiuü]n(?:[ıiuü]z)?|\w+[ae]l[ıi]m|\w+m[ae]l[ıi]\w*|oku|bak|düşün|bul
             |izle|ara|et|sor
-            |dene|tut|çalış|yaz|çiz|ayır|karşılaştır|incele|unutma|not al)(?:[.,;:!—–…]|$)
+            |dene|tut|çalış|yaz|çiz|ayır|incele|unutma|al|et|ol|kur|gör|ver|yap|tanı|seç|anlat
+            |göster
+            |araştır|tartış|bulundur|keşfet|sına|kal|geç|özetle|açıkla|yorumla|hatırla|başla
+            |gözlemle
+            |\w+(?:landır|lendir|[lş][ae]ştır|[ıiuü]ştir|laştır|leştir|gula|cele
+            )|odaklan|yararlan|faydalan)(?:[.,;:!—–…]|$| ve\b| ya da\b)
         (?:siz|sizin|sizce|sen|senin|kendine|kendinize|gerekir|önemli)\b
     """,
     "zh": r"""
-        ~[请請你您咱]|我们|自问|(?:应|需|值得|不妨|最好)
+        ~[请請你您咱]|我们|自问|(?:应|需(?!要?(?:加以|得到|被))|值得|不妨|最好)
         ~(?:^|[。,;:!、—…?]|时|時|后|後|前|再|并|先|出发|来|去|一边|地)(?:并|先|再|也|试着|尝试
             |试|要|不要|别|多
             |就|一起|重新|重点|深入|仔细|认真|着重|逐一|逐步|始终|让)*(?:思考|注意|关注|留意|想
@@ -247,15 +316,16 @@ APPEALS: Mapping[str, str] = {
             |假设|假如|设想|想象|探究|探索|梳理|评估|思索|推敲|揣摩|判断|把|将|以(?!及)|用|画|列
             |说|代入|站在|对照|对比
             |联系|追踪|追溯|标|圈|留心|学|掌握|反思|设身处地|从|围绕|沿着|抓住|检验|检查|回顾
-            |总结|解释|质疑)
+            |总结|解释|质疑)(?!\w?了)
     """,
     "ja": r"""
         ~ください|下さい|ましょう|なさい|でしょう|だろう|みて|べき|ほしい|たい[。、]|せよ|しろ[。]
         ~(?:よう|おう|こう|もう|そう|ろう|とう|ごう|ぼう|のう)[。、!]?(?:$|(?<=[。、!]))
-        ~(?:こと|か)[。]?$|(?:こと|か)。|注目し|着目し|意識し
+        ~(?:こと|か|注目|着目|留意)[。]?$|(?:こと|か|注目|着目|留意)。|注目し|着目し|意識し
     """,
     "ko": r"""
-        ~세요|시오|십시오|십시다|시다|는가|까[.]?$|나요|보기[.]?$|것[.]?$|것[.]
+        ~세요|시오|십시오|십시다|시다|는가|까[.]?$|나요|보기[.]?$|것[.]?$|것[.]|바랍니다|바란다
+            |해야 (?:합|한)|필요가 있|면 좋|보자
         ~(?:[가-힣]자|라|기)[.!]?$|(?:[가-힣]자|아라|어라|여라|하라|거라)[.!,]
     """,
     "ar": r"""
@@ -266,7 +336,8 @@ APPEALS: Mapping[str, str] = {
             |خذ|استمع|اعتبر|ادرس|راجع|افحص|تحقق|استنتج|أجب|اذكر|اشرح|عد|فرق|تصور|تمعن|كن|افهم|اسع
             |تابع
             |أعد|اكتب|ابدأ|توقف|احسب|وازن|لا ت\w+)\w{0,3}(?!\w)
-        ~(?<!\w)(?:لن[تنرف]\w+|نفسك|عليك|يجب|ينبغي|أنت|من المهم|من المفيد|يحسن|يمكنك|لديك)(?!\w)
+        ~(?<!\w)(?:لن[تنرف]\w+|نفسك|عليك|يجب|ينبغي|أنت|يفضل|يستحسن|لنتأمل|لنفكر|من المهم|من المفيد
+            |يحسن|يمكنك|لديك)(?!\w)
     """,
     "hi": r"""
         ~(?:िए|िये|इए|इये|िएगा|इएगा|ाइए|ओ|ो|ें|एँ|एं|ना)(?=\s?(?:[।,;:!?—–]|$|कि\s|और\s|तथा\s|कौन
@@ -287,6 +358,6 @@ ANNOUNCEMENTS = (
 
 REPLIES = (
     r"^(?:yes|no|yeah|nope|correct|ja|nein|doch|nee|oui|non|si|sí|sim|não|sì|tak|nie|да|нет|так|ні"
-    r"|evet|hayır|是的|是|不是|不|对|答|はい|いいえ|네|예|아니요|아니오|نعم|كلا|हाँ|हां|नहीं)[,.:;،、。।:]\s*"
+    r"|evet|hayır|是的|是|不是|不|对|答|はい|いいえ|네|예|아니요|아니오|نعم|كلا|हाँ|हां|नहीं)[,.:;،、。।:](?!と)\s*"
 )
 """Words that answer a question."""

@@ -17,6 +17,7 @@ from axolotl_cft.generation.appeals import (
     STATEMENTS,
     VERBS,
 )
+from axolotl_cft.generation.closings import READERS
 from axolotl_cft.generation.language import likeliest
 from axolotl_cft.generation.patterns import Phrases
 from axolotl_cft.generation.wording import Answer
@@ -24,9 +25,13 @@ from axolotl_cft.generation.wording import Answer
 _NO_APPEAL = "it asks nothing of its reader"
 _REPLIES = "it answers a question and asks nothing of its reader"
 
+_READER = re.compile(READERS)
 _ANNOUNCED = re.compile(ANNOUNCEMENTS)
 # Where a text asks for advice, "you can …" gives it, and nobody is told how to read.
 _OWN_QUESTION = re.compile(r"\b(?:I|[Mm]y|me)\b[^?]*\?|\?.*\b(?:I|[Mm]y|me)\b", re.DOTALL)
+# "Baikal: a fragile balance" names what the text is about, whatever stands after the colon.
+_TITLE = re.compile(r"[^:.!?]{3,60}: [^:.!?]{3,80}\w")
+_NOTE = re.compile(r"\W*([^\W\d_]{4,20}(?: [^\W\d_]{2,20})?)\s?: ")
 _TO_THE_ASKER = re.compile(r"\b(?:you|your|yours)\b")
 _HANDS_OVER = re.compile(r"(?i)\bprompts?\b|\b(?:this|following|go|one|it|option|possibility)$")
 _REPLY = re.compile(REPLIES)
@@ -49,6 +54,7 @@ _BY_SCRIPT = {
     "DEVANAGARI": "hi",
 }
 # Letters and words of other languages in these scripts.
+_UKRAINIAN = re.compile(r"^[^ыэъёўћђљњј]*[іїєґ][^ыэъёўћђљњј]*$")
 _NOT_THAT = re.compile(r"[پچژگکیہںےіїєґћђљњјўқғүұөһ]|(?<!\S)(?:आहे|छ|छन्|आहेत)(?!\w)")
 
 
@@ -65,6 +71,8 @@ def asks_nothing(answer: Answer) -> str | None:
         return None if language == "en" and _instructs(rest, answer) else _REPLIES
     if language == "en" and _instructs(heard, answer):
         return None
+    if _TITLE.fullmatch(heard):
+        heard = heard.partition(":")[0]
     if language == "en":
         heard = _ANNOUNCED.sub("…", heard)
         if _OWN_QUESTION.search(answer.text):
@@ -78,11 +86,39 @@ def asks_nothing(answer: Answer) -> str | None:
 def _answers_itself(answer: Answer) -> bool:
     """Whether an English question is followed by its answer: "What is X? X is …"."""
     question, _, rest = answer.heard.rpartition("? ")
-    first = re.match(r"[^\W\d_]{5,}|because\b|yes\b|no\b", rest)
+    first = re.match(
+        r"(?:by|through)(?= \w+ing\b)|the answer|[^\W\d_]{5,}|because\b|yes\b|no\b", rest
+    )
     if first is None or answer.language != "en" or _instructs(rest, answer):
         return False
-    about = first[0] in ("because", "yes", "no") or first[0] in question.split()
+    known = ("because", "yes", "no", "by", "through", "the answer")
+    about = first[0] in known or first[0] in question.split()
     return about and not _TO_THE_ASKER.search(rest)
+
+
+def tells_of_readers(answer: Answer) -> bool:
+    """Whether a later sentence states something of the reader: it says what the prompt is for."""
+    if len(answer.begins) < 2 or not _READER.search(answer.heard, answer.begins[1]):
+        return False
+    language = _language(answer)
+    later = (sentence.lower() for sentence in answer.sentences[1:])
+    return any(_READER.search(said) and not _asks(said, language, answer) for said in later)
+
+
+def holds_a_note(answer: Answer) -> bool:
+    """Whether a later sentence begins with a label ("Note:", "Anmerkung:") that asks nothing."""
+    if ":" not in answer.said or len(answer.begins) < 2:
+        return False
+    language = _language(answer)
+    labels = (_NOTE.match(sentence) for sentence in answer.sentences[1:])
+    return any(label and not _asks(label[1].lower(), language, answer) for label in labels)
+
+
+def _asks(said: str, language: str | None, answer: Answer) -> bool:
+    """Whether one sentence is a question or an appeal; so is any in an unknown language."""
+    if "?" in said or "؟" in said or language not in _APPEAL:
+        return True
+    return _APPEAL[language].found(said) or (language == "en" and _instructs(said, answer))
 
 
 def asks_plainly(answer: Answer) -> bool:
@@ -113,14 +149,19 @@ def _language(answer: Answer) -> str | None:
     """By its script, or by its little words, the text's, or py3langid."""
     script = max(answer.scripts, key=answer.scripts.__getitem__, default="LATIN")
     if script != "LATIN":
+        if script == "CYRILLIC" and _UKRAINIAN.search(answer.heard):
+            return "uk"
         return None if _NOT_THAT.search(answer.heard) else _BY_SCRIPT.get(script)
     return answer.language or answer.text_language or likeliest(answer.said)
 
 
 def _states(answer: Answer, language: str) -> bool:
-    """Whether every sentence begins like a statement; where there are no such words, it does."""
+    """Whether every sentence begins like a statement; where there are no such words, it does.
+
+    So does a title, which no full stop ends.
+    """
     beginnings = _STATEMENT.get(language)
-    if beginnings is None or language == "en":
+    if beginnings is None or language == "en" or answer.plain[-1].isalnum():
         return True
     known = beginnings | set(answer.text_words)
     firsts = (re.search(r"[\w']+", sentence.lower()) for sentence in answer.sentences)
@@ -146,9 +187,13 @@ def _is_noun(first: str, second: str) -> bool:
 
 def _instructs(heard: str, answer: Answer) -> bool:
     """Whether a clause begins with an English verb in its plain form."""
-    sentence_begins = True
+    sentence_begins, related = True, False
     for clause in _CLAUSE.split(heard):
         words = clause.split()
+        if related:  # "vaccines, which …, follow …": the verb of the subject before
+            related = False
+            continue
+        related = bool(words) and words[0] in ("which", "who", "whose") and not sentence_begins
         while words and words[0] not in _VERBS and _softens(words):
             words.pop(0)
         if not words:

@@ -8,7 +8,14 @@ answer alone, and not of what the user could do. Those of its form are in `form`
 import re
 from collections.abc import Callable, Sequence
 
-from axolotl_cft.generation.asking import asks_nothing, asks_plainly, follows_a_preamble
+from axolotl_cft.generation.asking import (
+    asks_nothing,
+    asks_plainly,
+    follows_a_preamble,
+    holds_a_note,
+    tells_of_readers,
+)
+from axolotl_cft.generation.closings import FOR_A_LEADER, HOPES, OFFERS, REMARKS
 from axolotl_cft.generation.form import (
     ends_early,
     has_many_sentences,
@@ -40,12 +47,18 @@ SHARED_WORDS = 12
 MOSTLY = 0.6
 """A shorter copy counts where it is more than this share of the answer, and five words or more."""
 
-_REFUSAL, _TASK_TALK = Phrases(REFUSALS), Phrases(TASK_TALK)
+_REFUSAL, _TASK_TALK = Phrases(REFUSALS), Phrases(TASK_TALK, OFFERS, HOPES, REMARKS, FOR_A_LEADER)
 _FIRST_PERSON, _WISH = Phrases(FIRST_PERSON), Phrases(WISHES)
+_I = re.compile(
+    r"(?:^\W*|[,—–(] ?|\b(?:[Tt]hat|[Bb]ut|and|[Ss]o|because|as|[Ii]f|[Ss]ince|[Ww]hile|then|what"
+    r"|than) )(?:I|i(?='))(?:'\w+)? (?!,)|\b[Ii]'(?:m|ve|ll|d)\b|^\W*(?:[Tt]hat|[Tt]his|[Yy]our"
+    r"|[Tt]he) request\b"
+)
 # A narrator, who is quoted without marks, says it.
 _REPORTS = re.compile(
     r"\b(?:says?|tells?|writes?|claims?|insists?|admits?|announces?|begins?|confess\w*)\b"
 )
+_POLISH = re.compile(r"[ąęłńśźż].*\bich\b|\bich\b.*[ąęłńśźż]")
 _ACRONYM = re.compile(r"\b[A-Z]{2,}\b")  # ICH is a hemorrhage, and IK kinematics
 
 
@@ -56,15 +69,19 @@ def is_a_refusal(answer: Answer) -> str | None:
 
 def speaks_of_itself(answer: Answer) -> str | None:
     """A prompt speaks to a reader of a text; one who says "I" is answering somebody else."""
-    if not _FIRST_PERSON.found(answer.heard, answer.begins):
+    if _POLISH.search(answer.heard):  # where "ich" is "their"
+        answer = Answer(re.sub(r"\bich\b", "…", answer.raw))
+    english = answer.language in (None, "en") and re.search(r"\b[Ii]\b", answer.said)
+    if not english and not _FIRST_PERSON.found(answer.heard, answer.begins):
         return None
     for sentence in answer.sentences:
-        whole = _ACRONYM.sub("…", sentence).lower()
+        whole = _ACRONYM.sub("…", sentence)
         before, colon, _ = whole.partition(":")
         spoken = before if colon and len(before) > 10 else whole
-        if "?" in sentence or "؟" in sentence or _WISH.found(spoken) or _REPORTS.search(spoken):
+        heard = spoken.lower()
+        if "?" in sentence or "؟" in sentence or _WISH.found(heard) or _REPORTS.search(heard):
             continue
-        if _FIRST_PERSON.found(spoken):
+        if (english and _I.search(spoken)) or _FIRST_PERSON.found(heard):
             return "it speaks of itself"
     return None
 
@@ -100,7 +117,9 @@ _REMARK = re.compile(
     re.IGNORECASE,
 )
 # "(Critical thinking)" before it or after it: the name of a strategy, or a note.
-_ASIDE = re.compile(r"^\([^()]{3,40}\)\s+[A-Z]|[.!?]\s*[(\[][^()\[\].!?]{2,60}[)\]]$")
+_ASIDE = re.compile(
+    r"^\([^()]{3,40}\)\s+[A-Z]|[.!?。]\s*[(\[][^()\[\].!?]{2,60}[)\]]$|[.!?。]\s*[(\[][^()\[\]]{1,30}:[^()\[\]]*[)\]]$"
+)
 _OUR_TAGS = re.compile(r"</?(?:text|question|answer|strategy)>")
 
 
@@ -111,6 +130,8 @@ def speaks_about_the_task(answer: Answer) -> str | None:
         or _REMARK.search(answer.raw)
         or _ASIDE.search(answer.plain)
         or _OUR_TAGS.search(answer.plain)
+        or tells_of_readers(answer)
+        or holds_a_note(answer)
         or shares_run(answer.words, answer.instruction, SHARED_WORDS)
     )
     return "it repeats the instruction or speaks about the task" if own else None
@@ -133,7 +154,9 @@ def is_no_sentence(answer: Answer) -> str | None:
     """`null`, `N/A`, `TODO`, a title: a word or two tell nobody how to read."""
     words = [word for word in answer.plain.split() if any(map(str.isalpha, word))]
     short = len(words) == 2 and answer.plain.endswith((".", "?")) and asks_plainly(answer)
-    enough = len(words) > 2 or len(SIGN.findall(answer.plain)) > 4 or short
+    signs = len(SIGN.findall(answer.plain))
+    asked = signs > 2 and answer.plain.endswith("?")
+    enough = len(words) > 2 or signs > 4 or short or asked
     long = [word.strip("\"'“”«»()[],:") for word in words if len(word) > 3]
     title = len(long) > 2 and all(word.istitle() for word in long) and answer.plain[-1].isalnum()
     amount = max(len(words), len(SIGN.findall(answer.plain)))  # a Chinese sentence is one "word"

@@ -6,7 +6,7 @@ Each takes an `Answer` and returns what is wrong, or None (see `checks`).
 import re
 from collections import Counter
 
-from axolotl_cft.generation.asking import begins_a_clause
+from axolotl_cft.generation.asking import asks_plainly, begins_a_clause
 from axolotl_cft.generation.phrases import UNFINISHED_LETTERS
 from axolotl_cft.generation.sentences import count_sentences, sentence_ends
 from axolotl_cft.generation.wording import SIGN, UNSPACED, Answer, little_words
@@ -16,6 +16,9 @@ MAX_SENTENCES = 5
 
 LONG = 15
 """Words after which an answer without a full stop is taken to be cut: a short one may lack it."""
+
+LONG_ELSEWHERE = 10
+"""The same where it is not English, whose cuts the last word mostly tells."""
 
 _SPECIAL = re.compile(
     r"<\|[^<>|]{0,40}\|?>?|</?s>|\[/?INST\]|<</?SYS>>|<0x[0-9A-F]{2}>|[◁▷]|<(?:unused|reserved_)\d+>"
@@ -98,7 +101,9 @@ _ADDRESS = re.compile(
 
 def holds_addresses(answer: Answer) -> str | None:
     """The rest of a web page: a link, an e-mail address, a notice of rights, a source."""
-    return "it holds an address or a notice" if _ADDRESS.search(answer.said) else None
+    found = _ADDRESS.search(answer.said)
+    own = found and (found[0] not in answer.text or found[0].endswith("]"))
+    return "it holds an address or a notice" if own else None
 
 
 # `list[index]`, `vector<int>` and LaTeX's braces belong to what a prompt may speak about.
@@ -120,8 +125,13 @@ _PLACEHOLDER = re.compile(
 def holds_placeholders(answer: Answer) -> str | None:
     """A form that was not filled in; what stands in the text too is no placeholder."""
     found = (match[0] for match in _PLACEHOLDER.finditer(answer.said))
-    form = next((mark for mark in found if mark not in answer.text), None)
+    form = next((mark for mark in found if not _stands_in(mark, answer)), None)
     return f"it holds the placeholder {form}" if form else None
+
+
+def _stands_in(mark: str, answer: Answer) -> bool:
+    """Whether the text has this mark, or a unit of measure that it encloses."""
+    return mark in answer.text or (len(mark) < 7 and mark[1:-1] in answer.text_words)
 
 
 _LIST = re.compile(
@@ -132,7 +142,8 @@ _LIST = re.compile(
 _ENUMERATED = re.compile(r"(?:^|[.!?。;]\s*)[(\[]?(?:\d{1,2}|[a-zA-Z]|[ivx]{2,4})[.)\]]\s?\w")
 _INLINE_LIST = re.compile(
     r"(?:^|[:.;!?]\s)(?:1[.)]\s.+\s2[.)]\s|\(1\).+\(2\).+\(3\)|A[.)]\s.+\sB[.)]\s|①.+②|a\)\s.+\sb\)\s"
-    r"|Either:\s.+\sOr:\s)|[.!?。]\s*/{1,2}\s*\w|[.!?]\s+(?:OR\b|[oO]r:|or\s+[A-Z])|\d\ufe0f?\u20e3.+\d\ufe0f?\u20e3",
+    r"|Either:\s.+\sOr:\s)|[.!?。]\s*/{1,2}\s*\w|[.!?]\s+(?:Or,? alternatively\b"
+    r"|OR\b|[oO]r:|or\s+[A-Z])|\d\ufe0f?\u20e3.+\d\ufe0f?\u20e3",
     re.DOTALL,
 )
 _ALTERNATIVE = re.compile(
@@ -152,9 +163,16 @@ _ALTERNATIVE = re.compile(
     r"|^either (?:of these|one)"
 )
 # A word or three and a colon, at the beginning and again where a sentence begins.
-_FIELDS = re.compile(r"\W*\w+(?: \w+){0,2}:\s.*?(?:[.!?;]\s+|\n)\w+(?: \w+){0,2}:\s", re.DOTALL)
-_FIELD = re.compile(r"(?:^|[.!?;]\s+|\n)\w+:\s")
+_FIELDS = re.compile(
+    r"\W*\w+(?: \w+){0,2}\s?:\s?.*?(?:[.!?;؟।]\s+|。|\n)\w+(?: \w+){0,2}\s?:\s"
+    r"|\W*[问問]题?題?\s?:.*[。?]\s*答案?\s?:",
+    re.DOTALL,
+)
+_FIELD = re.compile(r"(?:^|[.!?;؟।]\s+|[。?]|\n)\w+:\s?")
 _KEYWORDS = re.compile(r"\w[\w-]*(?: [\w-]+){0,2}(?:[,;、،] ?\w[\w-]*(?: [\w-]+){0,2}){3,}")
+_NAMED_WORDS = re.compile(
+    r"\w+(?: \w+)?\s?: ?[\w-]+(?: [\w-]+){0,2}(?:[,;、،] ?\w[\w-]*(?: [\w-]+){0,2}){2,}\.?"
+)
 
 
 def is_a_list(answer: Answer) -> str | None:
@@ -168,6 +186,7 @@ def is_a_list(answer: Answer) -> str | None:
         or (":" in answer.raw and len(_FIELD.findall(answer.raw)) > 2)
         or (":" in answer.raw and _FIELDS.match(answer.raw))
         or _KEYWORDS.fullmatch(answer.plain)
+        or (_NAMED_WORDS.fullmatch(answer.plain) and not asks_plainly(answer))
     )
     return "it is a list and not one to a few sentences" if found else None
 
@@ -231,7 +250,8 @@ def ends_early(answer: Answer) -> str | None:
     dangling = not stopped and len(words) > 2 and _ends_with_little_word(plain)
     opened = re.search(r"[“„«「『]", answer.said) or plain.count("(") > plain.count(")")
     ends = list(sentence_ends(plain))
-    long = bool(ends) or len(words) > LONG or len(_CJK.findall(plain)) > 2 * LONG
+    most = LONG if plain.isascii() or answer.language == "en" else LONG_ELSEWHERE
+    long = bool(ends) or len(words) > most or len(_CJK.findall(plain)) > 2 * LONG
     unstopped = (long and not stopped) or _NO_VERB.search(plain)
     if dangling or opened or unstopped or _OPEN_END.search(plain) or _is_half_a_word(answer):
         return "it ends in the middle of a sentence"

@@ -29,6 +29,7 @@ _SHARED = ("LATIN", "CYRILLIC", "ARABIC")
 """Scripts in which several well-known languages are written."""
 
 _LATIN = re.compile(r"[a-zß-öø-ÿ']+")
+_PHRASE = re.compile(r"(?:\b[a-z]+ ){3}[a-z]+\b")  # no name and no term
 _MARKS = re.compile(r"[*_#`|>~-]+")  # of Markdown, which would make a list of prose
 _MIXTURE = "it mixes two languages"
 _OTHER = "it is not in the language of the text"
@@ -69,7 +70,9 @@ def _other_script(answer: Answer) -> str | None:
     if "LATIN" in ours and len(ours) > 1 and theirs.get("LATIN", 0) < 0.2 < ours["LATIN"]:
         # Technical terms are Latin in any script; a phrase has little words.
         inserted = " ".join(_LATIN.findall(answer.heard))
-        return _MIXTURE if glance(inserted, least=2) else None
+        run = _PHRASE.search(answer.said)
+        strange = run is not None and run[0] not in answer.text
+        return _MIXTURE if strange or glance(inserted, least=2) else None
     strays = ours.keys() - theirs.keys() - {script, "LATIN", "GREEK"}
     return _MIXTURE if any(ours[stray] > 0.05 for stray in strays) else None
 

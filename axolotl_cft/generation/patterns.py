@@ -5,6 +5,7 @@ with the one above. It is looked for
 
 - `^phrase`: where the answer begins,
 - `. phrase`: where a sentence begins,
+- `+ phrase`: where a sentence after the first begins,
 - `~phrase`: anywhere, for scripts whose words are not set apart,
 - `phrase`: where a word begins.
 
@@ -13,23 +14,25 @@ A pattern that ignores case, or whose alternatives each bring their own anchor, 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
-_MARKS = {"^": "begin", ".": "sentence", "~": "anywhere"}
+_MARKS = {"^": "begin", ".": "sentence", "+": "later", "~": "anywhere"}
 _FOREIGN = re.compile(r"[^\x00-\u036f\u0400-\u052f\u1e00-\u203f]")  # beyond Latin and Cyrillic
 
 
 class Phrases:
     """Finds any phrase of some tables in an answer that is in lower case."""
 
-    def __init__(self, table: Mapping[str, str]) -> None:
-        found: dict[str, list[str]] = {"begin": [], "sentence": [], "anywhere": [], "word": []}
-        for lines in table.values():
+    def __init__(self, *tables: Mapping[str, str]) -> None:
+        found: dict[str, list[str]] = {kind: [] for kind in (*_MARKS.values(), "word")}
+        for lines in chain.from_iterable(table.values() for table in tables):
             for phrase in _unfolded(lines):
                 kind = _MARKS.get(phrase[0], "word")
                 found[kind].append(phrase if kind == "word" else phrase[1:].lstrip())
         self._begin = _any(r"\W*", found["begin"])
         self._sentence = _any(r"\W*", found["sentence"])
-        self._word = _any(r"\b", found["word"])
+        self._later = _any(r"\W*", found["later"])
+        self._word = _any(r"\b(?<!\w-)", found["word"])
         self._anywhere = _any("", found["anywhere"])
 
     def found(self, heard: str, begins: Sequence[int] = (0,)) -> bool:
@@ -37,6 +40,7 @@ class Phrases:
         return bool(
             self._begin.match(heard)
             or any(self._sentence.match(heard, begin) for begin in begins)
+            or any(self._later.match(heard, begin) for begin in begins[1:])
             or self._word.search(heard)
             or (_FOREIGN.search(heard) and self._anywhere.search(heard))
         )

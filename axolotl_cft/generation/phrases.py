@@ -104,7 +104,7 @@ REFUSALS: Mapping[str, str] = {
             |partager|coller|transmettre|renvoyer|préciser)\b
     """,
     "es": r"""
-        lo siento(?: mucho)?(?:[,.!]| pero\b)
+        lo siento(?: mucho)?(?:[,.!](?! (?:dice|dijo|repite|responde)\b)| pero\b)
         ^(?:lamentablemente|desafortunadamente)\b[^.]{0,60}\bno\b
         lamento (?:no|pero|informar|mucho)\b
         ^(?:disculp[ae]|perdón|perdona)\b
@@ -211,7 +211,8 @@ REFUSALS: Mapping[str, str] = {
         ^(?:λυπάμαι|συγγνώμη|δυστυχώς|ζητώ συγγνώμη)
     """,
     "tr": r"""
-        ^(?:özür dilerim|üzgünüm|maalesef|ne yazık ki)
+        ^(?:üzgünüm|maalesef|ne yazık ki)
+        ^özür dilerim(?:[,.!;:]| ama\b| ancak\b| fakat\b)
         \w+(?:amıyorum|emiyorum|[ae]m[ae]m)\b
         (?:olamam|edemem|veremem|yazamam|oluşturamam)\b
         (?:yapay zek[aâ]|dil)\b[^.]{0,20}\b(?:modeli|asistanı) olarak\b
@@ -289,7 +290,7 @@ REFUSALS: Mapping[str, str] = {
         איני יכול
     """,
     "hi": r"""
-        . (?:मुझे )?(?:क्षमा|माफ़? ?की|माफ़|खेद|माफ)
+        . (?:मुझे )?(?:(?:क्षमा|माफ़|माफ)(?: करें| कीजिए| करना|,| चाह)|माफ़? ?की|खेद)
         ~मुझे खेद है
         ~दुर्भाग्य ?(?:से|वश)
         मैं\s[^।]{0,80}(?:नहीं|असमर्थ)
@@ -309,11 +310,7 @@ REFUSALS: Mapping[str, str] = {
 
 FIRST_PERSON: Mapping[str, str] = {
     "en": r"""
-        . i(?:'\w+)? (?!,)
-        (?:(?<=[,—–(] )|(?<=[—–(])|(?:that|but|and|so|because|as|if|since|while|then|what
-            |than) )i(?:'\w+)? (?!,)
         ^(?:that|this|your|the) request\b
-        (?:i'm|i've|i'll|i'd)\b
     """,
     "de": r"""
         ich\b(?!-)
@@ -376,7 +373,10 @@ FIRST_PERSON: Mapping[str, str] = {
         אני\b
     """,
 }
-"""The speaker speaks of itself. A reader's question to himself is no such thing, nor is a wish."""
+"""The speaker speaks of itself. A reader's question to himself is no such thing, nor is a wish.
+
+English has its own pattern, in `checks`: other languages have words that read like its pronoun.
+"""
 
 WISHES: Mapping[str, str] = {
     "en": r"""
@@ -502,7 +502,7 @@ TASK_TALK: Mapping[str, str] = {
             |imagine you are) an? (?:\w+ )?expert\b[^.]{0,40}[.,:] (?:\w+ )?(?:summari[sz]e|write
             |generate|translate|explain the following|create|list|answer)\b
         the prompt (?:has been|is) (?:created|ready|done|complete|finished|below|above)
-        (?:the |a )?learners?\b(?! (?:in|of|who)\b)
+        (?:the |a )?learners?\b(?! (?:in|of|who|is you)\b)
         the (?:idea|goal|aim|purpose|intention|intent|point)(?: here)? is to (?:get|make|have
             |help|encourage|let|guide|lead|nudge|push|prompt) (?:the )?(?:readers?|students?
             |learners?)\b
@@ -552,6 +552,13 @@ TASK_TALK: Mapping[str, str] = {
             |reminded)\b
         for your convenience\b|\b(?:text|passage|content|response) has been (?:summari[sz]ed
             |translated|generated|removed|redacted)\b
+        ^(?:think|thinking|thoughts?|analysis|reasoning)\s?:\s(?:the|this|i|we|so|okay)\b
+        ^you are an? (?:\w+ ){0,2}(?:expert|assistant)\b
+        (?:summari[sz]e|translate|rewrite) (?:the|this) (?:text|passage) in\b
+        + (?:the )?(?:key|main|central|major) (?:themes?|ideas?|topics?|points?|concepts?)
+            \s(?:include|are|is|here|covered)\b
+        ^good luck (?:with|on|in)\b
+        (?:not|no) (?:\w+ )?substitute for (?:\w+ )?(?:medical|legal|financial|professional)\b
         follow us on\b|\b\d+-word\b|\bdescribe this image\b
         you are (?:chatgpt|claude|gemini|llama|gpt|an? (?:\w+ ){0,2}language model)\b
         trained by (?:openai|google|meta|anthropic|mistral|alibaba|deepseek)\b
@@ -696,6 +703,8 @@ TASK_TALK: Mapping[str, str] = {
         надеюсь,? (?:это|что)
         мне (?:нужно|надо) (?:написать|составить|создать)
         (?:напишите|напиши|составьте|составь|сформулируйте) (?:одно|одну|один)\b
+        (?:напишите|напиши|составьте|составь|сформулируйте|создайте|придумайте|напишіть|складіть
+            |створіть) (?:\w+ )?(?:подсказк|промпт|вопрос|инструкци|підказк|запитанн|питанн)\w*\b
         . (?:спасибо|дякую)\b
         . (?:удачи|успехов|приятного|хорошего|бажаю успіхів)\b
         (?:хотите|желаете),? (?:чтобы я|другой)\b
@@ -797,6 +806,10 @@ TASK_TALK: Mapping[str, str] = {
 
 LABELS = r"""
     explanation|rationale|justification|why this works|word count|(?:a )?summary|overview|gist
+    th[eè]mes? (?:principaux|cl[ée]s?|abordés)|temas? (?:principal\w*|clave|centra\w+|principais)
+    tem[ai] (?:principal[ei]|central[ei])|hauptthem\w+|hauptgedanken?|idée principale
+    idea principal\w?
+    główn\w+ (?:tematy?|myśl|idee?)|основн\w+ (?:темы?|идеи?|мысль)|главн\w+ (?:темы?|идеи?|мысль)
     tl;?dr|main (?:idea|theme|point)s?|key(?: |-)?(?:themes|words|points|takeaways)
     zusammenfassung|erklärung|begründung|übersetzung|schlüssel(?:wörter|begriffe)|stichw[oö]rt\w*
     schlagw\w+|résumé|explication|traduction|mots-clés|resumen|explicación|traducción
@@ -812,7 +825,7 @@ LABELS = r"""
 """What stands before a remark or in place of a prompt, with a colon."""
 
 LATER_LABELS = """
-    translation|words|tokens|prompt|answer|user|assistant|human|student|strategy|keywords?
+    translation|words|tokens|check|self-check|nota|note|not|nb|prompt|answer|user|assistant|human|student|strategy|keywords?
 """
 """The same after a prompt alone: before it, they are labels that are taken off."""
 
@@ -851,7 +864,7 @@ FUNCTION_WORDS: Mapping[str, str] = {
     ),
     "pl": (
         "i oraz lub albo ale w we z ze na do od przez dla po o że który która które jak a "
-        "między jest są"
+        "między jest są jaki jaka jakie jakich których"
     ),
     "cs": ("a i nebo ale v ve z ze na do od pro po o že který která které jak mezi k s je jsou"),
     "ru": (

@@ -69,6 +69,11 @@ def check_config(cfg: Mapping[str, Any]) -> None:
                 "cft: no dataset uses these options; give one `type: cft`, or remove the block"
             )
         return
+    if cfg.get("val_set_size") and cfg.get("test_datasets"):
+        raise CFTError(
+            "val_set_size: the host takes no second validation part beside test_datasets; remove "
+            "this line, and say by cft.holdout which share of the documents test_datasets evaluate"
+        )
     if read_flag(cfg, "skip_prepare_dataset"):
         raise CFTError("skip_prepare_dataset: the host would skip `type: cft`; remove the option")
     if cfg.get("rl"):

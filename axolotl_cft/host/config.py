@@ -11,15 +11,24 @@ from pydantic import ValidationError
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.host.overrides import Overrides, override, refuse_unknown
 
 
-def load_config(path: Path) -> Any:
+def load_config(path: Path, overrides: Overrides | None = None) -> Any:
     """The config as the host sees it after validation; its own `load_cfg` would open a log file.
+
+    Args:
+        path: an Axolotl YAML.
+        overrides: what the command line says of its keys (`overrides.read_words`).
 
     Raises:
         CFTError: it cannot be read, or is not valid; or what the plugin refuses.
     """
-    return validated(read_yaml(path), str(path))
+    raw = DictDefault(read_yaml(path))
+    override(raw, overrides or {})
+    cfg = validated(raw, str(path))
+    refuse_unknown(overrides or {})
+    return cfg
 
 
 def validated(raw: Mapping[str, Any], where: str) -> Any:

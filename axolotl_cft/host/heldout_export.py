@@ -17,6 +17,7 @@ from axolotl_cft.core.sampling import HOLDOUT_VERSION, holdout_key, letters_of
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.host.flags import read_flag
+from axolotl_cft.host.heldout_positions import find_cuts
 from axolotl_cft.host.identity import prepared_folder
 from axolotl_cft.host.local_files import find_local_files, looks_local
 from axolotl_cft.host.overlap import Reading
@@ -31,7 +32,7 @@ DOCUMENTS_FILE = "test.jsonl"
 DOCUMENTS = 500
 """Documents of an export, unless another number is asked for."""
 
-_EXPORT_VERSION = 1
+_EXPORT_VERSION = 2
 """Changes with which documents are chosen, or what is written of them."""
 
 _BATCH = 1000
@@ -277,6 +278,7 @@ def _line(document: HeldOutDocument, by_group: bool, tokens: Tokens | None) -> d
     line |= {"bytes": document.bytes, "words": document.words}
     if tokens:
         line["tokens"] = tokens.of_text(document.text)
+        line["cuts"] = find_cuts(document.text, line["tokens"], tokens)
     return line
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axolotl_cft.files.places import names_local
+
 _DATA_SUFFIX = re.compile(r"\.(arrow|csv|jsonl?|ndjson|parquet|tsv|txt)\b")
 
 
@@ -65,7 +67,7 @@ def looks_local(dataset: Mapping[str, Any]) -> bool:
     if "://" in path or any("://" in name for name in listed):
         return False
     # A name on the hub has at most one slash, and does not end like a file.
-    return path.startswith((".", "/", "~")) or path.count("/") > 1 or names_files(dataset)
+    return names_local(path) or names_files(dataset)
 
 
 def names_files(dataset: Mapping[str, Any]) -> bool:

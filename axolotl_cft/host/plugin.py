@@ -20,6 +20,7 @@ from axolotl.utils.logging import get_logger
 from datasets import Dataset
 
 from axolotl_cft.core.options import Plan
+from axolotl_cft.files.places import refuse_absent
 
 # Imported here and not on first use: inside the strategy a ModuleNotFoundError would reach the
 # user as "unhandled prompt tokenization strategy".
@@ -48,7 +49,7 @@ from axolotl_cft.host.plan import (
 )
 from axolotl_cft.host.preparing import PLANS, check_merged, plan_of, prepared_path
 from axolotl_cft.host.software import running_software
-from axolotl_cft.host.sources import record_sources
+from axolotl_cft.host.sources import is_missing, record_sources
 from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
 
@@ -82,6 +83,8 @@ class CFTPlugin(BasePlugin):
             LOG.warning(f"cft: {remark}")
         override_prompts(cfg, os.environ)
         check_config(cfg)
+        if cfg.get("base_model"):
+            refuse_absent(str(cfg["base_model"]), "base_model")
         options = parse_options(cfg)
         check_reach(options, cfg)
         check_budget(cfg, options)
@@ -120,6 +123,7 @@ class CFTPlugin(BasePlugin):
         """
         if not any(cft_datasets(cfg)):
             return
+        check_documents(cfg)
         if cfg.sample_packing or cfg.eval_sample_packing:
             check_isolation(cfg, load_model_config(cfg), preprocess)
         tokenizer = load_tokenizer(cfg)
@@ -182,6 +186,18 @@ class CFTPlugin(BasePlugin):
         path = Path(cfg.output_dir) / LEDGER_FILE
         ledger.write(path)
         log_reached(ledger.reached_trainer, path)
+
+
+def check_documents(cfg: Any) -> None:
+    """Refuse documents that are nowhere: the host would look for their path on the hub.
+
+    Raises:
+        CFTError: files of this machine are neither here nor known from when they were prepared.
+    """
+    prepared = prepared_folder(cfg)
+    for place, _, dataset in cft_datasets(cfg):
+        if is_missing(dataset, prepared):
+            refuse_absent(str(dataset["path"]), f"{place}.path")
 
 
 def complete_stamps(cfg: Any, tokenizer: Any) -> None:

@@ -16,6 +16,7 @@ from datasets import List as ListFeature
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Part, Plan
+from axolotl_cft.core.sampling import share_to_hold_out
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.identity import RunIdentity
 from axolotl_cft.host.output_dir import LEDGER_FILE
@@ -38,6 +39,10 @@ FEATURES = Features(
     }
 )
 """The host's own column types: int32 labels could not be concatenated with other strategies'."""
+
+
+FEW = 20
+"""Held-out documents below which their loss says little: it rests on the luck of each."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,9 @@ class PreparingStrategy(DatasetWrappingStrategy):
         field: column that holds the documents.
         field_option: the dataset option that names it.
         task: the dataset.
+
+    Attributes:
+        is_sample: only some of the dataset's documents are seen, so that their number says nothing.
     """
 
     encoder: Any
@@ -119,6 +127,7 @@ class PreparingStrategy(DatasetWrappingStrategy):
         self.streamed = task.streamed
         self.is_piece = task.is_piece
         self.is_slice = False
+        self.is_sample = False
         self.counted: tuple[Ledger, NearDuplicates | None] = (Ledger(), None)
 
     def encode_slice(
@@ -178,6 +187,7 @@ class PreparingStrategy(DatasetWrappingStrategy):
         heading = f"cft: {self.label}, {entry.part} part, prompts: {entry.prompts}"
         LOG.info("\n  ".join([heading, *ledger.lines()]))
         self._warn_about_near_duplicates(ledger)
+        self._warn_about_few(ledger)
         self._keep(entry)
         return encoded
 
@@ -194,6 +204,25 @@ class PreparingStrategy(DatasetWrappingStrategy):
             f"cft: {self.label}: {ledger.near_duplicates:,} of {ledger.held_out:,} held-out "
             f"documents{sample} have a fifth or more of their text in training, so that the loss "
             f"on them flatters; {advice}"
+        )
+
+    def _warn_about_few(self, ledger: Ledger) -> None:
+        """Warn of a held-out part on which a loss means little."""
+        plan, documents = self.plan, ledger.documents - ledger.empty
+        if plan.part == "train" or not plan.holdout or self.is_piece or self.is_sample:
+            return
+        if ledger.held_out >= FEW:
+            return
+        share = share_to_hold_out(documents, FEW)
+        if share > 0.5:
+            advice = "bring more documents, or read nothing into that loss"
+        elif plan.holdout_by or share <= plan.holdout:
+            advice = "raise cft.holdout"
+        else:
+            advice = f"set cft.holdout: {share:g} for {FEW} or more"
+        LOG.warning(
+            f"cft: {self.label}: cft.holdout: {plan.holdout:g} holds out {ledger.held_out:,} of "
+            f"{documents:,} documents, too few for a loss to compare; {advice}"
         )
 
     def _keep(self, entry: PreparedDataset) -> None:

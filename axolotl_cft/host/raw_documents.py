@@ -7,6 +7,7 @@ from axolotl.utils.data.shared import datasets_with_name_generator, load_dataset
 from axolotl.utils.dict import DictDefault
 
 from axolotl_cft.core.options import Part
+from axolotl_cft.files.places import refuse_absent
 
 
 def load_documents(
@@ -27,8 +28,10 @@ def load_documents(
         A `datasets.Dataset` or `IterableDataset`.
 
     Raises:
+        CFTError: it means files of this machine that are not there.
         ValueError: the dataset has several splits, and none of that name.
     """
+    refuse_absent(str(dataset.path), "dataset")
     streaming = lazy and not dataset.shards and "[" not in (dataset.split or "")
     rows = load_dataset_with_config(dataset, auth_token, streaming=streaming)
     if isinstance(rows, Mapping):
@@ -40,6 +43,20 @@ def load_documents(
         shuffled = rows.shuffle(seed=seed)
         rows = shuffled.shard(num_shards=dataset.shards, index=dataset.get("shards_idx") or 0)
     return rows
+
+
+def first_rows(dataset: Mapping[str, Any], part: Part, auth_token: Any = None) -> Iterator[Any]:
+    """The rows of a dataset of the raw config from the first on, none of them fetched before.
+
+    A slice or a shard of it has the rows of the whole: only the first few are of interest.
+
+    Raises:
+        ValueError: the dataset has several splits, and none of that name.
+    """
+    split = str(dataset.get("split") or "").partition("[")[0] or None
+    changes = {"shards": None, "preprocess_shards": None, "split": split}
+    for named in each_name({**dataset, **changes}):
+        yield from load_documents(named, part, auth_token)
 
 
 def each_name(dataset: Mapping[str, Any]) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.files.places import refuse_absent
 from axolotl_cft.host.flags import read_flag
 from axolotl_cft.host.plan import cft_datasets, parse_options
 
@@ -278,6 +279,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False, **how: Any) -> An
     """
     from transformers import AutoTokenizer
 
+    refuse_absent(name, "tokenizer")
     try:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **how)
     except Exception as exc:  # transformers, tokenizers and the hub share no base class

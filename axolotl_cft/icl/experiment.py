@@ -8,11 +8,8 @@ import io
 import itertools
 import json
 import multiprocessing
-import os
 import queue
-import signal
 import statistics
-import threading
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,16 +21,13 @@ import torch
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import write_atomic
+from axolotl_cft.icl import workers as worker_process
 from axolotl_cft.icl.model import excess_loss
 from axolotl_cft.icl.presets import TASKS, Settings
 from axolotl_cft.icl.tasks import least_squares
 from axolotl_cft.icl.training import OnProgress, Trial, evaluation_batch, load, train
 
 COLUMNS = ("step", "task", "method", "seed", "excess_loss", "inner_product")
-
-
-class _Stop(Exception):
-    """Raised inside a worker when the run has been given up."""
 
 
 def arms(settings: Settings, seed: int) -> list[Trial]:
@@ -95,7 +89,7 @@ def _run_jobs(
     """TrialState stage 1 of every seed and, as each finishes, its arms."""
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     progress, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(workers, context, _start_worker, (progress, stop)) as pool:
+    with ProcessPoolExecutor(workers, context, worker_process.start, (progress, stop)) as pool:
         pending: dict[Future[None], Trial] = {}
 
         def submit(trials: Iterable[Trial]) -> None:
@@ -127,34 +121,8 @@ def _drain(progress: Any, on_progress: OnProgress) -> None:
             return
 
 
-# Set once in each worker process; queues and events cannot travel with a trial.
-_progress: Any = None
-_stop: Any = None
-
-
-def _start_worker(progress: Any, stop: Any) -> None:
-    global _progress, _stop
-    _progress, _stop = progress, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sets `stop`
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    """A worker that outlived a killed parent would race the run that resumes it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _work(trial: Trial, settings: Settings, folder: Path, device: torch.device) -> None:
-    def report(trial: Trial, step: int, loss: float) -> None:
-        _progress.put((trial, step, loss))
-        if _stop.is_set():
-            raise _Stop
-
-    train(trial, settings, folder, device, report)
+    train(trial, settings, folder, device, worker_process.report)
 
 
 def write_results(settings: Settings, folder: Path, device: torch.device) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from axolotl_cft.errors import CFTError
-from axolotl_cft.icl.presets import CONTROLS, TASKS, Settings
+from axolotl_cft.evaluation import palette
+from axolotl_cft.icl.presets import CONTROLS, METHODS, TASKS, Settings
 
 LABELS = {
     "cft": "CFT",
@@ -20,9 +21,12 @@ LABELS = {
     "neg_cft": "NEG-CFT",
     "wrong_cft": "CFT, another function's values (our control)",
 }
-COLORS = {"cft": "C0", "cpt": "C1", "neg_cft": "C2", "wrong_cft": "C4"}
+NUMBERS = {method: number for number, method in enumerate((*METHODS, *CONTROLS), start=1)}
 TITLES = {"polynomial": "Polynomial: f + f²", "multiple_linear": "Multiple linear: f + w₂ᵀx"}
 AXES = {"excess_loss": "excess loss", "inner_product": "gradient inner product"}
+
+_PUBLISHED: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1, "alpha": 0.8}
+_BASELINES: dict[str, Any] = {"zero": (0, (1, 4)), "least_squares": (0, (8, 3))}
 
 # task, method, column -> step -> one value per seed
 Curves = dict[tuple[str, str, str], dict[int, list[float]]]
@@ -78,25 +82,25 @@ def _plot_curves(
         for method in summary["tasks"][task]["methods"]:
             by_step = curves[task, method, column]
             middle = [statistics.median(values) for values in by_step.values()]
-            style = "--" if method in CONTROLS else "-"
-            axes.plot(list(by_step), middle, style, color=COLORS[method], label=LABELS[method])
-            low, high = map(min, by_step.values()), map(max, by_step.values())
-            axes.fill_between(
-                list(by_step), list(low), list(high), color=COLORS[method], alpha=0.2, lw=0
-            )
+            number, steps = NUMBERS[method], list(by_step)
+            style = {"color": palette.color(number), "linestyle": palette.dashes(number - 1)}
+            axes.plot(steps, middle, **style, label=LABELS[method])
+            ends = [[end(values) for values in by_step.values()] for end in (min, max)]
+            palette.draw_band(axes, steps, ends, number)
             if reference := published.get((task, method, column)):
                 points = [(step, values[0]) for step, values in reference.items()]
-                axes.plot(*zip(*points, strict=True), ":", color=COLORS[method], lw=1, alpha=0.8)
+                axes.plot(*zip(*points, strict=True), **(_PUBLISHED | {"color": style["color"]}))
         if column == "excess_loss":
             axes.set_yscale("log")
-            for name, style in (("zero", ":"), ("least_squares", "-.")):
+            for name, dashes in _BASELINES.items():
                 level = summary["tasks"][task]["baselines"][name]["median"]
                 label = f"{name.replace('_', ' ')} on g"
-                axes.axhline(level, color="gray", ls=style, lw=1, label=label)
+                axes.axhline(level, color="0.5", linestyle=dashes, linewidth=1, label=label)
         axes.set(title=TITLES[task], xlabel="fine-tuning step", ylabel=AXES[column])
+        palette.tick_whole_numbers(axes.xaxis)
     handles, labels = axes.get_legend_handles_labels()
     if published:
-        (dotted,) = axes.plot([], [], "k:", lw=1)
+        (dotted,) = axes.plot([], [], **_PUBLISHED)
         handles, labels = [*handles, dotted], [*labels, "published (arXiv 2503.09032)"]
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     return _save(figure, folder / f"{column}.png")
@@ -107,10 +111,12 @@ def _plot_stage1(stage1: dict[str, Any], folder: Path) -> Path:
 
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
-    styles = {"model": "o-", "least_squares": "k--", "zero": ":"}
-    for name, style in styles.items():
+    for number, name in enumerate(("least_squares", "model", "zero")):
+        style = {"color": palette.color(number), "linestyle": palette.dashes(number)}
+        style["marker"] = "o" if name == "model" else ""
         errors = stage1["squared_error"][name]
-        axes.plot(stage1["context_length"], errors, style, label=name.replace("_", " "))
+        axes.plot(stage1["context_length"], errors, **style, label=name.replace("_", " "))
+    palette.tick_whole_numbers(axes.xaxis)
     axes.set(title="Stage 1: wᵀx in context", xlabel="points seen", ylabel="squared error")
     axes.legend()
     return _save(figure, folder / "stage1.png")

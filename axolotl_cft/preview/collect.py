@@ -4,25 +4,43 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from axolotl_cft.core.encoding import IGNORE_INDEX
 from axolotl_cft.errors import CFTError
+from axolotl_cft.preview.cut_words import find_cuts, places_of
 
 if TYPE_CHECKING:
     from axolotl_cft.core.options import Part
     from axolotl_cft.host.chat import ChatStrategy
     from axolotl_cft.host.documents import CFTStrategy
+    from axolotl_cft.host.overrides import Overrides
     from axolotl_cft.host.preparing import PreparingStrategy
 
 
 Span = tuple[str, bool]
 """A stretch of decoded text, and whether it is a special token."""
+
+
+class Stretch(NamedTuple):
+    """Consecutive tokens of a row that are all trained or all masked, decoded.
+
+    Attributes:
+        trained: whether they bear loss.
+        spans: their text.
+        begins_in_word: whether the text was cut within a word, whose end stands here.
+        ends_in_word: whether it was cut within a word that goes on in the next chunk or segment.
+    """
+
+    trained: bool
+    spans: list[Span]
+    begins_in_word: bool = False
+    ends_in_word: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,24 +49,37 @@ class PreviewRow:
 
     Attributes:
         heading: document, chunk, prompt and token counts, as one line.
-        segments: consecutive stretches of the row: whether they are trained, and their text.
+        segments: consecutive stretches of the row.
     """
 
     heading: str
-    segments: list[tuple[bool, list[Span]]]
+    segments: list[Stretch]
 
 
 @dataclass(frozen=True)
 class DatasetPreview:
-    """The first rows of one dataset, and the lines of the ledger of a sample of it."""
+    """The first rows of one dataset, and the ledger of a sample of it.
+
+    Attributes:
+        title: the dataset, its part and where its prompts come from, as one line.
+        rows: the first.
+        ledger: as lines for readers.
+        counts: the same for programs: what a prepared dataset says of itself, as in
+            `axolotl_cft.records.PreparedDataset`, without its stamp.
+    """
 
     title: str
     rows: list[PreviewRow]
     ledger: list[str]
+    counts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def collect(
-    config: Path, part: "Part" = "train", rows: int = 3, sample: int = 1000
+    config: Path,
+    part: "Part" = "train",
+    rows: int = 3,
+    sample: int = 1000,
+    overrides: "Overrides | None" = None,
 ) -> list[DatasetPreview]:
     """Encode the first documents of every CFT dataset in one part of a config.
 
@@ -57,6 +88,7 @@ def collect(
         part: `datasets` or `test_datasets`.
         rows: rows to decode of each dataset.
         sample: documents to read of each dataset.
+        overrides: what a command line says of the config's keys (`host.overrides.read_words`).
 
     Raises:
         CFTError: what training would refuse about the config, its pools or its data.
@@ -74,7 +106,7 @@ def collect(
         from axolotl_cft.host.plan import is_cft_type, is_chat_type
 
     disable_progress_bars()  # a process that previews shows its own
-    cfg = load_config(config)
+    cfg = load_config(config, overrides)
     key = "datasets" if part == "train" else "test_datasets"
     chosen = [item for item in cfg[key] or [] if is_cft_type(item.type)]
     if not chosen:
@@ -84,7 +116,9 @@ def collect(
     for item in datasets_with_name_generator(chosen):
         load = chat.load if is_chat_type(item.type) else strategy.load
         documents = _first_documents(item, cfg, part, sample)
-        previews.append(_preview(load(tokenizer, cfg, item), tokenizer, documents, rows))
+        texts = load(tokenizer, cfg, item)
+        texts.is_sample = len(documents) == sample
+        previews.append(_preview(texts, tokenizer, documents, rows))
     return previews
 
 
@@ -132,21 +166,39 @@ def _preview(
     texts.plan = texts.encoder.plan = texts.plan.of_a_sample()
     texts.ledger_file = None  # it belongs beside a prepared dataset, and this makes none
     entry = descriptions(texts.wrap_dataset(documents))[0]
-    make_rows = _document_rows if isinstance(texts, CFTStrategy) else _conversation_rows
     rows: list[PreviewRow] = []
     for number, document in enumerate(documents, start=1):
-        for where, prompt_id, ids, labels in make_rows(texts, document, number):
-            rows.append(
-                _decode_row(tokenizer, [*where, f"prompt: {prompt_id or 'none'}"], ids, labels)
-            )
+        if isinstance(texts, CFTStrategy):
+            made = _document_rows(tokenizer, texts, document, number)
+        else:
+            made = _conversation_rows(texts, document, number)
+        rows += [_decode_row(tokenizer, row) for row in made]
         if len(rows) >= count:
             break
     title = f"{texts.label} · {entry.part} part · prompts: {entry.prompts}"
-    return DatasetPreview(title, rows[:count], Ledger.from_dict(dict(entry.ledger)).lines())
+    ledger = Ledger.from_dict(dict(entry.ledger)).lines()
+    # A stamp tells prepared datasets apart, and this is none.
+    counts = {name: each for name, each in entry.content().items() if name != "stamp"}
+    return DatasetPreview(visible(title), rows[:count], ledger, counts)
 
 
-Made = tuple[list[str], str | None, Sequence[int], Sequence[int]]
-"""A row: where it comes from, its prompts' ids, its token ids and its labels."""
+class Made(NamedTuple):
+    """A row before it is decoded.
+
+    Attributes:
+        where: the document it comes from, and which part of it.
+        prompts: ids of its prompts; None without one.
+        ids: its tokens.
+        labels: of these, IGNORE_INDEX where they are masked.
+        word_cuts: the tokens before which the text was cut within a word, or where such a cut ends
+            the row (`len(ids)`).
+    """
+
+    where: list[str]
+    prompts: str | None
+    ids: Sequence[int]
+    labels: Sequence[int]
+    word_cuts: Set[int] = frozenset()
 
 
 _NAMED = 4
@@ -154,7 +206,7 @@ _NAMED = 4
 
 
 def _document_rows(
-    texts: "CFTStrategy", document: Mapping[str, Any], number: int
+    tokenizer: Any, texts: "CFTStrategy", document: Mapping[str, Any], number: int
 ) -> Iterator[Made]:
     """The rows of a document; none if it is empty or belongs to the other part."""
     from axolotl_cft.core.encoding import lay_out
@@ -162,6 +214,7 @@ def _document_rows(
     views = texts.plan.options.views
     rows = texts.encoder.encode([document[texts.field]], [document])
     chunks = len(rows) // views
+    cuts = find_cuts(tokenizer, rows)
     for row in rows:
         where = [f"document {number}"]
         where += [f"chunk {row.chunk + 1} of {chunks}"] if chunks > 1 else []
@@ -169,7 +222,13 @@ def _document_rows(
         _, ids, labels = lay_out([row])
         prompts = [segment.prompt_id or "none" for segment in row.segments]
         more = f" and {len(prompts) - _NAMED} more" if len(prompts) > _NAMED else ""
-        yield where, ", ".join(prompts[:_NAMED]) + more, ids.tolist(), labels.tolist()
+        yield Made(
+            where,
+            ", ".join(prompts[:_NAMED]) + more,
+            ids.tolist(),
+            labels.tolist(),
+            places_of(row, cuts),
+        )
 
 
 def _conversation_rows(
@@ -185,28 +244,29 @@ def _conversation_rows(
     for view, row in enumerate(rows, start=1):
         views = plan.options.views
         where = [f"conversation {number}"] + ([f"view {view} of {views}"] if views > 1 else [])
-        yield where, row.prompt_id, row.ids, row.labels.tolist()
+        yield Made(where, row.prompt_id, row.ids, row.labels.tolist())
 
 
-def _decode_row(
-    tokenizer: Any, heading: list[str], ids: Sequence[int], labels: Sequence[int]
-) -> PreviewRow:
-    trained = [label != IGNORE_INDEX for label in labels]
-    segments = []
-    for is_trained, group in groupby(zip(trained, ids, strict=True), key=lambda pair: pair[0]):
-        run = [int(token) for _, token in group]
-        segments.append((is_trained, decode_spans(tokenizer, run)))
+def _decode_row(tokenizer: Any, made: Made) -> PreviewRow:
+    trained = [label != IGNORE_INDEX for label in made.labels]
+    segments, begin = [], 0
+    for is_trained, group in groupby(trained):
+        end = begin + len(list(group))
+        spans = decode_spans(tokenizer, [int(token) for token in made.ids[begin:end]])
+        cuts = [is_trained and place in made.word_cuts for place in (begin, end)]
+        segments.append(Stretch(is_trained, spans, *cuts))
+        begin = end
     masked = len(trained) - sum(trained)
     counts = f"{masked} masked + {sum(trained)} trained tokens"
-    return PreviewRow(" · ".join([*heading, counts]), segments)
+    heading = [*made.where, f"prompt: {made.prompts or 'none'}", counts]
+    return PreviewRow(visible(" · ".join(heading)), segments)
 
 
 def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
     """Decode ids, special tokens apart.
 
     What lies between two special tokens is decoded as a whole, since a character may take
-    several tokens. Control characters become visible ones, so that no document can steer the
-    terminal.
+    several tokens.
     """
     from axolotl_cft.core.documents import special_ids
 
@@ -215,17 +275,31 @@ def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
     for is_special, group in groupby(ids, key=special.__contains__):
         run = list(group)
         if is_special:
-            spans += [(token, True) for token in tokenizer.convert_ids_to_tokens(run)]
+            spans += [(visible(token), True) for token in tokenizer.convert_ids_to_tokens(run)]
         else:
             text = tokenizer.decode(run, clean_up_tokenization_spaces=False)
-            spans.append((_CONTROL.sub(_control_picture, text), False))
+            spans.append((visible(text), False))
     return spans
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # which turn the direction of a text
+)
+
+
+def visible(text: str) -> str:
+    """The text with signs for its control characters, so that none can steer what shows it.
+
+    Neither a terminal (escape sequences) nor the order in which the letters of a line are drawn
+    (the bidirectional controls of Unicode's annex 9, which become `⟨U+202E⟩`).
+    """
+    return _CONTROL.sub(_control_picture, text)
 
 
 def _control_picture(match: re.Match[str]) -> str:
     """U+2400… for C0 controls, U+2421 for DEL, the replacement character for C1 controls."""
     code = ord(match[0])
+    if code > 0x9F:
+        return f"⟨U+{code:04X}⟩"
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

@@ -7,7 +7,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-from axolotl_cft.preview.collect import DatasetPreview, Span
+from axolotl_cft.preview.collect import DatasetPreview, Span, Stretch
+
+GOES_ON, WENT_BEFORE = "…|", "|…"
+"""Where a text was cut within a word: what ends one chunk, and what begins the next."""
+
+CUT_EXPLAINED = f"{GOES_ON}, {WENT_BEFORE}: the text was cut here, within a word."
 
 SHOWN_HEAD, SHOWN_TAIL = 700, 200
 """Characters of a long stretch that the terminal shows; the HTML page shows all of them."""
@@ -25,12 +30,11 @@ def render(dataset: DatasetPreview, console: "Console") -> None:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_column(overflow="fold")
-        for is_trained, spans in row.segments:
-            if is_trained:
-                grid.add_row("trained", _styled(_abridge(spans), ""))
-            else:
-                grid.add_row("masked", _styled(_abridge(show_line_ends(spans)), "dim"))
+        for stretch in row.segments:
+            grid.add_row("trained" if stretch.trained else "masked", _text_of(stretch))
         console.print(Padding(grid, (0, 0, 0, 2)))
+    if is_cut_in_word(dataset):
+        console.print(f"\n{CUT_EXPLAINED}", style="dim")
     console.print("\n[bold]Ledger of the sample[/bold]")
     ledger = Table.grid(padding=(0, 2))
     for line in dataset.ledger:
@@ -38,12 +42,24 @@ def render(dataset: DatasetPreview, console: "Console") -> None:
     console.print(Padding(ledger, (0, 0, 1, 2)))
 
 
-def _styled(spans: list[Span], style: str) -> "Text":
+def is_cut_in_word(dataset: DatasetPreview) -> bool:
+    """Whether a row that is shown begins or ends within a word."""
+    stretches = [stretch for row in dataset.rows for stretch in row.segments]
+    return any(stretch.begins_in_word or stretch.ends_in_word for stretch in stretches)
+
+
+def _text_of(stretch: Stretch) -> "Text":
     from rich.text import Text
 
+    spans = stretch.spans if stretch.trained else show_line_ends(stretch.spans)
     text = Text()
-    for content, is_special in spans:
-        text.append(content, style="bold magenta" if is_special else style)
+    if stretch.begins_in_word:
+        text.append(WENT_BEFORE, style="bold cyan")
+    for content, is_special in _abridge(spans):
+        plain = "" if stretch.trained else "dim"
+        text.append(content, style="bold magenta" if is_special else plain)
+    if stretch.ends_in_word:
+        text.append(GOES_ON, style="bold cyan")
     return text
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from axolotl_cft.evaluation.palette import color, marker
 from axolotl_cft.probe.summary import orders_by_id, with_shuffled
 
-# Okabe and Ito's colors, which color-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHUFFLED = "0.5"
 _MEAN = ", mean"
 _SHUFFLED_LABEL = "words shuffled"
@@ -34,7 +33,7 @@ def draw(result: Mapping[str, Any]) -> bytes:
     axes = figure.add_subplot()
     names: dict[float, str] = {}
     for index, (pool, shuffled) in enumerate(blocks):
-        _draw_block(axes, pool, shuffled, _COLOURS[index % len(_COLOURS)], names)
+        _draw_block(axes, pool, shuffled, index, names)
     axes.axvline(0, color="0.35", linewidth=1)
     axes.set_yticks(list(names), list(names.values()))
     for label in axes.get_yticklabels():
@@ -67,12 +66,12 @@ def _draw_block(
     axes: Any,
     pool: Mapping[str, Any],
     shuffled: Mapping[str, Any] | None,
-    colour: str,
+    index: int,
     names: dict[float, str],
 ) -> None:
     """Lines below those drawn so far: the pool's mean, then its prompts, most helpful first.
 
-    `names` holds the height of every line drawn, and its label.
+    `index` is the pool's number, and `names` holds the height of every line drawn, and its label.
     """
     orders = orders_by_id(shuffled)
     at = min(names, default=1.25) - 0.25
@@ -80,7 +79,7 @@ def _draw_block(
         at -= 1
         names[at] = f"{pool['name']}{_MEAN}"
         shift = _OFFSET if shuffled else 0.0
-        _mark(axes, pool, at + shift, colour, 7.0, pool["name"])
+        _mark(axes, pool, at + shift, index, 7.0, pool["name"])
         if shuffled:
             _mark_shuffles(axes, [shuffled["change"]], at - shift, 5.5)
     for prompt in sorted(pool["prompts"], key=lambda prompt: prompt["change"]):
@@ -88,12 +87,12 @@ def _draw_block(
         names[at] = prompt["id"]
         changes = orders.get(prompt["id"], [])
         shift = _OFFSET if changes else 0.0
-        _mark(axes, prompt, at + shift, colour, 5.0, pool["name"])
+        _mark(axes, prompt, at + shift, index, 5.0, pool["name"])
         _mark_shuffles(axes, changes, at - shift, 3.5)
 
 
 def _mark_shuffles(axes: Any, changes: Sequence[float], at: float, size: float) -> None:
-    style = {"color": _SHUFFLED, "marker": "D", "markersize": size, "alpha": 0.6}
+    style = {"color": _SHUFFLED, "marker": "|", "markersize": size + 3, "alpha": 0.8}
     axes.plot(changes, [at] * len(changes), linestyle="", label=_SHUFFLED_LABEL, **style)
 
 
@@ -111,9 +110,9 @@ def _limits(result: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _mark(
-    axes: Any, measured: Mapping[str, Any], at: float, colour: str, size: float, label: str
+    axes: Any, measured: Mapping[str, Any], at: float, index: int, size: float, label: str
 ) -> None:
     value = measured["change"]
     reach = [[value - measured["low"]], [measured["high"] - value]]
-    style = {"fmt": "o", "color": colour, "markersize": size, "elinewidth": 1.3}
+    style = {"fmt": marker(index), "color": color(index), "markersize": size, "elinewidth": 1.3}
     axes.errorbar([value], [at], xerr=reach, label=label, **style)

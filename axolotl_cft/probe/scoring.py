@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files.places import refuse_absent
 from axolotl_cft.host.tokens import first_line
 from axolotl_cft.probe.rows import Scored
 
@@ -27,6 +28,7 @@ def load_model(name: str, device: str, dtype: str, rows: Sequence[Scored]) -> An
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    refuse_absent(name, "--model")
     if device == "auto":
         mps = torch.backends.mps.is_available()
         device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"

@@ -38,6 +38,7 @@ from axolotl_cft.records.generation import (
     ChatExport,
     GenerationLedger,
     JournalHeader,
+    LLMUse,
     PromptLikeness,
     ReadingCounts,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "HeldOutRecord",
     "Holder",
     "JournalHeader",
+    "LLMUse",
     "LedgerRecord",
     "OverlapExample",
     "PartialMatch",

@@ -80,13 +80,17 @@ class Record(RecordPart):
         head = {self.schema_key: number} if self.numbered else {}
         return head | self.model_dump(exclude_unset=True)
 
+    def text(self) -> str:
+        """The record as a file holds it."""
+        return json.dumps(self.content(), **self.layout) + "\n"
+
     def write(self, path: Path) -> None:
         """Replace a file by this record; it is whole or as it was.
 
         Raises:
             CFTError: it cannot be written.
         """
-        write_atomic(path, json.dumps(self.content(), **self.layout) + "\n")
+        write_atomic(path, self.text())
 
 
 def _explain(exc: ValidationError) -> str:

@@ -91,6 +91,24 @@ class ReadingCounts(RecordPart):
     rejects: dict[str, int]
 
 
+class LLMUse(RecordPart):
+    """What an LLM was asked for all that a training reads.
+
+    Attributes:
+        ledgers: generations behind its data; 0 where their records name none.
+        complete: whether all of its data have records that say how they were made.
+        tokens_in: as endpoints billed them, of all these generations.
+        tokens_out: the same for answers.
+        cost: money; None where one of the ledgers has no prices.
+    """
+
+    ledgers: int
+    complete: bool
+    tokens_in: int
+    tokens_out: int
+    cost: float | None = None
+
+
 class GenerationLedger(Record):
     """`generation.json`: what `generate` or `educate` made; its further keys are the run's options.
 

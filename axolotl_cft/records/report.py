@@ -65,6 +65,8 @@ class ReportRecord(Record):
         general: tasks and groups that show general ability.
         against_untouched: on them, every trained row against the model it started from, where that
             is not in `comparisons`.
+        by_density: the loss on held-out text, thin and dense text apart; empty where there is too
+            little of it.
         warnings: what to know before believing a number.
     """
 
@@ -80,4 +82,5 @@ class ReportRecord(Record):
     clean: list[ComparedRows] | None = None
     general: list[str] = Field(default_factory=list)
     against_untouched: list[ComparedRows] = Field(default_factory=list)
+    by_density: list[ComparedRows] = Field(default_factory=list)
     warnings: list[str]

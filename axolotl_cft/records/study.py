@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from axolotl_cft.records.base import Record, RecordPart
+from axolotl_cft.records.generation import LLMUse
 
 STUDY_FILE = "study.json"
 HELDOUT_FILE = "export.json"
@@ -100,6 +101,7 @@ class StudyRun(RecordPart):
         world_size: number of training processes.
         train_seconds: of all sessions, where there were several.
         software: versions, and the GPU's model, with which it was trained.
+        llm: what an LLM was asked for its data; None where that is not known.
     """
 
     arm: str
@@ -113,6 +115,7 @@ class StudyRun(RecordPart):
     world_size: int | None = None
     train_seconds: float | None = None
     software: dict[str, str] = Field(default_factory=dict)
+    llm: LLMUse | None = None
 
 
 class StudyRecord(Record):
@@ -152,12 +155,15 @@ class StepMark(Record):
         sessions: seconds of each process that has ended.
         targets_digest: of a preparation, 32 hex digits; None where no CFT dataset is trained on.
         trained_tokens: of a preparation, tokens with loss in an epoch; None where that is None.
+        prepared: of a preparation, the folder of what is trained on, below the study's `prepared`;
+            None where that is None.
         world_size: of a training; None where nothing tells.
         remark: why nothing had to be done.
         ended: when a failed or interrupted attempt ended, in seconds since the epoch.
         tasks: of an evaluation, what `--tasks` named -> digest of all that decides its results, for
             those whose results are there; None in marks of 0.1.
         software: versions, and the GPU's model where it is known.
+        llm: of a training, what an LLM was asked for its data; None where that is not known.
         identity: digest of all that decides the outcome.
         command: program and arguments.
     """
@@ -174,11 +180,13 @@ class StepMark(Record):
     sessions: list[float] = Field(default_factory=list)
     targets_digest: str | None = None
     trained_tokens: int | None = None
+    prepared: str | None = None
     world_size: int | None = None
     remark: str | None = None
     ended: float | None = None
     tasks: dict[str, str] | None = None
     software: dict[str, str] = Field(default_factory=dict)
+    llm: LLMUse | None = None
     identity: str
     command: list[str] = Field(default_factory=list)
 

@@ -13,5 +13,6 @@
 side by side (`parallel.py`). `leases.py` sees to it that nobody works on a chain twice at once.
 `slurm` has a cluster carry the steps out, and tells, with `progress.py`, what each is doing.
 
+The words of the host's commands are made in `launch.py`, those of lm-eval's in `harness.py`.
 `spec` and `plan` are pure: the same file gives the same steps, and nothing is written.
 """

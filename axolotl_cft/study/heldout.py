@@ -99,7 +99,9 @@ def held_out_text(
     tokenizer = _shared_tokenizer(starts)
     identity = found.identity(limit, tokenizer_name(tokenizer or {}))
     if (missing := found.missing()) and find_export(root, identity) is None:
-        return HeldOutText(root, limit, f"{missing} is not here, so nothing could be exported")
+        return HeldOutText(
+            root, limit, f"{missing} is not here, so nothing could be exported", found
+        )
     return HeldOutText(root, limit, None, found, identity, tokenizer)
 
 

@@ -33,7 +33,7 @@ _SHARDS = "pytorch_model_fsdp_0"
 
 
 def prepared_targets(prepared: Path, stamps: Iterable[str]) -> dict[str, Any]:
-    """What the preparation that has just ended put into its ledger about its targets.
+    """What the preparation that has just ended put into its ledger about its targets, and where.
 
     The ledger lies beside the prepared folder, whose name only the host can compute. But a
     preparation always rewrites it (axolotl/utils/data/shared.py::load_preprocessed_dataset), so of
@@ -44,7 +44,8 @@ def prepared_targets(prepared: Path, stamps: Iterable[str]) -> dict[str, Any]:
         stamps: of the config's CFT datasets, their first half.
 
     Returns:
-        `targets_digest` and `trained_tokens`; both None where no CFT dataset is trained on.
+        `targets_digest` and `trained_tokens`, and `prepared`, the name of the prepared folder; all
+        None where no CFT dataset is trained on.
     """
     wanted = set(stamps)
     ledgers = sorted(prepared.glob(f"*.{LEDGER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
@@ -56,8 +57,9 @@ def prepared_targets(prepared: Path, stamps: Iterable[str]) -> dict[str, Any]:
         ]
         if entries:
             content = sum(entries, Ledger()).to_dict()
-            return {name: content[name] for name in ("targets_digest", "trained_tokens")}
-    return {"targets_digest": None, "trained_tokens": None}
+            found = {name: content[name] for name in ("targets_digest", "trained_tokens")}
+            return {**found, "prepared": path.name.removesuffix(f".{LEDGER_FILE}")}
+    return dict.fromkeys(("targets_digest", "trained_tokens", "prepared"))
 
 
 def clear_half_checkpoints(train: Path) -> None:
@@ -181,7 +183,7 @@ def check_evaluation(folder: Path, tasks: Iterable[str]) -> dict[str, str]:
             if "_stderr" not in name and not is_finite(value):
                 raise CFTError(f"{task}: {name} is {value}")
     for task in content.get("configs", results):
-        logs = sorted(folder.rglob(f"samples_{task}_*.jsonl"))
+        logs = sorted(folder.rglob(f"samples_{task}_[0-9]*.jsonl"))
         if not logs:
             raise CFTError(f"the harness saved no sample log of {task}")
         _check_samples(task, logs[-1])

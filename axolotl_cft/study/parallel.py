@@ -38,16 +38,25 @@ class Slot:
     Attributes:
         devices: GPUs as in CUDA_VISIBLE_DEVICES; None on a machine without.
         port: for the rendezvous of its training processes.
+        threads: on a machine without GPUs, of one process; those of two that have a thread for
+            each core mostly wait for one another.
     """
 
     devices: str | None
     port: int
+    threads: int | None = None
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs these are."""
+        return len(self.devices.split(",")) if self.devices else 0
 
     def variables(self) -> dict[str, str]:
         """What its processes find in their environment (for accelerate: processes.at_own_port)."""
         port = str(self.port)
         visible = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        return {**visible, "MASTER_PORT": port, PORT_VARIABLE: port}
+        threads = {} if self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
+        return {**threads, **visible, "MASTER_PORT": port, PORT_VARIABLE: port}
 
 
 def slots(count: int, devices: Sequence[str]) -> list[Slot]:
@@ -62,9 +71,12 @@ def slots(count: int, devices: Sequence[str]) -> list[Slot]:
             f"--parallel {len(devices)} or less"
         )
     each = len(devices) // count
+    threads = None
+    if not devices and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, (os.cpu_count() or 1) // count)
     shares = (devices[i * each : (i + 1) * each] for i in range(count))
     return [
-        Slot(",".join(share) if devices else None, _FIRST_PORT + 10 * number)
+        Slot(",".join(share) if devices else None, _FIRST_PORT + 10 * number, threads)
         for number, share in enumerate(shares)
     ]
 
@@ -98,6 +110,7 @@ def run_side_by_side(runner: Runner, study_file: Path, slots: Sequence[Slot]) ->
     try:
         crew.carry_out(prepares)
         runner.check_targets()
+        runner.tell_schedules(slots[0].gpus)
         crew.carry_out(others)
     except BaseException as exc:
         crew.stop(exc.signum if isinstance(exc, Stopped) else signal.SIGTERM)

@@ -19,8 +19,18 @@ from axolotl_cft.host.packing import lossless_overrides
 from axolotl_cft.host.plan import cft_datasets, make_plan, parse_options
 from axolotl_cft.host.sources import is_missing
 from axolotl_cft.study.budget import Budget, share_out
+from axolotl_cft.study.harness import (
+    LmEval,
+    asking_for,
+    deciding_options,
+    for_text,
+    harness_words,
+    option_words,
+)
 from axolotl_cft.study.heldout import HeldOutText, held_out_text
-from axolotl_cft.study.spec import RESERVED, LmEval, Stage, Study, apply_overrides
+from axolotl_cft.study.launch import launch_command
+from axolotl_cft.study.making import Training, shared_makings
+from axolotl_cft.study.spec import RESERVED, Stage, Study, apply_overrides
 from axolotl_cft.study.task_files import TaskFiles, called
 
 Kind = Literal["prepare", "train", "consolidate", "merge", "evaluate", "heldout"]
@@ -33,6 +43,8 @@ HELDOUT = "heldout"
 """Folder of the evaluation on held-out documents, in a run's."""
 
 HELDOUT_TASK = "cft_heldout"
+
+POSITIONS_TASK = "cft_heldout_positions"
 
 _MODEL: tuple[Kind, ...] = ("train", "consolidate", "merge")
 """Steps that make the model which those after them start from."""
@@ -101,9 +113,7 @@ class Step:
 
     def evaluating(self, tasks: Sequence[str]) -> "Step":
         """The same evaluation, its command asking for some of the tasks only."""
-        words = [*self.command]
-        words[words.index("--tasks") + 1] = ",".join(tasks)
-        return replace(self, command=tuple(words))
+        return replace(self, command=asking_for(self.command, tasks))
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,9 @@ class _Planner:
         self.bases = {name: self._base(stage) for name, stage in self.stages.items()}
         self.added: dict[Run, tuple[str, ...]] = {}
         self.trained = trained
+        made = shared_makings(study.make, study.launch.train, study_file.parent)
+        first = [making.identity for making in made if isinstance(making, Training)]
+        self.origin = self._digest(first) if first else ""
         self.budgets: Mapping[str, Mapping[str, int]] = {}
         if study.budget is not None and any(map(self.has_first, trained)):
             self.budgets = self._share_out(study.budget)
@@ -284,16 +297,17 @@ class _Planner:
 
     def prepare(self, arm: str) -> Step:
         run = self._first_run(arm, self.first)
-        return self._host_step("prepare", run, self._derive(run, None))
+        return self._host_step("prepare", run, self._derive(run, None), self.origin)
 
     def evaluate_untouched(self, arm: str) -> Iterator[Step]:
         override = self.study.arms[arm].get("base_model")
-        return self._evaluate(Run(arm), override or self.bases[self.first]["base_model"])
+        model = override or self.bases[self.first]["base_model"]
+        return self._evaluate(Run(arm), model, self.origin)
 
     def chain(self, arm: str, seed: int) -> Iterator[Step]:
         """All stages of one arm with one seed: train, make whole, evaluate."""
         model: str | None = None
-        origin = ""
+        origin = self.origin
         for stage in self._stages_of(arm):
             run = self._run(arm, seed, stage)
             config = self._derive(run, model)
@@ -365,11 +379,9 @@ class _Planner:
         """A step of the host's; `origin` is the identity of the training it builds upon."""
         template: str = getattr(self.study.launch, kind)
         name = "prepare.yml" if kind == "prepare" else "config.yml"
-        path = str(self.root / run.folder / name)
-        words = [word.replace("{config}", path) for word in shlex.split(template)]
-        command = words if "{config}" in template else [*words, path]
+        command = launch_command(template, self.root / run.folder / name)
         identity = self._digest([origin, config, self._stamps(run, config)])
-        return Step(kind, run, tuple(command), identity, config, self.added[run])
+        return Step(kind, run, command, identity, config, self.added[run])
 
     def _stamps(self, run: Run, config: dict[str, Any]) -> list[str]:
         try:
@@ -381,46 +393,33 @@ class _Planner:
         """The study's tasks, and the loss on held-out text where there is any."""
         options = self.study.lm_eval_of(run.arm)
         given = {"pretrained": model, **options.model_args}
-        flags = [
-            *("--model", options.model),
-            *("--model_args", _pairs(given)),
-            *("--tasks", ",".join(self.study.tasks)),
-            *("--output_path", str(self.root / run.folder / "eval.partial")),
-            "--log_samples",
-            *_flags(options),
-        ]
+        output = self.root / run.folder / "eval.partial"
+        flags = harness_words(options, given, self.study.tasks, output)
         command = (*shlex.split(self.study.launch.evaluate), *flags)
-        tasks = self._keys(self.study.tasks, [origin, deciding(given), _deciding(options)])
+        tasks = self._keys(self.study.tasks, [origin, deciding(given), deciding_options(options)])
         yield Step("evaluate", run, command, self._digest([origin, flags]), tasks=tasks)
         if self.heldout.identity is not None:
             yield self._evaluate_heldout(run, model, origin)
 
     def _evaluate_heldout(self, run: Run, model: str, origin: str) -> Step:
         """In a process of its own: other tasks want the tokenizer's BOS (docs/heldout.md)."""
-        options = self.study.lm_eval_of(run.arm).model_copy(update=_NOT_FOR_TEXT)
+        tasks = [HELDOUT_TASK, *([POSITIONS_TASK] if self.study.heldout_positions else [])]
+        options = for_text(self.study.lm_eval_of(run.arm))
         given: dict[str, Any] = {"pretrained": model, **options.model_args, "add_bos_token": False}
         if not given.keys() & {"max_length", "max_model_len"}:
             given["max_length"] = self._longest_row()
-        flags = [
-            *("--model", options.model),
-            *("--model_args", _pairs(given)),
-            *("--tasks", HELDOUT_TASK),
-            *("--output_path", str(self.root / run.folder / f"{HELDOUT}.partial")),
-            "--log_samples",
-            # Every window of a long text is as long as a row of training, unlike a question.
-            *("--batch_size", "1"),
-            *_flags(options),
-        ]
-        # Where the task and its documents lie is no part of what is measured.
-        places = ["--include_path", str(task_folder())]
+        output = self.root / run.folder / f"{HELDOUT}.partial"
+        # Every window of a long text is as long as a row of training, unlike a question.
+        flags = harness_words(options, given, tasks, output, "--batch_size", "1")
         metadata = {"cft_data_dir": str(self.root)}
         if self.heldout.found is not None and self.heldout.found.by_group:
             metadata["items_share"] = "group"  # for the report (evaluation/items)
-        places += ["--metadata", json.dumps(metadata)]
+        # Where the task and its documents lie is no part of what is measured.
+        places = option_words(LmEval(include_path=str(task_folder()), metadata=metadata))
         command = (*shlex.split(self.study.launch.evaluate), *flags, *places)
         identity = self._digest([origin, flags, self.heldout.identity])
-        decided = [origin, deciding(given), _deciding(options), self.heldout.identity]
-        return Step("heldout", run, command, identity, tasks=self._keys([HELDOUT_TASK], decided))
+        decided = [origin, deciding(given), deciding_options(options), self.heldout.identity]
+        return Step("heldout", run, command, identity, tasks=self._keys(tasks, decided))
 
     def _keys(self, tasks: Sequence[str], decided: Any) -> dict[str, str]:
         """For each task the digest of all that decides its results."""
@@ -431,7 +430,8 @@ class _Planner:
         """Task -> digest of the files that define it; the harness prefers what it is given."""
         given = self.study.lm_eval.include_path
         files = TaskFiles((*([Path(given)] if given else []), task_folder()))
-        return {task: files.digest(task) for task in (*self.study.tasks, HELDOUT_TASK)}
+        ours = (HELDOUT_TASK, POSITIONS_TASK)
+        return {task: files.digest(task) for task in (*self.study.tasks, *ours)}
 
     def _longest_row(self) -> int:
         """The greatest `sequence_len`, for all arms alike; the host's default where none is set."""
@@ -442,14 +442,6 @@ class _Planner:
             json.dumps(str(self.root))[1:-1], "STUDY"
         )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-_NOT_FOR_TEXT: dict[str, Any] = {
-    **{"num_fewshot": None, "apply_chat_template": False, "fewshot_as_multiturn": False},
-    **{"system_instruction": None, "gen_kwargs": {}, "include_path": None, "metadata": {}},
-    **{"batch_size": None, "max_batch_size": None},
-}
-"""Options of the harness that have no meaning for bare text, or another value."""
 
 
 def stamps(config: Mapping[str, Any]) -> list[str]:
@@ -502,32 +494,3 @@ def _check_datasets(arm: str, config: Mapping[str, Any]) -> None:
         items = config.get(key) or []
         if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
             raise CFTError(f"arm {arm}: {key}: expected a list of datasets, each a mapping")
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ",".join(f"{key}={value}" for key, value in values.items())
-
-
-_IDLE = {
-    *("model_args", "batch_size", "max_batch_size", "device", "include_path"),
-    *("trust_remote_code", "confirm_run_unsafe_code"),
-}
-"""Options that say where and how fast a model is evaluated, or are looked at on their own."""
-
-
-def _deciding(options: LmEval) -> dict[str, Any]:
-    """The options that decide results, `model_args` aside."""
-    return options.model_dump(exclude=_IDLE, exclude_defaults=True)
-
-
-def _flags(options: LmEval) -> Iterator[str]:
-    """The options as lm-eval's command line wants them."""
-    given = options.model_dump(exclude={"model", "model_args"}, exclude_defaults=True)
-    for name, value in given.items():
-        yield f"--{name}"
-        if name == "metadata":
-            yield json.dumps(value)
-        elif isinstance(value, dict):
-            yield _pairs(value)
-        elif value is not True:
-            yield str(value)

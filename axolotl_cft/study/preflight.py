@@ -4,19 +4,29 @@ import difflib
 import importlib
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from axolotl_cft.core.options import PROMPTS_VARIABLE, CFTArgs
 from axolotl_cft.errors import CFTError
-from axolotl_cft.study.plan import HELDOUT_TASK, Step, StudyPlan
+from axolotl_cft.study.inputs import look_at_inputs
+from axolotl_cft.study.making import makings, shared_makings
+from axolotl_cft.study.plan import HELDOUT_TASK, POSITIONS_TASK, Step, StudyPlan
+from axolotl_cft.study.records import Records
 from axolotl_cft.study.spec import Study
 
 OUR_PLUGINS = {"axolotl_cft.CFTPlugin", "axolotl_cft.host.plugin.CFTPlugin"}
 
 
-def check_plan(study: Study, plan: StudyPlan, steps: Iterable[Step], path: str | None) -> None:
+def check_plan(
+    study: Study,
+    plan: StudyPlan,
+    steps: Collection[Step],
+    path: str | None,
+    study_file: Path,
+    gpus: int | None,
+) -> list[str]:
     """Everything that can be known without starting a process.
 
     Args:
@@ -24,14 +34,69 @@ def check_plan(study: Study, plan: StudyPlan, steps: Iterable[Step], path: str |
         plan: its plan.
         steps: the steps that will be carried out.
         path: where programs are looked for, as in the variable PATH.
+        study_file: where the study stood.
+        gpus: of this machine; None where the work is done elsewhere.
+
+    Returns:
+        What could not be looked at.
 
     Raises:
-        CFTError: an unknown key or task, equal arms, different base models, a missing program.
+        CFTError: all that is wrong: an unknown key or task, equal arms, different base models, a
+            missing program, data or a model that cannot be read, a column that is not there.
     """
-    check_arms_differ(study, plan)
-    check_programs(steps, path)
-    check_keys(plan)
-    check_tasks(study)
+    faults = []
+    for check in (
+        lambda: check_arms_differ(study, plan),
+        lambda: check_programs(steps, path),
+        lambda: check_keys(plan),
+        lambda: check_positions(study, plan),
+        lambda: check_tasks(study),
+    ):
+        try:
+            check()
+        except CFTError as exc:
+            faults.append(str(exc))
+    looked = look_at_inputs(study, plan, _left(plan, steps), _made(study, study_file), gpus)
+    refuse(study_file, [*faults, *looked.sentences()])
+    return looked.remarks
+
+
+def check_before_making(study: Study, plan: StudyPlan, study_file: Path) -> None:
+    """What of the above does not wait for what the study's `make` brings.
+
+    Raises:
+        CFTError: data or a model cannot be read, and nothing will bring them.
+    """
+    steps = _left(plan, plan.steps)
+    looked = look_at_inputs(study, plan, steps, _made(study, study_file), None)
+    refuse(study_file, looked.sentences())
+
+
+def refuse(study_file: Path, faults: Sequence[str]) -> None:
+    """Refuse a study for all that is wrong with it.
+
+    Raises:
+        CFTError: anything is.
+    """
+    if len(faults) == 1:
+        raise CFTError(f"{study_file}: {faults[0]}")
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        raise CFTError(f"{study_file}: {len(faults)} things would stop it:{lines}")
+
+
+def _left(plan: StudyPlan, steps: Iterable[Step]) -> list[Step]:
+    records = Records(plan)
+    return [step for step in steps if not records.is_done(step)]
+
+
+def _made(study: Study, study_file: Path) -> list[Path]:
+    """What the study's commands bring."""
+    found = [
+        *shared_makings(study.make, study.launch.train, study_file.parent),
+        *makings(study.arms, study.arms),
+    ]
+    return [making.output for making in found if making.output is not None]
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -134,6 +199,20 @@ def _imported(dotted: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def check_positions(study: Study, plan: StudyPlan) -> None:
+    """Positions are told in held-out text, and in tokens that all models share."""
+    if not study.heldout_positions:
+        return
+    heldout = plan.heldout
+    if heldout.absent and heldout.found:
+        return  # its documents are elsewhere; the report will say that there were none here
+    why = heldout.absent
+    if why is None and heldout.tokenizer is None:
+        why = "arms have several tokenizers, and with each a document's positions are others"
+    if why:
+        raise CFTError(f"heldout_positions: there is no loss by position: {why}; remove the option")
+
+
 def check_tasks(study: Study) -> None:
     """Every task must be known to the harness: a typo must not surface only after training."""
     from lm_eval.tasks import TaskManager
@@ -143,6 +222,8 @@ def check_tasks(study: Study) -> None:
             f"tasks: {HELDOUT_TASK} is evaluated wherever cft.holdout holds documents out, in a "
             "process of its own; remove it from the list"
         )
+    if POSITIONS_TASK in study.tasks:
+        raise CFTError(f"tasks: {POSITIONS_TASK} is asked for by `heldout_positions: true` instead")
     options = study.lm_eval
     manager = TaskManager(include_path=options.include_path)
     for task in study.tasks:

@@ -10,6 +10,9 @@ from axolotl_cft.host.output_dir import checkpoints, read_state
 _BAR = re.compile(r"^ *\d+%\|[^|]*\| *(\d+)/(\d+) \[[^,\]]*(?:, *([\d.]+)(it/s|s/it))?", re.M)
 """The training's bar, which has no label (transformers/trainer_callback.py::ProgressCallback)."""
 
+_LOSS = re.compile(r"'loss': '?([-+]?\d[\d.e+-]*|nan|inf)\b")
+"""What the host logs at a step (transformers/trainer_callback.py::ProgressCallback.on_log)."""
+
 _ENDS = 1 << 16
 """Bytes that are read of a log's begin and end; between them a day of bars takes megabytes."""
 
@@ -22,11 +25,13 @@ class TrainingProgress:
         step: optimizer steps done.
         steps: of the whole training; None where nothing tells yet.
         per_second: steps in a second, lately; None where nothing tells.
+        loss: the newest that the host logged (`logging_steps` says how often); None without one.
     """
 
     step: int
     steps: int | None
     per_second: float | None
+    loss: float | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -46,7 +51,8 @@ def training_progress(train: Path, log: Path) -> TrainingProgress | None:
     saved = [(path, state) for path in checkpoints(train) if (state := read_state(path))]
     step = saved[-1][1].step if saved else 0
     known = saved[-1][1].max_steps if saved else math.inf
-    bars = _bars(log)
+    text = _ends_of(log)
+    bars = _bars(text)
     # An evaluation in between has a bar of its own, but the training's is the first.
     steps = int(known) if math.isfinite(known) else bars[0][1] if bars else None
     printed = [bar for bar in bars if bar[1] == steps]
@@ -54,20 +60,27 @@ def training_progress(train: Path, log: Path) -> TrainingProgress | None:
         return None
     rate = printed[-1][2] if printed else None
     step = max(step, printed[-1][0]) if printed else step
-    return TrainingProgress(step, steps, rate or _rate_of([path for path, _ in saved]))
+    losses = [float(loss) for loss in _LOSS.findall(text)]
+    loss = losses[-1] if losses else saved[-1][1].last("loss") if saved else None
+    return TrainingProgress(step, steps, rate or _rate_of([path for path, _ in saved]), loss)
 
 
-def _bars(log: Path) -> list[tuple[int, int, float | None]]:
-    """(step, steps, steps per second) of every bar in the log's begin and end."""
+def _ends_of(log: Path) -> str:
+    """The log's begin and end; "" where there is none yet."""
     if not log.exists():
-        return []
+        return ""
     with log.open("rb") as file:
         text = file.read(_ENDS)
         size = file.seek(0, 2)
         if size > _ENDS:
             file.seek(max(_ENDS, size - _ENDS))
             text += b"\n" + file.read()
-    found = _BAR.findall(text.decode("utf-8", errors="replace").replace("\r", "\n"))
+    return text.decode("utf-8", errors="replace").replace("\r", "\n")
+
+
+def _bars(text: str) -> list[tuple[int, int, float | None]]:
+    """(step, steps, steps per second) of every bar."""
+    found = _BAR.findall(text)
     return [(int(step), int(steps), _per_second(rate, unit)) for step, steps, rate, unit in found]
 
 

@@ -196,6 +196,7 @@ class Records:
             # The host's own figure is better, but covers the last session alone.
             train_seconds=round(sum(sessions), 3) if done and len(sessions) > 1 else None,
             software=training.software if training else {},
+            llm=training.llm if training else None,
         )
 
 

@@ -18,6 +18,8 @@ from axolotl_cft.host.output_dir import checkpoints, world_size
 from axolotl_cft.records import SOURCES_FILE
 from axolotl_cft.study import outcome
 from axolotl_cft.study.leases import JOB_VARIABLE, Busy, Lease, lease, refuse_if_busy
+from axolotl_cft.study.llm_use import llm_use
+from axolotl_cft.study.making import made_for
 from axolotl_cft.study.plan import (
     PREPARED,
     Run,
@@ -31,6 +33,7 @@ from axolotl_cft.study.prepared import clear_half_prepared, share, workshop
 from axolotl_cft.study.processes import Stopped, at_own_port, run_child
 from axolotl_cft.study.records import JOURNAL, Records, installed
 from axolotl_cft.study.remaining import foretell
+from axolotl_cft.study.schedule import schedules
 
 _AGAIN = ("prepare", "evaluate", "heldout")
 """Kinds of steps that are done again where they would have another outcome now."""
@@ -78,8 +81,11 @@ class Runner:
     def __post_init__(self) -> None:
         self.records = Records(self.plan)
 
-    def run(self) -> None:
+    def run(self, gpus: int) -> None:
         """Carry out every step that is not done yet; failures are collected, not raised.
+
+        Args:
+            gpus: that a training may use.
 
         Raises:
             CFTError: arms train on different targets (or on more than a budget), or a finished step
@@ -90,6 +96,7 @@ class Runner:
         self.check()
         self._carry_out(step for step in self.steps if step.kind == "prepare")
         self.check_targets()
+        self.tell_schedules(gpus)
         self._carry_out(step for step in self.steps if step.kind != "prepare")
 
     def check(self) -> None:
@@ -258,7 +265,8 @@ class Runner:
         if step.kind == "train":
             outcome.check_training(train, output, step.config or {})
             software = installed() | outcome.trained_with(train)
-            return {"world_size": world_size(train), "software": software}
+            llm = llm_use(step.config or {}, self._made_for(step.run))
+            return {"world_size": world_size(train), "software": software, "llm": llm}
         if step.kind == "merge":
             outcome.check_merged(train)
         elif step.kind == "consolidate":
@@ -266,6 +274,12 @@ class Runner:
         else:
             return self._take_evaluation(step)
         return {"software": installed()}
+
+    def _made_for(self, run: Run) -> list[Path]:
+        """What was made for a run's data, which are its arm's own in the first stage alone."""
+        prepared = (step.run for step in self.plan.steps if step.kind == "prepare")
+        own = any((other.arm, other.stage) == (run.arm, run.stage) for other in prepared)
+        return made_for(self.plan.root / run.arm) if own else []
 
     def _take_evaluation(self, step: Step) -> dict[str, Any]:
         """Put new results beside those that still hold; the mark alone tells which do."""
@@ -311,6 +325,17 @@ class Runner:
         digests = {arm: mark.targets_digest if mark else None for arm, mark in marks.items()}
         if remark := check_targets(digests, self.allow_targets):
             self.progress.say(remark)
+
+    def tell_schedules(self, gpus: int) -> None:
+        """Say how many steps each prepared arm takes, if any training is left.
+
+        Args:
+            gpus: that a training may use.
+        """
+        if all(self.records.is_done(step) for step in self.steps if step.kind == "train"):
+            return
+        if table := schedules(self.plan, self.records, gpus):
+            self.progress.say(table)
 
     def _tail(self, step: Step) -> str:
         lines = _lines(_read_from(self.records.log(step), 0))[-12:]

@@ -9,14 +9,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from axolotl_cft.errors import CFTError
+from axolotl_cft.evaluation.tasks import task_groups
 from axolotl_cft.files import read_yaml
 from axolotl_cft.study.budget import Budget
-from axolotl_cft.study.making import read_make
+from axolotl_cft.study.harness import LmEval
+from axolotl_cft.study.launch import Launch
+from axolotl_cft.study.making import COMMANDS, MADE, TRAIN, read_make
 
 RESERVED = ("train", "stages", "seeds", "lm_eval", "make")
 """Keys of an arm that are meant for the study; all others are overrides of the Axolotl config."""
 
-OUR_FOLDERS = {"prepared", "prepared.partial", "slurm", "report", "heldout"}
+OUR_FOLDERS = {"prepared", "prepared.partial", "slurm", "report", "heldout", MADE}
 """What lies beside the arms' folders in a study's."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -35,37 +38,6 @@ class Stage(_Block):
     overrides: dict[str, Any] = Field(default_factory=dict, description="Changes to it.")
 
 
-class Launch(_Block):
-    """How each kind of work is started; `{config}` stands for the derived config's path."""
-
-    prepare: str = "axolotl preprocess {config}"
-    train: str = "accelerate launch -m axolotl.cli.train {config}"
-    merge: str = "axolotl merge-lora {config}"
-    consolidate: str = "axolotl merge-sharded-fsdp-weights {config} --launcher python"
-    evaluate: str = Field(default="lm_eval", description="lm-eval's options are appended.")
-
-
-class LmEval(_Block):
-    """Options of the harness, named as on its command line; None leaves its default."""
-
-    model: str = "hf"
-    model_args: dict[str, Any] = Field(default_factory=dict, description="Beside `pretrained`.")
-    num_fewshot: int | None = None
-    apply_chat_template: bool | str = False
-    fewshot_as_multiturn: bool = False
-    system_instruction: str | None = None
-    limit: int | float | None = None
-    batch_size: int | str | None = None
-    max_batch_size: int | None = None
-    device: str | None = None
-    gen_kwargs: dict[str, Any] = Field(default_factory=dict)
-    include_path: str | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    seed: int | str | None = None
-    trust_remote_code: bool = False
-    confirm_run_unsafe_code: bool = False
-
-
 class Study(_Block):
     """A whole comparison. Paths of configs are relative to the study file."""
 
@@ -80,8 +52,13 @@ class Study(_Block):
     tasks: list[str] = Field(min_length=1)
     general: list[str] = Field(
         default=[],
-        description="Those of `tasks` that show general ability, not the domain's: the report says "
-        "what was forgotten on them.",
+        description="Those of `tasks`, or of our groups among them, that show general ability, not "
+        "the domain's: the report says what was forgotten on them.",
+    )
+    make: list[str] = Field(
+        default=[],
+        description="Commands of ours that make what all arms need, and `train CONFIG.yml` for a "
+        "model that they start from; carried out once, before anything else.",
     )
     budget: Budget | None = Field(
         default=None,
@@ -94,10 +71,18 @@ class Study(_Block):
         description="Most held-out documents on whose bare text all arms are evaluated, where "
         "`cft.holdout` holds any out; 0 for none.",
     )
+    heldout_positions: bool = Field(
+        default=False,
+        description="Whether the loss on held-out text is also told by the position in a document.",
+    )
     lm_eval: LmEval = LmEval()
     launch: Launch = Launch()
     baseline: str | None = Field(
         default=None, description="The arm that others are compared with. Default: the first."
+    )
+    minutes: dict[Literal["make", "prepare", "train", "evaluate"], float] = Field(
+        default={},
+        description="How long its parts take, about, by who has run it; told by `--dry-run`.",
     )
     allow_different: list[Literal["base_model", "targets"]] = Field(
         default=[], description="What arms may differ in although a fair comparison would not."
@@ -124,6 +109,11 @@ class Study(_Block):
         if isinstance(value, Mapping):
             return {key: {} if block is None else block for key, block in value.items()}
         return value
+
+    @field_validator("make", mode="before")
+    @classmethod
+    def _one_command(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("tasks", "general", mode="before")
     @classmethod
@@ -204,10 +194,13 @@ def _check(path: Path, study: Study) -> None:
         )
     if len(set(study.seeds)) < len(study.seeds):
         raise CFTError(f"{path}: seeds: {study.seeds} names a seed twice; remove the repetition")
+    read_make(study.make, f"{path}: make", (*COMMANDS, TRAIN))
     for stage in study.evaluate or []:
         _known(path, "evaluate", stage, study.stages)
-    for task in study.general:
-        _known(path, "general", task, dict.fromkeys(study.tasks))
+    if study.general:  # `task_groups` reads the files of all our tasks
+        in_groups = [task for g in task_groups() if g.name in study.tasks for task in g.tasks]
+        for task in study.general:
+            _known(path, "general", task, dict.fromkeys([*study.tasks, *in_groups]))
     if study.baseline is not None:
         _known(path, "baseline", study.baseline, study.arms)
     for name, arm in study.arms.items():
@@ -246,7 +239,7 @@ _OF_UNTOUCHED = {"train", "base_model", "lm_eval"}
 
 def _check_own(where: str, arm: Mapping[str, Any], study: Study) -> None:
     """The data, seeds and evaluation that an arm may have of its own."""
-    read_make(arm.get("make"), where)
+    read_make(arm.get("make"), f"{where}.make")
     seeds = arm.get("seeds", study.seeds)
     whole = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
     if not whole or len(set(seeds)) < len(seeds):

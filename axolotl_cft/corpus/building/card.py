@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from axolotl_cft.corpus.building.density import FEWEST_BYTES, MEASURED_BYTES
+from axolotl_cft.core.density import FEWEST_BYTES, MEASURED_BYTES
 from axolotl_cft.corpus.building.stats import CorpusStats
 from axolotl_cft.corpus.building.sums import Sum
 from axolotl_cft.files import write_atomic

@@ -16,6 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from axolotl_cft.corpus.building.inputs import (
     ARCHIVES,
     TABLES,
@@ -29,7 +31,7 @@ from axolotl_cft.corpus.building.inputs import (
 )
 from axolotl_cft.corpus.building.licences import UNKNOWN, Kept, Rules
 from axolotl_cft.corpus.building.output import ATTRIBUTION, DATA, LEFT_OUT, Counts, Output
-from axolotl_cft.corpus.building.packed import find_finished, refuse_other
+from axolotl_cft.corpus.building.packed import find_finished, give_memory_back, refuse_other
 from axolotl_cft.corpus.building.readers import Reading, read_item, read_rows
 from axolotl_cft.corpus.building.shards import COLUMNS, TEXT
 from axolotl_cft.corpus.building.sums import TokenCounter
@@ -163,22 +165,22 @@ def _begin(scratch: Path, identity: dict[str, Any]) -> None:
 
 def _pack_unit(unit: Unit, folder: Path, options: PackOptions) -> None:
     """Pack one unit; its folder is whole once `_DONE` is in it."""
+    give_memory_back()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     skipped: Counter[str] = Counter()
     omitted: Counter[str] = Counter()
-    seen: set[str] = set()
     packed_before = False
     with Output(folder, options.tokenizer) as output:
         for reading in _readings(unit, options, skipped):
             omitted.update(reading.omitted)
             packed_before |= "doc_id" in reading.columns
             row, reason = _judge(reading, unit, options)
-            _refuse_double(row["doc_id"], seen)
             if reason is None:
                 output.keep(row)
             else:
                 output.leave_out(row["doc_id"], reason)
+    _refuse_doubles([folder / ATTRIBUTION, folder / LEFT_OUT])
     done = {
         "counts": output.counts.plain(),
         "skipped": skipped,
@@ -230,13 +232,31 @@ def _judge(reading: Reading, unit: Unit, options: PackOptions) -> tuple[dict[str
     return row, None
 
 
-def _refuse_double(doc_id: str, seen: set[str]) -> None:
-    if doc_id in seen:
-        raise CFTError(
-            f"two documents have the id {doc_id}: rename one file, or leave out one of two corpora "
-            "that were packed before"
-        )
-    seen.add(doc_id)
+def _refuse_doubles(lists: Sequence[Path]) -> None:
+    """Refuse documents of one id, by files that name each.
+
+    Eight bytes are held for an id: the ids themselves would be most of what packing holds.
+    """
+
+    def ids() -> Iterator[tuple[str, int]]:
+        for path in lists:
+            with path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    doc_id = json.loads(line)["doc_id"]
+                    digest = hashlib.blake2b(doc_id.encode(), digest_size=8).digest()
+                    yield doc_id, int.from_bytes(digest, "little")
+
+    keys = np.sort(np.fromiter((key for _, key in ids()), np.uint64))
+    twice = set(keys[1:][keys[1:] == keys[:-1]].tolist())
+    if not twice:
+        return
+    counts = Counter(doc_id for doc_id, key in ids() if key in twice)
+    for doc_id, count in counts.items():
+        if count > 1:  # else two ids share a key
+            raise CFTError(
+                f"two documents have the id {doc_id}: rename one file, or leave out one of two "
+                "corpora that were packed before"
+            )
 
 
 def _finish(
@@ -249,11 +269,7 @@ def _finish(
     """Move all shards to their places, and write the lists and the manifest."""
     units = [json.loads((folder / _DONE).read_text()) for folder in folders]
     if any(unit["packed_before"] for unit in units):  # else paths tell units apart
-        seen: set[str] = set()
-        for folder in folders:
-            with (folder / ATTRIBUTION).open(encoding="utf-8") as lines:
-                for line in lines:
-                    _refuse_double(json.loads(line)["doc_id"], seen)
+        _refuse_doubles([folder / ATTRIBUTION for folder in folders])
     shards: list[CorpusShard] = []
     (output_dir / DATA).mkdir(exist_ok=True)
     for unit, folder in zip(units, folders, strict=True):
@@ -274,7 +290,8 @@ def _finish(
     for name in (LEFT_OUT, ATTRIBUTION):
         with open_whole(output_dir / name) as whole:
             for folder in folders:
-                whole.write((folder / name).read_bytes())
+                with (folder / name).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
     digests = _source_digests(listing.units, (unit["digest"] for unit in units))
     manifest = CorpusManifest(
         identity=identity,

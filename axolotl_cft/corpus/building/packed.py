@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axolotl_cft.corpus.building.output import DATA
 from axolotl_cft.corpus.building.shards import COLUMNS
+from axolotl_cft.corpus.parquet import read_batches
 from axolotl_cft.errors import CFTError
 from axolotl_cft.records import CORPUS_FILE, CorpusManifest, CorpusShard
 
 _ROWS = 256
-"""Documents read at a time."""
+"""Documents read at a time, at most."""
 
 
 def read_manifest(folder: Path) -> CorpusManifest:
@@ -49,10 +51,18 @@ def read_shard(
     """
     try:
         with pq.ParquetFile(folder / shard.file) as file:
-            for batch in file.iter_batches(_ROWS, columns=list(columns)):
+            for batch in read_batches(file, _ROWS, columns):
                 yield batch.to_pylist()
     except (OSError, ValueError) as exc:  # Arrow's own errors are ValueErrors
         raise CFTError(f"cannot read {folder / shard.file}: {exc}; pack it again") from exc
+
+
+def give_memory_back() -> None:
+    """Have Arrow use the system's allocator, in this process and from now on.
+
+    Its own keeps what it has freed, and more of it the longer a corpus is read.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def find_finished(

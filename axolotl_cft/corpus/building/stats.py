@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from axolotl_cft.core.density import QUANTILES, density
 from axolotl_cft.core.sampling import letters_of
-from axolotl_cft.corpus.building.density import QUANTILES, density
 from axolotl_cft.corpus.building.packed import read_corpus
 from axolotl_cft.corpus.building.shards import TEXT
 from axolotl_cft.corpus.building.sums import Sum

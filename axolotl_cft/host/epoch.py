@@ -2,15 +2,43 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Lengths = npt.NDArray[np.int64]
 
 SEED = 0
 """Of the order in which rows are packed or padded, where training draws one at random."""
+
+
+def row_lengths(rows: "Dataset") -> Lengths:
+    """Tokens of each row, prompts included; the tokens themselves are not read."""
+    import pyarrow.compute as pc
+
+    found = [np.empty(0, np.int64)]
+    if len(rows):
+        batches = rows.with_format("arrow").iter(batch_size=1000)
+        found += [pc.list_value_length(table.column("input_ids")).to_numpy() for table in batches]
+    return np.concatenate(found).astype(np.int64)
+
+
+def left_for_training(rows: "Dataset", cfg: Any) -> "Dataset":
+    """Prepared rows without those that the host takes away before training.
+
+    axolotl/utils/data/sft.py::_load_and_prepare_datasets.
+    """
+    from axolotl.utils.data.shared import create_train_validation_split
+
+    if cfg.dataset_shard_num and cfg.dataset_shard_idx is not None:
+        rows = rows.shard(num_shards=cfg.dataset_shard_num, index=cfg.dataset_shard_idx)
+    if apart := float(cfg.val_set_size or 0):
+        rows, _ = create_train_validation_split(rows, cfg, int(apart) if apart > 1 else apart)
+    return rows
 
 
 @dataclass(frozen=True)
