@@ -14,10 +14,10 @@ from tokenizers import normalizers, processors
 
 from axolotl_cft.core import cuts
 from axolotl_cft.core.cuts import Chunked, ChunkFinder, Cut
-from axolotl_cft.core.documents import text_encoder
 from axolotl_cft.core.encoding import Frame, Ids, encode_document
 from axolotl_cft.core.pieces import Cutter
 from axolotl_cft.core.sampling import text_key
+from axolotl_cft.core.tokenizing import TextEncoder
 from axolotl_cft.errors import CFTError
 
 PLAIN = [
@@ -80,7 +80,7 @@ class Kind(NamedTuple):
 @pytest.fixture(scope="module")
 def kinds() -> dict[str, Kind]:
     made = {kind: make() for kind, make in KINDS.items()}
-    return {kind: Kind(t, text_encoder(t), ChunkFinder(t, 2)) for kind, t in made.items()}
+    return {kind: Kind(t, TextEncoder(t), ChunkFinder(t, 2)) for kind, t in made.items()}
 
 
 def bytes_of(tokenizer: Any, ids: list[int]) -> int:

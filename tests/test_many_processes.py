@@ -89,7 +89,7 @@ def test_held_out_documents_are_compared_in_one_process(sentencepiece_tokenizer)
 
 def test_a_long_document_is_told_of_while_it_lasts(sentencepiece_tokenizer, monkeypatch):
     monkeypatch.setattr(documents, "TOLD", 200_000)
-    monkeypatch.setattr("axolotl_cft.core.documents.WINDOW", 50_000)
+    monkeypatch.setattr("axolotl_cft.core.tokenizing.WINDOW", 50_000)
     text = "\n".join(document["text"] for document in make_documents(60))
     long = text * (1_000_000 // len(text))
     lines: list[str] = []

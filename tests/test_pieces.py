@@ -19,8 +19,8 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from axolotl_cft.core.documents import text_encoder
 from axolotl_cft.core.pieces import Cutter, find_cutter
+from axolotl_cft.core.tokenizing import TextEncoder
 
 SENTENCE = "the heart pumps blood. In 1628, Harvey wrote of it; he wasn't believed (at first)"
 WORDS = SENTENCE.split()
@@ -143,7 +143,7 @@ def test_prose_is_cut_about_where_it_should(
     book = "\n\n".join(corpus() * 20)
     sizes = [len(piece) for piece in cutter.cut(book, least=2_000)]
     assert min(sizes[:-1]) >= 2_000 and max(sizes) < 4_000
-    assert text_encoder(tokenizer)([book, "", "short"])[0].tolist() == encoder(tokenizer)([book])[0]
+    assert TextEncoder(tokenizer)([book, "", "short"])[0].tolist() == encoder(tokenizer)([book])[0]
 
 
 def test_a_text_without_a_place_stays_whole(cutters: dict[str, Cutter | None]) -> None:
@@ -191,4 +191,4 @@ def test_what_is_not_known_to_agree_is_left_whole(make: Callable[[], Any]) -> No
     tokenizer = make()
     assert find_cutter(tokenizer, encoder(tokenizer)) is None
     text = "\n".join(corpus() * 3)
-    assert text_encoder(tokenizer)([text])[0].tolist() == encoder(tokenizer)([text])[0]
+    assert TextEncoder(tokenizer)([text])[0].tolist() == encoder(tokenizer)([text])[0]

@@ -3,9 +3,9 @@
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,8 @@ _MARK = "axolotl-cft"
 """A prompt to find again in what a template makes of it."""
 
 
-class Template(NamedTuple):
+@dataclass(frozen=True)
+class Template:
     """How the chat template of a dataset is to be rendered.
 
     Attributes:
@@ -33,7 +34,7 @@ class Template(NamedTuple):
     """
 
     jinja: str | None = None
-    kwargs: Mapping[str, Any] = MappingProxyType({})
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 OWN_TEMPLATE = Template()
@@ -65,8 +66,19 @@ class ContextEncoder:
         self.template = template
         self._is_chat = format_ == "chat"
         self._render = self._render_chat if self._is_chat else self._render_plain
+        self._remember()
+
+    def _remember(self) -> None:
         # A pool's prompts recur; prompts from columns mostly do not, hence the bound.
         self._remembered = functools.lru_cache(maxsize=4096)(self._encode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is remembered, which cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_remembered"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember()
 
     def context_of(self, prompt_id: str, prompt: str, *, inside: bool = False) -> Context:
         """The ids that stand before a text behind this prompt, cut to `prompt_budget`.

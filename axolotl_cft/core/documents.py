@@ -2,11 +2,9 @@
 
 import functools
 import itertools
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,14 +18,8 @@ from axolotl_cft.core.encoding import Context, Ids, Row, encode_document
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
 from axolotl_cft.core.options import Plan
-from axolotl_cft.core.pieces import Cutter, find_cutter
 from axolotl_cft.core.sampling import letters_of, text_key
-
-WINDOW = 1 << 20
-"""Characters tokenized at a time."""
-
-Tell = Callable[[int, int], None]
-"""Is told how many characters of the texts at hand are tokenized, of how many."""
+from axolotl_cft.core.tokenizing import Tell, TextEncoder, silent, tokenizer_threads
 
 Values = Sequence[Mapping[str, Any]]
 """Of each document, columns by name."""
@@ -55,7 +47,7 @@ class DocumentEncoder:
         self.ledger = Ledger()
         self.near_duplicates: NearDuplicates | None = None  # where they are to be looked for
         self.threads = True  # whether the tokenizer may use several
-        self.tell: Tell = lambda done, of: None
+        self.tell: Tell = silent
         self.before = 0  # documents of the dataset that stand before the ledger's first
         self.allotment: Allotment | None = None  # where `cft.trained_tokens` bounds what is taken
         self.frame = frame_of(tokenizer, options.prompt_budget, sequence_len, options.every)
@@ -63,7 +55,7 @@ class DocumentEncoder:
             tokenizer, self.frame, options.format, options.separator, template
         )
         self._is_special = _special_table(tokenizer)
-        self._text_ids = text_encoder(tokenizer, lambda done, of: self.tell(done, of))
+        self._text_ids = TextEncoder(tokenizer, self._pass_on)
         if plan.source.gives_prompts:
             self.contexts.check(plan.source.known, plan.source.label)
 
@@ -83,7 +75,7 @@ class DocumentEncoder:
     def encode_parts(self, parts: Iterable[tuple[Sequence[str | None], Values]]) -> list[Row]:
         """`encode` for a series of slices: one is tokenized while the one before becomes rows."""
         rows: list[Row] = []
-        with _tokenizer_threads(self.threads), ThreadPoolExecutor(max_workers=1) as ahead:
+        with tokenizer_threads(self.threads), ThreadPoolExecutor(max_workers=1) as ahead:
             finish: Callable[[], None] | None = None
             for texts, values in parts:
                 chosen = self._select(texts, values)
@@ -98,7 +90,7 @@ class DocumentEncoder:
     def measure(self, texts: Sequence[str | None], values: Values) -> list[tuple[bytes, int]]:
         """Key of each document, and what a view of it trains: 0 for one that is not taken."""
         found = [(b"", 0)] * len(texts)
-        with _tokenizer_threads(self.threads):
+        with tokenizer_threads(self.threads):
             chosen = self._select(texts, values)
             encoded = self._text_ids([texts[index] for index, _, _ in chosen])
         for (index, _, key), ids in zip(chosen, encoded, strict=True):
@@ -126,6 +118,9 @@ class DocumentEncoder:
         if self.near_duplicates is not None:
             self.near_duplicates.add(seen)
         return chosen
+
+    def _pass_on(self, done: int, of: int) -> None:
+        self.tell(done, of)
 
     def _views(self, number: int) -> int:
         """Rows of each chunk of a document, which the budget decides where there is one."""
@@ -219,84 +214,3 @@ def _special_table(tokenizer: Any) -> npt.NDArray[np.bool_]:
     table = np.zeros(max(*tokenizer.get_vocab().values(), *special) + 1, dtype=np.bool_)
     table[list(special)] = True
     return table
-
-
-def text_encoder(
-    tokenizer: Any, tell: Tell = lambda done, of: None
-) -> Callable[[list[Any]], list[Ids]]:
-    """`tokenizer(texts, add_special_tokens=False)`, straight from the Rust core where it agrees.
-
-    `encode_batch_fast` leaves out offsets, which nothing here needs. Long texts are cut where the
-    tokenizer allows it (pieces.py), and their pieces shared among its threads.
-    """
-
-    def slow(texts: list[Any]) -> list[list[int]]:
-        return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-
-    def as_arrays(texts: list[Any]) -> list[Ids]:
-        return [np.asarray(ids, dtype=np.int32) for ids in slow(texts)]
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or not hasattr(backend, "encode_batch_fast"):
-        return as_arrays
-
-    def fast(texts: list[str]) -> list[Ids]:
-        # A call elsewhere may have left truncation or padding switched on in the shared core.
-        backend.no_truncation()
-        backend.no_padding()
-        found = backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in found]
-
-    specials = " ".join(map(str, tokenizer.all_special_tokens))
-    probe = [f"Probe: héllo  wörld\n\n\t1,234 {specials} end", " leading", ""]
-    if [ids.tolist() for ids in fast(probe)] != slow(probe):
-        return as_arrays
-    cutter = find_cutter(tokenizer, lambda texts: [ids.tolist() for ids in fast(texts)])
-    return functools.partial(_encode_in_pieces, cutter or Cutter.nowhere(), fast, tell)
-
-
-def _encode_in_pieces(
-    cutter: Cutter, encode: Callable[[list[str]], list[Ids]], tell: Tell, texts: Sequence[str]
-) -> list[Ids]:
-    """The ids of every text, whose pieces are tokenized some WINDOW of characters at a time.
-
-    A tokenizer takes a hundred bytes and more for each token until its ids are read.
-    """
-    found: list[list[Ids]] = [[] for _ in texts]
-    waiting: list[tuple[int, str]] = []
-    size = done = 0
-    total = sum(map(len, texts))
-
-    def flush() -> None:
-        for (index, _), ids in zip(waiting, encode([piece for _, piece in waiting]), strict=True):
-            found[index].append(ids)
-        waiting.clear()
-
-    for index, text in enumerate(texts):
-        for piece in cutter.cut(text):
-            waiting.append((index, piece))
-            size += len(piece)
-            if size >= WINDOW:
-                flush()
-                done += size
-                size = 0
-                tell(done, total)
-    flush()
-    return [cutter.join(pieces) for pieces in found]
-
-
-@contextmanager
-def _tokenizer_threads(wanted: bool) -> Iterator[None]:
-    """Let the tokenizer use its threads; the host switches them off for the sake of its forks.
-
-    `tokenizers` reads the variable at each call, so restoring it keeps those forks safe.
-    """
-    before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if wanted else "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TOKENIZERS_PARALLELISM"]
-        else:
-            os.environ["TOKENIZERS_PARALLELISM"] = before

@@ -36,6 +36,7 @@ from axolotl_cft.host.preparing import (
     PreparingStrategy,
     find_preparation,
     no_rows,
+    processes_here,
 )
 
 LOG = get_logger(__name__)
@@ -335,8 +336,7 @@ class ChatStrategy(PreparingStrategy):
             features=Features({**FEATURES, "ledger": Value("string")}),
             keep_in_memory=bool(keep_in_memory),
             load_from_cache_file=False,  # the prepared folder is the cache
-            # A stream is encoded in a worker of the data loader, which must not fork.
-            num_proc=None if self.streamed or len(chosen) <= BATCH_SIZE else process_count,
+            num_proc=self._processes(len(chosen), process_count),
             desc=f"Contextual fine-tuning of conversations ({self.plan.source.name})",
         )
         counted = filter(None, encoded.data.column("ledger").to_pylist())
@@ -344,6 +344,13 @@ class ChatStrategy(PreparingStrategy):
         if not (self.is_piece or self.streamed or self.is_slice):
             check_prompted(self.plan, ledger)
         return self.finish(encoded.remove_columns("ledger"), ledger, near_duplicates)
+
+    def _processes(self, conversations: int, allowed: int | None) -> int | None:
+        """How many processes are worth their start, None for this one alone."""
+        # A stream is encoded in a worker of the data loader, which must not fork.
+        alone = self.streamed or conversations <= BATCH_SIZE
+        most = 1 if alone else processes_here(allowed)
+        return most if most > 1 else None
 
     def _choose(
         self, dataset: Dataset, near_duplicates: NearDuplicates | None

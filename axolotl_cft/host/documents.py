@@ -33,6 +33,7 @@ from axolotl_cft.host.preparing import (
     PreparingStrategy,
     find_preparation,
     no_rows,
+    processes_here,
 )
 
 LOG = get_logger(__name__)
@@ -118,7 +119,8 @@ class CFTStrategy(PreparingStrategy):
         """Encode `dataset` (axolotl/utils/data/wrappers.py::_handle_loaded_strategy).
 
         A small dataset is encoded in one process, by the tokenizer's own threads; a large one in
-        up to `process_count` processes of one thread each.
+        up to `process_count` processes of one thread each. Datasets may be wrapped at once, by
+        threads (one process each) or in processes of their own.
 
         Raises:
             CFTError: the text column or a prompt column is missing, or nothing is left to train.
@@ -228,7 +230,7 @@ class CFTStrategy(PreparingStrategy):
         """How many processes are worth their start, which the log says."""
         if self.encoder.near_duplicates is not None:  # one place sees all documents
             return 1
-        most = min(allowed or 1, lengths.size, int(lengths.sum()) // BYTES_PER_PROCESS)
+        most = min(processes_here(allowed), lengths.size, int(lengths.sum()) // BYTES_PER_PROCESS)
         if most < 2:
             return 1
         LOG.info(f"cft: {self.label}: {lengths.sum() / 1e6:,.0f} MB in {most} processes")

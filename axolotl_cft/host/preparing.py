@@ -1,6 +1,7 @@
 """What `cft` and `cft.chat` share: which dataset is prepared, and what becomes of its ledger."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from axolotl.utils.data.shared import generate_dataset_hash_from_config, get_pre
 from axolotl.utils.logging import get_logger
 from datasets import Dataset, Features, IterableDataset, Value
 from datasets import List as ListFeature
+from filelock import FileLock
 
 from axolotl_cft.core.ledger import Ledger
 from axolotl_cft.core.near_duplicates import NearDuplicates
@@ -229,11 +231,14 @@ class PreparingStrategy(DatasetWrappingStrategy):
         """Write the ledger beside the prepared folder (inside it would break it)."""
         if self.ledger_file is None:
             return
-        there = self.ledger_file.exists()
-        entries = PreparedLedger.read(self.ledger_file).datasets if there else []
-        same = (entry.stamp, entry.path)
-        others = [e for e in entries if (e.stamp, e.path) != same]
-        PreparedLedger(datasets=[*others, entry]).write(self.ledger_file)
+        self.ledger_file.parent.mkdir(parents=True, exist_ok=True)
+        # Another thread or process may be done with another dataset at the same moment.
+        with FileLock(str(self.ledger_file.with_name(f".{self.ledger_file.name}.lock"))):
+            there = self.ledger_file.exists()
+            entries = PreparedLedger.read(self.ledger_file).datasets if there else []
+            same = (entry.stamp, entry.path)
+            others = [e for e in entries if (e.stamp, e.path) != same]
+            PreparedLedger(datasets=[*others, entry]).write(self.ledger_file)
 
     def checked_columns(self, dataset: Dataset | IterableDataset) -> list[str]:
         """The dataset's columns, among them the documents and what every prompt needs.
@@ -278,6 +283,16 @@ class PreparingStrategy(DatasetWrappingStrategy):
             f"{ledger.empty} empty, {ledger.held_out} held out; check `path`, "
             f"`{self.field_option}: {self.field}` and cft.holdout"
         )
+
+
+def processes_here(wanted: int | None) -> int:
+    """How many processes may be started from this thread: `wanted` or, beside others, one.
+
+    `datasets` forks, and a fork of a process whose other threads are at work waits forever for the
+    locks that they held. The host calls from its main thread, or hands datasets to a pool.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+    return max(wanted or 1, 1) if alone else 1
 
 
 def describe(plan: Plan, label: str, ledger: Ledger) -> PreparedDataset:

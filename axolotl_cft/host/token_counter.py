@@ -46,10 +46,10 @@ class NamedTokenizer:
 @functools.cache
 def _loaded(name: str) -> "tuple[Callable[[list[Any]], list[Ids]], str]":
     """What tokenizes, and its digest."""
-    from axolotl_cft.core.documents import text_encoder
+    from axolotl_cft.core.tokenizing import TextEncoder
 
     tokenizer = load_tokenizer(name)
-    encode = text_encoder(tokenizer)  # switches truncation off, before its state is looked at
+    encode = TextEncoder(tokenizer)  # switches truncation off, before its state is looked at
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content = backend.to_str() if backend else name
     return encode, hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from axolotl_cft.core.choice import Document, FromPool
 from axolotl_cft.core.contexts import ContextEncoder, frame_of
-from axolotl_cft.core.documents import text_encoder
 from axolotl_cft.core.encoding import Ids, encode_document
 from axolotl_cft.core.options import DatasetOptions
 from axolotl_cft.core.pool import Prompt, PromptPool
 from axolotl_cft.core.sampling import letters_of, text_key, uniform
+from axolotl_cft.core.tokenizing import TextEncoder
 from axolotl_cft.errors import CFTError
 
 Scored = tuple[Ids, Ids]
@@ -218,7 +218,7 @@ class RowMaker:
         self.source = source
         self.frame = frame_of(tokenizer, budget, max_tokens + budget)
         self._contexts = ContextEncoder(tokenizer, self.frame, options.format, options.separator)
-        self._text_ids = text_encoder(tokenizer)
+        self._text_ids = TextEncoder(tokenizer)
 
     def bare(self, text: str) -> Scored | None:
         """The first chunk of a text without a prompt; None for a text without a token."""
