@@ -26,6 +26,15 @@ settings.load_profile("any machine")
 
 atexit.register(shutil.rmtree, os.environ["HF_ASSETS_CACHE"], ignore_errors=True)
 
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of modules that drive Axolotl: these run on every version of it."""
+    for item in items:
+        if any(getattr(thing, "__module__", "") == "host" for thing in vars(item.module).values()):
+            item.add_marker("host")
+
+
 TOPICS = {
     "heart": "The heart pumps blood through the vessels. Valves keep it from flowing back.",
     "insulin": "Insulin lets cells take up glucose. Without it the blood sugar rises.",

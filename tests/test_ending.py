@@ -136,6 +136,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 # --- in the host -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

@@ -203,6 +203,7 @@ def telling(thing: Thing) -> set[str]:
     return {invented_words(thing)[-1]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_names_are_no_words_and_nothing_real(domain):
     words = set(COMMON.split())

@@ -177,6 +177,7 @@ def on_text(sentence: str) -> tuple[float, str]:
     return float(found[1].replace("−", "-")), found[2].partition(" (")[0]
 
 
+@pytest.mark.slow
 def test_fewer_bits_are_better_and_more_are_what_was_forgotten(tmp_path, monkeypatch):
     """Planted: one arm learnt general text and the other one forgot it, and the other way round."""
     nats = {"base": 1.0, "cpt": 1.2, "cft": 0.9}

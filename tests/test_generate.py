@@ -302,6 +302,7 @@ def test_formats_types_and_order_are_kept(tmp_path):
     assert server.asked == {"first": 3, "second 🫀": 3}  # three runs, equal texts asked for once
 
 
+@pytest.mark.slow
 def test_a_hub_dataset_is_downloaded_once(tmp_path, monkeypatch):
     """A local folder in the hub's layout, opened by the loader that opens the hub's datasets."""
     import datasets

@@ -188,6 +188,7 @@ def trained_rows(dataset: Any) -> list[tuple[list[int], list[int]]]:
     return sorted(zip(dataset["input_ids"], dataset["labels"], strict=True))
 
 
+@pytest.mark.slow
 def test_the_host_trains_and_evaluates_on_lists(prompted, tiny_model, tmp_path):
     from transformers import AutoTokenizer
 

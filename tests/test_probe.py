@@ -214,6 +214,7 @@ def test_a_uniform_model_is_moved_by_nothing(tmp_path, sentencepiece_tokenizer, 
         assert pool["change"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", ["plain", "chat"])
 def test_rows_are_those_of_training(any_tokenizer, format_):
     if format_ == "chat" and not any_tokenizer.chat_template:

@@ -285,6 +285,7 @@ def three(root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return run_report(*folders, "--baseline", "cpt", "--paper", tmp_path_factory.mktemp("three"))
 
 
+@pytest.mark.slow
 def test_scores_are_the_harnesss_own(root: Path, three: str) -> None:
     for group in GROUPS:
         for name in SKILLS:
@@ -858,6 +859,7 @@ def test_the_untouched_model_as_baseline_is_compared_once(root: Path, tmp_path: 
     assert all("against base, the untouched model" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_study_says_what_was_searched_and_removed(root: Path, tmp_path: Path) -> None:
     study = study_folder(root, tmp_path)
     overlap = {"items": 120, "too_short": 7, "contaminated_items": 3, "partial_items": 2}

@@ -166,6 +166,7 @@ def shared(path: Path) -> list[making.Making]:
     return making.shared_makings(spec.make, spec.launch.train, path.parent)
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_once_for_all_arms(folder):
     path = with_first_model(folder)
     result = CliRunner().invoke(main, ["study", str(path), "--dry-run"])

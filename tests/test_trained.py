@@ -76,6 +76,7 @@ def test_rows_that_the_packing_sampler_drops_show_as_a_loss(config, counted, cap
     assert "set multipack_real_batches: false and curriculum_sampling: true; see" in caplog.text
 
 
+@pytest.mark.slow
 def test_with_the_lossless_lines_every_token_is_trained_alone_and_through_a_resume(
     config, counted, tmp_path
 ):
@@ -338,6 +339,7 @@ def tokens_lost(lengths: list[int], ranks: int, real_batches: bool, in_order: bo
     return sum(lengths) - sum(lengths[index] for index in trained)
 
 
+@pytest.mark.slow
 def test_the_lines_lose_nothing_on_one_rank_and_less_than_a_batch_a_rank_on_several():
     torch.manual_seed(1)
     corpora = [torch.randint(20, 250, (300,)).tolist() for _ in range(6)]
