@@ -142,6 +142,29 @@ def test_one_page_says_how_to_install_and_that_extras_add_to_what_is_there():
     assert named and all(set(names.split(",")) <= extras for names in named)
 
 
+def assumes_a_clone(text: str) -> list[str]:
+    """Commands that name a recipe by a place which an installation does not have."""
+    return re.findall(
+        r"\b(?:accelerate|axolotl|lm_eval|python)\b[^`\n]* example_configs/[\w.]+", text
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", *DOCS.glob("*.md"), *(ROOT / "axolotl_cft" / "cli").rglob("*.py")],
+    ids=name_of,
+)
+def test_no_command_needs_a_clone(path):
+    """Recipes themselves may: a copy of theirs names itself."""
+    assert assumes_a_clone(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_command_that_needs_a_clone_is_found():
+    assert assumes_a_clone("`axolotl-cft study example_configs/a.yml` or study a.yml") == [
+        "axolotl-cft study example_configs/a.yml"
+    ]
+
+
 @every_page
 def test_lines_of_prose_fit_the_page(page):
     lines = [line for line in prose_of(page).splitlines() if not line.lstrip().startswith("|")]

@@ -105,7 +105,7 @@ def test_what_a_copy_names_lies_beside_it(name: str) -> None:
     """Its values can be followed, and what its comments speak of can be copied, too."""
     output = init(name, "--output", f"here/{SHIPPED[name].name}").output
     text = Path("here", SHIPPED[name].name).read_text("utf-8")
-    spoken_of = re.findall(r"speak of other recipes: (.*)", output)
+    spoken_of = re.findall(r"speak of others, which `init` copies, too: (.*)", output)
     for other in spoken_of[0].split(", ") if spoken_of else []:
         init(other, "--output", f"here/{SHIPPED[other].name}")
     for path in re.findall(r"here/[\w.-]+\w", text):
@@ -192,6 +192,31 @@ def test_a_path_that_no_command_could_hold_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CFTError, match="take a path of letters"):
             copy_recipe(SHIPPED["study_rivals"], Path(output))
     assert copy_recipe(SHIPPED["demo"], tmp_path / "Zürich.yml").file == tmp_path / "Zürich.yml"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("study", "study_demo"),
+        ("study", "example_configs/study_facts"),
+        ("corpus make", "corpus_pmc"),
+        ("preview", "cft_qlora"),
+        ("corpus plan", "study_dose"),
+    ],
+)
+def test_who_uses_a_recipe_before_copying_it_is_told_how(command: str, name: str) -> None:
+    result = CliRunner().invoke(main, [*command.split(), f"{name}.yml"])
+    assert result.exit_code == 1
+    advice = f"`axolotl-cft init {Path(name).name}` copies it to where you are"
+    last = result.output.strip().splitlines()[-1]
+    assert last == f"Error: there is no {name}.yml: {advice}"
+
+
+def test_other_files_that_are_absent_are_no_recipes() -> None:
+    for name in ("study_mine.yml", "metadata_pool.yaml"):
+        assert f"cannot read {name}: No such file" in error("--from", name)
+        result = CliRunner().invoke(main, ["study", name])
+        assert f"cannot read {name}: No such file" in result.output
 
 
 # --- a config of one's own ------------------------------------------------------------------------

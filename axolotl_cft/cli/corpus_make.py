@@ -16,6 +16,7 @@ from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import NameList
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.files.recipes import refuse_absent
 
 STEPS = ("pack", "clean", "stats")
 
@@ -37,7 +38,7 @@ class Step(NamedTuple):
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -61,7 +62,8 @@ def make(
 
     \b
     Examples:
-      axolotl-cft corpus make example_configs/corpus_openmedtext.yml --num-proc 8
+      axolotl-cft init corpus_openmedtext
+      axolotl-cft corpus make corpus_openmedtext.yml --num-proc 8
       axolotl-cft corpus make my_papers.yml --output-dir data/papers --dry-run
     """
     corpus = cast(click.Context, ctx.parent)
@@ -117,6 +119,7 @@ def read_steps(
     Raises:
         CFTError: a key is unknown or missing, or what stands there is no value for an option.
     """
+    refuse_absent(path)
     recipe = read_yaml(path, as_text=True)  # so that `language: no` is Norwegian
     known = ("sources", "output_dir", *STEPS)
     for key in recipe:

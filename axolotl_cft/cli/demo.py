@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Examples:
   axolotl-cft demo
   axolotl-cft demo --prepare-only
-  accelerate launch -m axolotl.cli.train example_configs/demo.yml
+  accelerate launch -m axolotl.cli.train cft-demo/cft.yml
 """
 )
 @click.option(
@@ -35,8 +35,8 @@ Examples:
 @click.option(
     "--prepare-only",
     is_flag=True,
-    help="Only make the model, the corpus and the configs; example_configs/demo.yml names those "
-    "in ./cft-demo.",
+    help="Only make the model, the corpus and the configs, which `axolotl-cft init study_demo` "
+    "wants in ./cft-demo.",
 )
 @click.pass_context
 def demo(ctx: click.Context, output_dir: Path, prepare_only: bool) -> None:

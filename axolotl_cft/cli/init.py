@@ -89,7 +89,8 @@ def _copy(name: str, output: Path | None) -> None:
     write_atomic(copy.file, copy.text)
     click.echo(f"written: {copy.file}; its first lines say how to use it")
     if copy.mentioned:
-        click.echo(f"its comments speak of other recipes: {', '.join(copy.mentioned)}")
+        others = ", ".join(copy.mentioned)
+        click.echo(f"its comments speak of others, which `init` copies, too: {others}")
 
 
 def _adopt(config: Path, output: Path) -> None:

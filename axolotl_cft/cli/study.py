@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  axolotl-cft demo --prepare-only && axolotl-cft study example_configs/study_demo.yml
+  axolotl-cft demo --prepare-only && axolotl-cft init study_demo
+  axolotl-cft study study_demo.yml
   axolotl-cft study study.yml --dry-run
   axolotl-cft study study.yml --only cft,negative
   axolotl-cft study study.yml --parallel 4

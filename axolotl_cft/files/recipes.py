@@ -74,6 +74,20 @@ def find_recipe(name: str) -> Path:
     raise CFTError(f"there is no recipe {name}: {mend}")
 
 
+def refuse_absent(path: Path) -> None:
+    """Say how to get a recipe that somebody means to use before it was copied.
+
+    Raises:
+        CFTError: there is no such file, and one of the recipes has its name.
+    """
+    if path.suffix not in _SUFFIXES or path.exists():
+        return
+    if (recipe_folder() / path.name).is_file():
+        raise CFTError(
+            f"there is no {path}: `axolotl-cft init {path.stem}` copies it to where you are"
+        )
+
+
 def copy_recipe(recipe: Path, output: Path) -> Copy:
     """A recipe for another place, together with the files without which it does not run.
 
