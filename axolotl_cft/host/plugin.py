@@ -50,6 +50,7 @@ from axolotl_cft.host.plan import (
 from axolotl_cft.host.preparing import PLANS, check_merged, plan_of, prepared_path
 from axolotl_cft.host.software import running_software
 from axolotl_cft.host.sources import is_missing, record_sources
+from axolotl_cft.host.telemetry import send_at_exit
 from axolotl_cft.host.trained import TrainedTokens, reason_not_to_count
 from axolotl_cft.host.trainer import check_stamps, final_ledger, log_reached
 
@@ -74,6 +75,7 @@ class CFTPlugin(BasePlugin):
         """
         sys.modules["axolotl.prompt_strategies.cft"] = documents
         sys.modules["axolotl.prompt_strategies.cft.chat"] = chat
+        send_at_exit()  # before anything is refused
         check_host_version()
         if (known := carried.unpack(cfg)) is not None:
             PLANS.update(known)
