@@ -226,6 +226,8 @@ def test_two_ranks_share_one_preparation(config, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("cft: every trained token reached the trainer") == 1
     ledger = json.loads((Path(config["output_dir"]) / "cft_ledger.json").read_text())
+    card = (Path(config["output_dir"]) / "README.md").read_text()
+    assert card.count("## What was trained") == 1
     assert ledger["reached_trainer"]["trained_tokens_lost"] == 0
     trained = ledger["trained"]
     assert (trained["epochs"], trained["by_epoch"]) == (1.0, [trained["tokens"]])

@@ -2,7 +2,8 @@
 
 The host calls `register` with the raw config before validation, in every process and command;
 `load_datasets` after validation and before any data; `get_training_args` while the trainer is
-made, `post_trainer_create` before the first step (axolotl/integrations/base.py::BasePlugin).
+made, `post_trainer_create` before the first step, `post_train` twice, before the model is saved and
+when all is written (axolotl/integrations/base.py::BasePlugin).
 """
 
 import os
@@ -38,6 +39,7 @@ from axolotl_cft.host.ending import EndState, StopWhenTold, saves_what_it_needs
 from axolotl_cft.host.holdout import check_holdout, options_for
 from axolotl_cft.host.identity import RunIdentity, prepared_folder
 from axolotl_cft.host.isolation import check_isolation
+from axolotl_cft.host.model_card import complete_card, tag_model
 from axolotl_cft.host.output_dir import LEDGER_FILE
 from axolotl_cft.host.placement import check_placement
 from axolotl_cft.host.plan import (
@@ -58,7 +60,13 @@ LOG = get_logger(__name__)
 
 
 class CFTPlugin(BasePlugin):
-    """Contextual fine-tuning as `type: cft`; add `axolotl_cft.CFTPlugin` to `plugins`."""
+    """Contextual fine-tuning as `type: cft`; add `axolotl_cft.CFTPlugin` to `plugins`.
+
+    Attributes:
+        writes_card: whether this process is the one that writes of a training with data of ours.
+    """
+
+    writes_card = False
 
     def get_input_args(self) -> str:
         """Adds the `cft:` block, and the plans that it resolves to, to the config's schema."""
@@ -169,6 +177,10 @@ class CFTPlugin(BasePlugin):
             CFTError: a dataset was prepared differently, or was tokenized before it came here.
         """
         train, test = trainer.train_dataset, trainer.eval_dataset
+        if any(cft_datasets(cfg)):
+            tag_model(cfg, trainer.model)
+            # To be known later, when the ranks know nothing of one another any more.
+            self.writes_card = is_main_process()
         trainer.add_callback(EndState(stops_early=bool(cfg.early_stopping_patience)))
         if saves_what_it_needs(trainer.args) and not cfg.use_ray:  # Ray ends workers its own way
             trainer.add_callback(StopWhenTold(trainer.accelerator))
@@ -188,6 +200,11 @@ class CFTPlugin(BasePlugin):
         path = Path(cfg.output_dir) / LEDGER_FILE
         ledger.write(path)
         log_reached(ledger.reached_trainer, path)
+
+    def post_train(self, cfg: Any, model: Any) -> None:
+        """Say in the model's card what was trained."""
+        if self.writes_card:
+            complete_card(cfg)
 
 
 def check_documents(cfg: Any) -> None:

@@ -24,14 +24,15 @@ def running_software(accelerator: "Accelerator") -> Software:
     device = accelerator.device
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Software(
-        versions={name: _version(name) for name in PACKAGES},
+        versions={name: version_of(name) for name in PACKAGES},
         cuda=torch.version.cuda,
         devices=dict(sorted(Counter(gather_object([model])).items())),
     )
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of an installed package; `unknown` of one that runs from its sources."""
     try:
         return version(package)
-    except PackageNotFoundError:  # run from its sources
+    except PackageNotFoundError:
         return "unknown"
