@@ -14,6 +14,7 @@ import yaml
 from conftest import make_documents, write_jsonl
 from host import import_all
 
+from axolotl_cft.host.local_files import local_files, looks_local
 from axolotl_cft.study.spec import RESERVED, Stage, apply_overrides, read_study
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "example_configs"
@@ -33,6 +34,7 @@ FORCED_BY_CPU_WITHOUT_HUB = frozenset(
         "fsdp_config",
         "attn_implementation",
         "bf16",
+        "fp16",
         "tf32",
         "load_in_4bit",
         "adapter",
@@ -71,6 +73,7 @@ def overridden(recipe: dict, base_model: Path, folder: Path) -> dict:
         "output_dir": str(folder / "out"),
         "attn_implementation": "sdpa",
         "bf16": False,
+        "fp16": False,
         "tf32": False,
         "optimizer": "adamw_torch",
         "sequence_len": 256,
@@ -114,6 +117,7 @@ def data_for(dataset: dict, folder: Path) -> Path:
         for number, document in enumerate(documents):
             document["document"] = document["id"]
             document["url"] = f"site{number % 3}.example" if number % 3 else None
+            document[dataset.get("field", "text")] = document["text"]
         if "ds_type" not in dataset:
             return write_jsonl(folder / "corpus.jsonl", documents)
         for number in range(2):  # a folder of shards, as `corpus make` leaves one
@@ -241,6 +245,9 @@ CHECKS = {
 
 CARDS = {"A100": "sm_80", "RTX 4090": "sm_89", "H100": "sm_90"}
 
+OLDER_CARDS = {"T4": "sm_75"}
+"""Without bf16 and tf32: for recipes that say so."""
+
 TORCH = "2.11.0"
 """As on a machine with such a card; on this one it may be built for CPUs."""
 
@@ -325,10 +332,11 @@ def warnings_on(card: str, config: dict, folder: Path) -> list[str]:
     try:
         prepare_plugins(cfg)
         gpus = 8 if "fsdp_config" in config else 1
-        supports = {"bf16": True, "tf32": True, "fp8": card == "H100", "n_gpu": gpus}
+        ampere = card in CARDS
+        supports = {"bf16": ampere, "tf32": ampere, "fp8": card == "H100", "n_gpu": gpus}
         validate_config(
             cfg,
-            capabilities={**supports, "compute_capability": CARDS[card]},
+            capabilities={**supports, "compute_capability": (CARDS | OLDER_CARDS)[card]},
             env_capabilities={"torch_version": TORCH},
         )
     finally:
@@ -352,7 +360,7 @@ class Collector(logging.Handler):
 def test_the_host_has_nothing_to_say_against_a_recipe_on_any_card(name, tmp_path, monkeypatch):
     monkeypatch.chdir(CONFIG_DIR.parent)
     harmless = [said for recipe, said in HARMLESS if name.startswith(recipe)]
-    for card in CARDS:
+    for card in (CARDS | OLDER_CARDS) if "_t4" in name else CARDS:
         found = warnings_on(card, TRAININGS[name], tmp_path / "data")
         assert [text for text in found if not any(said in text for said in harmless)] == [], card
 
@@ -364,6 +372,27 @@ def test_packing_with_sdpa_in_bf16_would_be_warned_of_below_hopper(tmp_path):
         for card in CARDS
     }
     assert loss == {"A100": True, "RTX 4090": True, "H100": False}
+
+
+def test_bf16_would_be_warned_of_on_a_t4(tmp_path):
+    config = TRAININGS["cft_t4"] | {"fp16": False, "bf16": True}
+    said = "bf16 requested, but AMP is not supported on this GPU"
+    warned = {
+        card: any(said in text for text in warnings_on(card, config, tmp_path / "data"))
+        for card in ("T4", "A100")
+    }
+    assert warned == {"T4": True, "A100": False}
+
+
+def test_the_other_corpus_of_the_t4_recipe_is_one_on_the_hub(tmp_path):
+    text = (CONFIG_DIR / "cft_t4.yml").read_text(encoding="utf-8")
+    (block,) = re.findall(r"In both lists:\n#\n((?:#   .*\n)+)", text)
+    [dataset] = yaml.safe_load(re.sub("(?m)^#", "", block))
+    assert (dataset["path"], dataset["type"], dataset["field"]) == ("PleIAs/SEC", "cft", "text")
+    for found in (dataset, *TRAININGS["cft_t4"]["datasets"]):
+        assert not looks_local(found) and not local_files(found)
+    lists = {"datasets": [dataset], "test_datasets": [dataset]}
+    assert warnings_on("T4", TRAININGS["cft_t4"] | lists, tmp_path / "data") == []
 
 
 def test_the_plugin_s_own_warnings_count_too(tmp_path):

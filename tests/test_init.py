@@ -122,6 +122,7 @@ STUDIES = {
     "study_paper_financial": {"cft_llama2.yml", "ift_llama2.yml"},
     "study_paper_medical": {"cft_llama2.yml", "ift_llama2.yml"},
     "study_rivals": {"cft_llama2.yml", "metadata_pool.yaml"},
+    "study_t4": {"cft_t4.yml"},
 }
 
 
