@@ -428,6 +428,70 @@ def test_cut_cross_entropy_in_place_of_liger_s_loss_is_accepted(tmp_path):
     assert warnings_on("RTX 4090", config, tmp_path / "data") == []
 
 
+KERNELS = r"- axolotl\.integrations\.\S+|liger_\w+: true|cut_cross_entropy: true"
+"""What is written into recipes as comments, for those who have the cards."""
+
+
+def with_kernels(name: str) -> dict:
+    """A recipe whose comments on kernels are taken at their word, every one of them."""
+    text = (CONFIG_DIR / f"{name}.yml").read_text(encoding="utf-8")
+    text, lines = re.subn(rf"(?m)^( *)# ({KERNELS})", r"\1\2", text)
+    assert lines == 7
+    return yaml.safe_load(text)
+
+
+def one_loss(config: dict, loss: str) -> dict:
+    """The config with one of the two fused losses, and its plugin alone."""
+    other, plugin = {
+        "liger": ("cut_cross_entropy", CUT),
+        "cut": ("liger_fused_linear_cross_entropy", None),
+    }[loss]
+    kept = {key: value for key, value in config.items() if key != other}
+    return kept | {"plugins": [name for name in config["plugins"] if name != plugin]}
+
+
+SHARDED = [name for name, config in TRAININGS.items() if "fsdp_config" in config]
+
+
+@pytest.mark.parametrize("loss", ["liger", "cut"])
+@pytest.mark.parametrize("name", ["cft_llama2", "long_context"])
+def test_kernels_in_a_comment_are_accepted(name, loss, tmp_path):
+    config = one_loss(with_kernels(name), loss)
+    for card in CARDS:
+        assert warnings_on(card, config, tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("name", ["cft_llama2", "long_context"])
+def test_both_losses_of_the_comments_together_would_be_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="cut_cross_entropy"):
+        warnings_on("A100", with_kernels(name), tmp_path / "data")
+
+
+def test_cut_cross_entropy_without_half_precision_would_be_refused(tmp_path):
+    config = one_loss(with_kernels("cft_llama2"), "cut") | {"bf16": False}
+    with pytest.raises(ValueError, match=r"Cut Cross Entropy requires fp16/bf16"):
+        warnings_on("A100", config, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_recipes_that_point_at_these_lines_take_them(name, tmp_path):
+    found = one_loss(with_kernels("cft_llama2"), "liger")
+    kernels = {key: value for key, value in found.items() if key.startswith("liger_")}
+    assert len(kernels) == 4
+    config = TRAININGS[name] | kernels
+    config["plugins"] = [*config.get("plugins", []), LIGER]
+    harmless = [said for recipe, said in HARMLESS if name.startswith(recipe)]
+    warned = warnings_on("A100", config, tmp_path / "data")
+    assert [text for text in warned if not any(said in text for said in harmless)] == []
+
+
+def test_every_sharded_recipe_has_the_lines_or_points_at_them():
+    for path in RECIPES:
+        text = path.read_text(encoding="utf-8")
+        if "fsdp_config:" in text:
+            assert "# liger_rope: true" in text or "kernels: cft_llama2.yml has the lines" in text
+
+
 def test_the_recipe_for_one_card_uses_the_host_s_fast_kernels():
     config = TRAININGS["cft_qlora"]
     assert config["lora_mlp_kernel"] and config["lora_qkv_kernel"] and config["lora_o_kernel"]
