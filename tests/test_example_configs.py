@@ -5,6 +5,7 @@ import logging
 import math
 import re
 from copy import deepcopy
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -248,7 +249,7 @@ CARDS = {"A100": "sm_80", "RTX 4090": "sm_89", "H100": "sm_90"}
 OLDER_CARDS = {"T4": "sm_75"}
 """Without bf16 and tf32: for recipes that say so."""
 
-TORCH = "2.11.0"
+TORCH = version("torch").partition("+")[0]
 """As on a machine with such a card; on this one it may be built for CPUs."""
 
 
