@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import suppress
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -213,6 +214,14 @@ def test_the_ledger_stands_before_the_rows():
     assert content.index("40 read") < content.index("document 1") < content.index("A text.")
 
 
+def test_what_the_ledger_counts_has_a_column_of_its_own():
+    ledger = ["rows             24", "special tokens   2 inside the <s>  texts"]
+    content = to_html([DatasetPreview("title", [], ledger)], "my.yml")
+    for name, counted in [("rows", "24"), ("special tokens", "2 inside the &lt;s&gt;  texts")]:
+        assert f"<tr><th scope=row>{name}</th><td>{counted}</td>" in content
+    assert "<td>" not in to_html([DatasetPreview("title", [], [])], "my.yml")
+
+
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -255,6 +264,7 @@ def test_chunks_that_end_within_a_word_say_so(write_config, tmp_path):
     shown = run(path, "-n", 99, "--html", page).output
     assert shown.count("…|") == len(marks[2]) - 1 + 1  # and once where it is explained
     assert page.read_text(encoding="utf-8").count("<i>…|</i>") == len(marks[2]) - 1 + 1
+    assert page.read_text(encoding="utf-8").count("<i>|…&NoBreak;</i>") == len(marks[2]) - 1
     write_jsonl(tmp_path / "corpus.jsonl", [{"text": texts[0]}])
     assert "…|" not in run(path, "-n", 99).output
 
@@ -293,6 +303,22 @@ def test_a_character_of_several_tokens_is_split_within(any_tokenizer):
     assert any(whole) and not whole[-1]
 
 
+def test_bytes_that_a_chunk_cuts_within_a_character_leave_the_others_readable(any_tokenizer):
+    word = "القلبيضخالدم" * 4
+    ids = any_tokenizer(word, add_special_tokens=False, return_tensors="np")["input_ids"][0]
+    parts = [ids[at : at + 15] for at in range(0, len(ids), 15)]
+    shown = ["".join(text for text, _ in decode_spans(any_tokenizer, part)) for part in parts]
+    read = "".join(shown).replace("\ufffd", "").strip()
+    assert len(read) >= len(word) - len(parts) and set(read) <= set(word)
+    assert all(splits_word(any_tokenizer, *pair) for pair in pairwise(parts))
+
+
+def test_a_character_that_was_unreadable_before_stays(any_tokenizer):
+    text = "heart \ufffd beat"
+    ids = any_tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert "".join(shown for shown, _ in decode_spans(any_tokenizer, ids)).strip() == text
+
+
 def test_the_ledger_for_programs(write_config, tmp_path, monkeypatch):
     path, page = write_config(), tmp_path / "rows.html"
     (dataset,) = collect(path)
@@ -317,7 +343,7 @@ def test_special_tokens_stand_apart_and_controls_are_visible(sentencepiece_token
     spans = decode_spans(tokenizer, ids)
     assert [span for span in spans if span[1]] == [("<s>", True), ("</s>", True)]
     shown = "".join(text for text, special in spans if not special)
-    assert "naïve 東京 ␛[31m red␀" in shown
+    assert "naïve 東京 ⟨U+001B⟩[31m red⟨U+0000⟩" in shown
     assert "\x1b" not in shown
 
 

@@ -277,9 +277,35 @@ def decode_spans(tokenizer: Any, ids: Sequence[int]) -> list[Span]:
         if is_special:
             spans += [(visible(token), True) for token in tokenizer.convert_ids_to_tokens(run)]
         else:
-            text = tokenizer.decode(run, clean_up_tokenization_spaces=False)
-            spans.append((visible(text), False))
+            spans.append((visible(_decode(tokenizer, run)), False))
     return spans
+
+
+_UNREADABLE = "\ufffd"
+_OF_A_CHARACTER = range(4)
+"""Tokens of a character, of four bytes at most, that a cut may leave on one side."""
+
+
+def _decode(tokenizer: Any, run: Sequence[int]) -> str:
+    """The text of tokens, as much of it as can be read.
+
+    Of bytes in a row that begin or end within a character, some tokenizers read none (Llama-2's,
+    by `ByteFallback` of `tokenizers`): these are then decoded apart from the rest.
+    """
+
+    def decode(ids: Sequence[int]) -> str:
+        return tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+    text = decode(run)
+    if _UNREADABLE not in text:
+        return text
+    apart = [
+        decode(run[:begin]) + decode(run[begin : len(run) - end]) + decode(run[len(run) - end :])
+        for begin in _OF_A_CHARACTER
+        for end in _OF_A_CHARACTER
+        if begin + end < len(run)
+    ]
+    return min([text, *apart], key=lambda text: text.count(_UNREADABLE))
 
 
 _CONTROL = re.compile(
@@ -289,17 +315,10 @@ _CONTROL = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with signs for its control characters, so that none can steer what shows it.
+    """The text with `⟨U+001B⟩` for a control character, so that none can steer what shows it.
 
     Neither a terminal (escape sequences) nor the order in which the letters of a line are drawn
-    (the bidirectional controls of Unicode's annex 9, which become `⟨U+202E⟩`).
+    (the bidirectional controls of Unicode's annex 9). Unicode's pictures of control characters are
+    no choice: few fonts have them.
     """
-    return _CONTROL.sub(_control_picture, text)
-
-
-def _control_picture(match: re.Match[str]) -> str:
-    """U+2400… for C0 controls, U+2421 for DEL, the replacement character for C1 controls."""
-    code = ord(match[0])
-    if code > 0x9F:
-        return f"⟨U+{code:04X}⟩"
-    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+    return _CONTROL.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)

@@ -52,7 +52,7 @@ def splits_word(tokenizer: Any, before: Ids, after: Ids) -> bool:
     left, both = (
         tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in (tail, tail + head)
     )
-    if not both.startswith(left):
+    if not both.startswith(left) or left.endswith("\ufffd"):
         return True  # the rest of a character makes another one of what was decoded
     return _is_of_word(left[-1:]) and _is_of_word(both[len(left) : len(left) + 1])
 

@@ -8,7 +8,7 @@ import html
 from collections.abc import Sequence
 
 from axolotl_cft.preview.collect import DatasetPreview, PreviewRow, Span, Stretch, visible
-from axolotl_cft.preview.terminal import GOES_ON, WENT_BEFORE, show_line_ends
+from axolotl_cft.preview.terminal import GOES_ON, WENT_BEFORE, ledger_cells, show_line_ends
 
 
 def to_html(previews: Sequence[DatasetPreview], name: str) -> str:
@@ -23,13 +23,19 @@ def to_html(previews: Sequence[DatasetPreview], name: str) -> str:
 
 def _dataset(dataset: DatasetPreview) -> str:
     """Its ledger first: what all rows come to is read before any of them."""
-    ledger = _escape("\n".join(dataset.ledger))
     parts = [
         f"<h2>{_escape(dataset.title)}</h2>",
-        f"<h3>Ledger of the sample</h3>\n<pre class=ledger>\n{ledger}</pre>",
+        "<h3>Ledger of the sample</h3>\n<table>",
+        *map(_ledger_line, ledger_cells(dataset)),
+        "</table>",
         *map(_row, dataset.rows),
     ]
     return "\n".join(parts)
+
+
+def _ledger_line(cells: Sequence[str]) -> str:
+    name, *counted = map(_escape, cells)
+    return f"<tr><th scope=row>{name}</th>" + "".join(f"<td>{each}</td>" for each in counted)
 
 
 def _row(row: PreviewRow) -> str:
@@ -40,7 +46,8 @@ def _stretch(stretch: Stretch) -> str:
     """A block with its own direction, and a line end that the parser takes off again."""
     kind = "trained" if stretch.trained else "masked"
     text = _spans(stretch.spans if stretch.trained else show_line_ends(stretch.spans))
-    before = f"<i>{WENT_BEFORE}</i>" if stretch.begins_in_word else ""
+    # With a joiner, or a long word would begin on a line of its own.
+    before = f"<i>{WENT_BEFORE}&NoBreak;</i>" if stretch.begins_in_word else ""
     after = f"<i>{GOES_ON}</i>" if stretch.ends_in_word else ""
     return (
         f"<div class={kind}><span class=kind>{kind}</span>"
@@ -76,24 +83,28 @@ _PAGE = """<!doctype html>
 }}
 body {{ max-width: 52rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
   color: var(--text); background: var(--page) }}
+h1, h2, h3, td {{ overflow-wrap: anywhere }}
 h2 {{ margin-top: 3rem }}
 h3 {{ font-size: 1rem; margin: 2rem 0 .3rem }}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: .9rem/1.5 ui-monospace,
   monospace; unicode-bidi: plaintext; text-align: start }}
-.ledger {{ unicode-bidi: normal }}
+th {{ font-weight: normal; text-align: start; vertical-align: top; white-space: nowrap;
+  padding: 0 1.5em 0 0 }}
+td {{ padding: 0 }}
+table {{ border-spacing: 0; font: .9rem/1.5 ui-monospace, monospace }}
 .masked, .trained {{ margin: .4rem 0; padding-left: 1rem }}
 .masked {{ border-left: 3px dashed var(--dim); color: var(--dim) }}
 .trained {{ border-left: 6px solid var(--trained) }}
 .kind {{ font-size: .75rem; user-select: none }}
 b {{ color: var(--token); unicode-bidi: isolate }}
-i {{ color: var(--token); font-style: normal; font-weight: bold; user-select: none;
-  unicode-bidi: isolate }}
+i {{ color: var(--token); font-style: normal; font-weight: bold; user-select: none }}
 </style>
 <h1>Training rows of {name}</h1>
 <div class=masked>Masked, beside a dashed line: bears no loss. ⏎ is a line end.</div>
 <div class=trained>Trained, beside a solid line.</div>
 <p><b>&lt;token&gt;</b> is a special token. <i>{ends}</i> and <i>{begins}</i> show where the text
-was cut within a word. ⟨U+202E⟩ is a character that would turn the direction of the text.</p>
+was cut within a word. ⟨U+202E⟩ is a character that would turn the direction of the text,
+or another control character.</p>
 {body}
 </html>
 """

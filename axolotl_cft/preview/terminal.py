@@ -37,9 +37,14 @@ def render(dataset: DatasetPreview, console: "Console") -> None:
         console.print(f"\n{CUT_EXPLAINED}", style="dim")
     console.print("\n[bold]Ledger of the sample[/bold]")
     ledger = Table.grid(padding=(0, 2))
-    for line in dataset.ledger:
-        ledger.add_row(*(escape(cell) for cell in re.split(" {2,}", line, maxsplit=1)))
+    for cells in ledger_cells(dataset):
+        ledger.add_row(*map(escape, cells))
     console.print(Padding(ledger, (0, 0, 1, 2)))
+
+
+def ledger_cells(dataset: DatasetPreview) -> list[list[str]]:
+    """The ledger's lines, of which each is what is counted and how much of it there is."""
+    return [re.split(" {2,}", line, maxsplit=1) for line in dataset.ledger]
 
 
 def is_cut_in_word(dataset: DatasetPreview) -> bool:
