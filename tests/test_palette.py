@@ -53,15 +53,42 @@ def test_ticks_of_counts_are_whole_numbers():
     assert all(float(tick).is_integer() for tick in whole.get_xticks())
 
 
-def test_a_band_has_no_edge_and_one_curve_has_no_band():
+def test_a_band_is_a_light_shade_with_thin_edges_and_one_curve_has_none():
     from matplotlib.figure import Figure
 
     axes = Figure().subplots()
     palette.draw_band(axes, [0, 1], [[1, 2], [1, 2]], 1)
-    assert not axes.collections
+    assert not axes.collections and not axes.lines
     palette.draw_band(axes, [0, 1], [[1, 2], [1, 3]], 1)
     [band] = axes.collections
-    assert band.get_linewidth() == [0] and band.get_alpha() == 0.2
+    assert band.get_linewidth() == [0] and band.get_alpha() == 0.1
+    assert [list(edge.get_ydata()) for edge in axes.lines] == [[1, 2], [1, 3]]
+    assert {edge.get_linewidth() for edge in axes.lines} == {0.7}  # the line itself has 1.5
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 31, 80])
+def test_lines_have_some_markers_at_places_of_their_own(count):
+    places = []
+    for index in range(4):
+        first, every = palette.mark_now_and_then(count, index)
+        places.append(range(count)[first::every])
+    assert all(places) and all(len(marked) <= 12 for marked in places)
+    assert count < 24 or len({marked[0] for marked in places}) == 4
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    from matplotlib.figure import Figure
+
+    for ends, expected in [((0.05, 2000), ["0.1", "1", "10", "100", "1000"]), ((1.3, 9), ["2"])]:
+        figure = Figure()
+        axes = figure.subplots()
+        axes.set(yscale="log", ylim=ends)
+        powers = [label.get_text() for label in axes.get_yticklabels(which="both")]
+        palette.write_plain_numbers(axes.yaxis)
+        figure.draw_without_rendering()
+        shown = [label.get_text() for label in axes.get_yticklabels(which="both")]
+        assert any("10^" in text for text in powers) and not any("10^" in text for text in shown)
+        assert set(expected) <= set(shown)
 
 
 def test_equal_ends_are_one_number():

@@ -28,8 +28,26 @@ def dashes(index: int) -> Any:
     return DASHES[index % len(DASHES)]
 
 
+def mark_now_and_then(count: int, index: int, number: int = 6) -> tuple[int, int]:
+    """Which of a line's points bear its marker: about so many, at other places in each line.
+
+    Args:
+        count: of the line's points.
+        index: of the line.
+        number: of markers, about.
+
+    Returns:
+        What matplotlib takes as `markevery`: the first, and every how many.
+    """
+    every = max(1, count // number)
+    return every * (index % 4) // 4, every
+
+
 def draw_band(axes: Any, x: Sequence[float], ends: Sequence[Sequence[float]], index: int) -> None:
-    """Shade what lies between two curves behind the line with this number, without an edge.
+    """Shade what lies between two curves behind the line with this number.
+
+    Its edges are thin lines with the same color and dashes: where bands lie over one another, their
+    shades are no longer told apart.
 
     Args:
         axes: matplotlib's.
@@ -38,8 +56,11 @@ def draw_band(axes: Any, x: Sequence[float], ends: Sequence[Sequence[float]], in
         index: of the line.
     """
     low, high = ends
-    if list(low) != list(high):  # of a single curve nothing but an edge would be left
-        axes.fill_between(x, low, high, color=color(index), alpha=0.2, linewidth=0, zorder=1)
+    if list(low) == list(high):  # of a single curve nothing but an edge would be left
+        return
+    axes.fill_between(x, low, high, color=color(index), alpha=0.1, linewidth=0, zorder=1)
+    for end in ends:
+        axes.plot(x, end, color=color(index), linewidth=0.7, alpha=0.7, zorder=1)
 
 
 def tick_whole_numbers(axis: Any) -> None:
@@ -47,3 +68,15 @@ def tick_whole_numbers(axis: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+
+
+def write_plain_numbers(axis: Any) -> None:
+    """Write 0.1, 2 and 100 at a logarithmic axis, and not powers of ten."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain())

@@ -83,15 +83,20 @@ def _plot_curves(
             by_step = curves[task, method, column]
             middle = [statistics.median(values) for values in by_step.values()]
             number, steps = NUMBERS[method], list(by_step)
-            style = {"color": palette.color(number), "linestyle": palette.dashes(number - 1)}
-            axes.plot(steps, middle, **style, label=LABELS[method])
+            style: dict[str, Any] = {"color": palette.color(number)}
+            style |= {"linestyle": palette.dashes(number - 1), "marker": palette.marker(number)}
+            where = palette.mark_now_and_then(len(steps), number)
+            axes.plot(steps, middle, **style, markevery=where, label=LABELS[method])
             ends = [[end(values) for values in by_step.values()] for end in (min, max)]
             palette.draw_band(axes, steps, ends, number)
             if reference := published.get((task, method, column)):
                 points = [(step, values[0]) for step, values in reference.items()]
-                axes.plot(*zip(*points, strict=True), **(_PUBLISHED | {"color": style["color"]}))
+                where = palette.mark_now_and_then(len(points), number)
+                style |= _PUBLISHED | {"color": style["color"], "markersize": 3}
+                axes.plot(*zip(*points, strict=True), **style, markevery=where)
         if column == "excess_loss":
             axes.set_yscale("log")
+            palette.write_plain_numbers(axes.yaxis)
             for name, dashes in _BASELINES.items():
                 level = summary["tasks"][task]["baselines"][name]["median"]
                 label = f"{name.replace('_', ' ')} on g"
@@ -102,7 +107,9 @@ def _plot_curves(
     if published:
         (dotted,) = axes.plot([], [], **_PUBLISHED)
         handles, labels = [*handles, dotted], [*labels, "published (arXiv 2503.09032)"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, fontsize="small", handlelength=4
+    )
     return _save(figure, folder / f"{column}.png")
 
 
