@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,17 @@ from click.testing import CliRunner
 from test_icl_run import arguments
 
 from axolotl_cft.cli import main, progress
-from axolotl_cft.host.quiet import REMARKS, quiet_libraries
+from axolotl_cft.host.quiet import REMARKS, WARNINGS, quiet_libraries
 
 ICL = {"pretrain_steps": 2, "finetune_steps": 2, "eval_every": 1, "checkpoint_every": 2, "seeds": 0}
+STUDY = """
+name: s
+base: my.yml
+tasks: [cft_fiqa]
+arms:
+  cpt: {cft.prompts: none}
+  cft: {cft.prompts: paper}
+"""
 STRANGE = ("torchao", "register_constant", "Failed to load", "it/s]")
 
 
@@ -36,17 +45,22 @@ def test_remarks_go_and_errors_and_other_loggers_stay(levels, caplog):
         logging.getLogger(name).warning("Failed to load a kernel")
         logging.getLogger(name).error("broken")
     logging.getLogger("torch").warning("something else")
-    assert [record.getMessage() for record in caplog.records] == [
-        "broken",
-        "broken",
-        "something else",
-    ]
+    with warnings.catch_warnings(record=True) as told:  # as they are after `quiet_libraries`
+        for beginning in WARNINGS:
+            warnings.warn(f"{beginning} this or that", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+    assert [str(each.message) for each in told] == ["something else"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["broken"] * len(REMARKS) + ["something else"]
 
 
 def test_whoever_asks_for_a_level_gets_it(levels, monkeypatch):
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     quiet_libraries()
     assert levels() == [logging.NOTSET] * len(REMARKS)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.warn(WARNINGS[0], stacklevel=1)
+    assert len(told) == 1
 
 
 def test_every_command_begins_with_it(levels):
@@ -59,15 +73,26 @@ def test_every_command_begins_with_it(levels):
     [
         (["heldout", "my.yml", "--output-dir", "out"], "Reading the config and its tokenizer"),
         (["probe", "--model", "no/such", "--data", "data.jsonl"], "Loading the tokenizer"),
+        (["preview", "my.yml"], "Loading the tokenizer and the first documents"),
+        (["prompts", "check", "paper", "--config", "my.yml"], "Loading the tokenizer"),
+        (
+            ["generate", "data.jsonl", "--config", "my.yml", "--estimate", "--output-dir", "out"],
+            "Loading the tokenizer",
+        ),
+        (["report", "no-such-folder"], "Loading SciPy"),
+        (["study", "study.yml", "--status"], "Looking at the study"),
+        (["study", "study.yml", "--dry-run"], "Checking configs and tasks"),
     ],
 )
 def test_a_command_says_that_it_is_loading(tmp_path, monkeypatch, words, shown):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(progress, "PATIENCE", 0.0)  # as if it took longer
     Path("my.yml").write_text("base_model: no/such\ndatasets: [{path: x.jsonl, type: alpaca}]\n")
+    Path("study.yml").write_text(STUDY)
     Path("data.jsonl").write_text('{"text": "Valves keep blood from flowing back."}\n')
     result = CliRunner().invoke(main, words)
-    assert result.exit_code == 1 and shown in result.stderr
+    assert result.exit_code == (0 if "--status" in words else 1), result.output
+    assert shown in result.stderr and shown not in result.stdout
     assert shown not in CliRunner().invoke(main, ["--quiet", *words]).stderr
 
 

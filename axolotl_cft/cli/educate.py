@@ -208,7 +208,9 @@ def educate(
     refuse_own_output(items, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     instruction = _instruction(text_instruction, source)
     corpus, kept = _read(source, items, guard, output_dir)
-    education = Education(corpus, kept, guard, instruction, prompts.plan())
+    with progress("Loading the tokenizer"):
+        plan = prompts.plan()
+    education = Education(corpus, kept, guard, instruction, plan)
     if estimate:
         print_estimate(education.estimate(endpoint), closing, education.plan.tokens.name)
         return

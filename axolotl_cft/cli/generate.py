@@ -25,6 +25,7 @@ from axolotl_cft.cli.llm_options import (
     show_answers,
     style_option,
 )
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, CorpusPromptOptions, Endpoint
@@ -160,7 +161,8 @@ def generate(
     refuse_own_output(corpus, output_dir, files.export_batch, *map(output_dir.joinpath, ROW_FILES))
     column = find_field(corpus, Field(field), prompts.config, parts_of)
     source = Corpus(corpus, parts_of(column), limit)
-    plan = prompts.plan(conversations=column.render is not None)
+    with progress("Loading the tokenizer"):
+        plan = prompts.plan(conversations=column.render is not None)
     if reads:
         reading = _reading(source, plan, column, strategies_per_document)
         expect, write, source_of_prompts = reading.estimate, reading.write, "none"

@@ -1,6 +1,7 @@
 """`axolotl-cft prompts`: list, show and check pools of contextual prompts."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import AS_JSON
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.prompts.doubts import count_tokens, find_doubts, unbound_columns
@@ -120,16 +122,18 @@ def check(
     if tokenizer or config:
         from axolotl_cft.host.tokens import read_tokens
 
-        _report_tokens(pool, read_tokens(config, tokenizer, format_=format_))
+        with progress("Loading the tokenizer"):
+            tokens = read_tokens(config, tokenizer, format_=format_)
+            sizes = count_tokens(pool, tokens.of_prompt)
+        _report_tokens(pool, tokens, sizes)
     doubts = find_doubts(pool)
     for doubt in doubts:
         _print(Text.assemble(("warning: ", "yellow"), doubt))
     _print(Text("valid, with warnings" if doubts else "valid", style="green"))
 
 
-def _report_tokens(pool: PromptPool, tokens: "Tokens") -> None:
+def _report_tokens(pool: PromptPool, tokens: "Tokens", sizes: Mapping[str, int]) -> None:
     """The tokens of each prompt, and the budget they need."""
-    sizes = count_tokens(pool, tokens.of_prompt)
     table = _table("Prompt", "Tokens")
     for id_, size in sizes.items():
         table.add_row(id_, str(size))

@@ -83,13 +83,15 @@ def report(
     from rich.markdown import Markdown
 
     from axolotl_cft.cli.progress import progress
-    from axolotl_cft.evaluation import sources as study
-    from axolotl_cft.evaluation.comparison import compare
-    from axolotl_cft.evaluation.curves import draw_curves, read_curves
-    from axolotl_cft.evaluation.figures import draw_figures
-    from axolotl_cft.evaluation.machine_readable import to_record
-    from axolotl_cft.evaluation.markdown import render
-    from axolotl_cft.evaluation.wording import headlines
+
+    with progress("Loading SciPy"):
+        from axolotl_cft.evaluation import sources as study
+        from axolotl_cft.evaluation.comparison import compare
+        from axolotl_cft.evaluation.curves import draw_curves, read_curves
+        from axolotl_cft.evaluation.figures import draw_figures
+        from axolotl_cft.evaluation.machine_readable import to_record
+        from axolotl_cft.evaluation.markdown import render
+        from axolotl_cft.evaluation.wording import headlines
     from axolotl_cft.files import write_atomic
     from axolotl_cft.records import (
         CONTAMINATION_FILE,

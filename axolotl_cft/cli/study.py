@@ -116,7 +116,8 @@ def study(
     root = (output_dir or Path(spec.name)).resolve()
     arms = _chosen(only, list(spec.arms))
     if status or cancel:
-        plan = expand(spec, study_file, root)
+        with progress("Looking at the study"):
+            plan = expand(spec, study_file, root)
         if cancel:
             study_cluster.cancel_jobs(plan)
         else:

@@ -1,10 +1,17 @@
-"""What libraries say of an installation, kept back in our processes by their loggers' levels."""
+"""What libraries say of an installation, kept back in our processes by the standard filters."""
 
 import logging
 import os
+import warnings
 
-REMARKS = ("torchao", "torch.utils._pytree")
-"""Loggers whose warnings speak of kernels for other GPUs and of the libraries' own old names."""
+REMARKS = ("torchao", "torch.utils._pytree", "bitsandbytes")
+"""Loggers whose warnings speak of kernels for other machines and of old names of the libraries."""
+
+WARNINGS = (
+    "Skipping publisher trust check for",  # of a kernel that bitsandbytes asks the hub for
+    "You are importing from 'trl.experimental'",  # which the host does
+)
+"""How warnings begin that speak of what one library does with another."""
 
 
 def quiet_libraries() -> None:
@@ -17,3 +24,5 @@ def quiet_libraries() -> None:
         return
     for name in REMARKS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for beginning in WARNINGS:
+        warnings.filterwarnings("ignore", message=beginning)
