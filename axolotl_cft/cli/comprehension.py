@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, ROW_FORMAT, SPLIT, SUBSET
+from axolotl_cft.cli.shared_options import (
+    FIELD,
+    NUM_PROC,
+    ROW_FORMAT,
+    SPLIT,
+    SUBSET,
+    output_folder,
+)
+from axolotl_cft.errors import CFTError
 from axolotl_cft.records import COMPREHENSION_FILE, ComprehensionRecord
 
 if TYPE_CHECKING:
@@ -38,11 +46,9 @@ _SAID = {
 
 @click.command()
 @click.argument("corpus")
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help=f"Receives corpus.jsonl or corpus.parquet, and {COMPREHENSION_FILE} with the counts. "
-    "Needed unless you --show.",
+@output_folder(
+    f"corpus.jsonl or corpus.parquet, and {COMPREHENSION_FILE} with the counts",
+    "required unless you --show",
 )
 @click.option(
     "--tokenizer",
@@ -116,6 +122,7 @@ def comprehension(
         raise click.UsageError("name --output-dir, or look first with --show 20")
     if output_dir is not None:
         refuse_own_output(corpus, output_dir)
+        _refuse_others(corpus, output_dir)
     parts = open_corpus(corpus, Field(field), subset=subset, split=split, streamed=not tokenizer)
     read = Corpus(corpus, parts)
     options = Options(field, title_field, Transformation(section_characters))
@@ -155,6 +162,21 @@ def _print_example(example: "Example") -> None:
     click.secho(f"{_SAID[mined.kind]} ({example.document})", bold=True)
     click.secho(f"Source: {' '.join(mined.source.split())}", dim=True)
     click.echo(f"{example.exercise.text}\n")
+
+
+def _refuse_others(corpus: str, output_dir: Path) -> None:
+    """Refuse a folder with texts that were made of another corpus, or by nothing of ours."""
+    from axolotl_cft.corpus.readers import refuse_foreign
+    from axolotl_cft.corpus.writers import ROW_FILES
+
+    refuse_foreign(output_dir, (COMPREHENSION_FILE,), ROW_FILES)
+    if not (output_dir / COMPREHENSION_FILE).exists():
+        return
+    before = ComprehensionRecord.read(output_dir / COMPREHENSION_FILE).corpus
+    if before != corpus and Path(before).resolve() != Path(corpus).resolve():
+        raise CFTError(
+            f"{output_dir} holds the texts of {before}: use another output folder for {corpus}"
+        )
 
 
 def _print(record: ComprehensionRecord, output_dir: Path | None) -> None:

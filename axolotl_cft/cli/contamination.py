@@ -19,6 +19,7 @@ from axolotl_cft.cli.shared_options import (
     SPLIT,
     SUBSET,
     NameList,
+    output_folder,
 )
 from axolotl_cft.records import (
     CONTAMINATED_ITEMS_FILE,
@@ -76,13 +77,10 @@ MB = 1e6
     help="Processes that search while this one reads. Worth it from some 100 MB on; the result is "
     "the same.",
 )
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("contamination"),
-    show_default=True,
-    help=f"Receives {CONTAMINATION_FILE} and {CONTAMINATED_ITEMS_FILE} and, with --remove, "
-    f"cleaned/ and {REMOVED_FILE}.",
+@output_folder(
+    f"{CONTAMINATION_FILE} and {CONTAMINATED_ITEMS_FILE} and, with --remove, cleaned/ and "
+    f"{REMOVED_FILE}",
+    Path("contamination"),
 )
 @AS_JSON
 def contamination(

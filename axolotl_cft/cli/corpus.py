@@ -12,7 +12,7 @@ from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.corpus_make import make
 from axolotl_cft.cli.corpus_plan import plan
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList
+from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList, output_folder
 
 if TYPE_CHECKING:
     from axolotl_cft.records import CorpusManifest
@@ -25,12 +25,7 @@ def corpus() -> None:
 
 @corpus.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
-@click.option(
-    "--output-dir",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives data/ with the shards, manifest.json, left_out.jsonl and attribution.jsonl.",
-)
+@output_folder("data/ with the shards, manifest.json, left_out.jsonl and attribution.jsonl")
 @click.option(
     "--rules",
     help="What is known of licences and topics by a file's place: openmedtext, pmc, or a file of "

@@ -10,7 +10,14 @@ import click
 
 from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import DATA_DIR, MIN_WORDS, NGRAM, NUM_PROC, NameList
+from axolotl_cft.cli.shared_options import (
+    DATA_DIR,
+    MIN_WORDS,
+    NGRAM,
+    NUM_PROC,
+    NameList,
+    output_folder,
+)
 
 if TYPE_CHECKING:
     from axolotl_cft.corpus.building.clean import Search
@@ -37,12 +44,9 @@ def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option(
-    "--output-dir",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives data/ with the shards that are left, manifest.json, left_out.jsonl (every "
-    "document that went, and why), near_duplicates.jsonl and attribution.jsonl.",
+@output_folder(
+    "data/ with the shards that are left, manifest.json, left_out.jsonl (every document that went, "
+    "and why), near_duplicates.jsonl and attribution.jsonl"
 )
 @click.option(
     "--language",

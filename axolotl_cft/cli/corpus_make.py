@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import click
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import NameList
+from axolotl_cft.cli.shared_options import NameList, output_folder
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
 from axolotl_cft.files.recipes import refuse_absent
@@ -39,11 +39,7 @@ class Step(NamedTuple):
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="In place of the recipe's: receives the clean corpus, and FOLDER-raw the packed one.",
-)
+@output_folder("the clean corpus, and FOLDER-raw the packed one", "default: the recipe's")
 @click.option(
     "--num-proc",
     type=click.IntRange(min=1),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from axolotl_cft.cli.shared_options import output_folder
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
@@ -25,12 +26,8 @@ Examples:
   accelerate launch -m axolotl.cli.train cft-demo/cft.yml
 """
 )
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    default=Path("cft-demo"),
-    show_default=True,
-    help="Receives model, corpus, configs, and the study of both arms with logs and report.",
+@output_folder(
+    "model, corpus, configs, and the study of both arms with logs and report", Path("cft-demo")
 )
 @click.option(
     "--prepare-only",

@@ -32,6 +32,7 @@ from axolotl_cft.cli.shared_options import (
     SPLIT,
     SUBSET,
     NameList,
+    output_folder,
 )
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.guard import OVERLAPS, ForbiddenItemsError, ForbiddenSplitError, Guard
@@ -143,12 +144,7 @@ GUARD_OPTIONS = (
 
 @click.command()
 @click.argument("items")
-@click.option(
-    "--output-dir",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the answers.",
-)
+@output_folder("corpus.jsonl or corpus.parquet, generation.json, and the answers")
 @bundled("source", ItemSource, SOURCE_OPTIONS)
 @bundled("guard", Guard, GUARD_OPTIONS)
 @click.option(

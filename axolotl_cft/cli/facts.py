@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD
+from axolotl_cft.cli.shared_options import FIELD, output_folder
 from axolotl_cft.facts.domain import DOMAINS
 
 if TYPE_CHECKING:
@@ -57,12 +57,7 @@ def facts() -> None:
     help="How many things are invented: two fifths for each half, one fifth that is never taught.",
 )
 @click.option("--seed", default=0, show_default=True, type=int, help="Another seed, another world.")
-@click.option(
-    "--output-dir",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives base/, new/, facts/ and facts.json with the counts and digests.",
-)
+@output_folder("base/, new/, facts/ and facts.json with the counts and digests")
 @click.option(
     "--documents-per-thing",
     default=1,

@@ -26,7 +26,7 @@ from axolotl_cft.cli.llm_options import (
     style_option,
 )
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET
+from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, output_folder
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, CorpusPromptOptions, Endpoint
 
@@ -78,12 +78,7 @@ CHUNK_OPTIONS = (
 
 @click.command()
 @click.argument("corpus")
-@click.option(
-    "--output-dir",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives corpus.jsonl or corpus.parquet, generation.json, and the answers.",
-)
+@output_folder("corpus.jsonl or corpus.parquet, generation.json, and the answers")
 @FIELD
 @SUBSET
 @SPLIT

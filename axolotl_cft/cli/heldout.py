@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from axolotl_cft.cli.progress import progress
+from axolotl_cft.cli.shared_options import output_folder
 from axolotl_cft.errors import CFTError
 
 
@@ -22,13 +23,7 @@ The same documents for every model: `axolotl-cft report` then compares them in p
 """
 )
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--output-dir",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Receives heldout/test.jsonl; may be the folder of `axolotl-cft data fetch`.",
-)
+@output_folder("heldout/test.jsonl; may be the folder of `axolotl-cft data fetch`")
 @click.option(
     "--documents",
     metavar="N",

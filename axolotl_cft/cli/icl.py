@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from axolotl_cft.cli.shared_options import output_folder
 from axolotl_cft.errors import CFTError
 from axolotl_cft.icl.presets import PRESETS, Settings
 
@@ -42,11 +43,8 @@ def icl() -> None:
     help="quick: d=2, 5 points, 3 layers, three seeds, minutes on two CPU cores. "
     "paper: d=20, 41 points, 12 layers, 50,000 steps per arm, one seed, for a GPU.",
 )
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Receives config.json, curves.csv, summary.json, figures and checkpoints/.",
+@output_folder(
+    "config.json, curves.csv, summary.json, figures and checkpoints/", "default: ./icl-PRESET"
 )
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 @click.option(
@@ -62,10 +60,11 @@ def icl() -> None:
     help="Processes that train at the same time.  [default: one per CPU core, or one on a GPU]",
 )
 def run(
-    preset: str, output_dir: Path, changes: tuple[str, ...], device: str, workers: int | None
+    preset: str, output_dir: Path | None, changes: tuple[str, ...], device: str, workers: int | None
 ) -> None:
     """Train every arm and write curves, summary and figures to one folder."""
     settings = PRESETS[preset].changed(changes)
+    output_dir = output_dir or Path(f"icl-{preset}")
     from axolotl_cft.cli.progress import progress
 
     with progress("Loading PyTorch"):
@@ -97,7 +96,7 @@ def run(
 
 @icl.command(epilog="Example: `axolotl-cft icl plot icl-quick --output-dir figures`")
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@click.option("--output-dir", type=click.Path(path_type=Path), help="[default: RUN_DIR]")
+@output_folder("the figures", "default: RUN_DIR")
 def plot(run_dir: Path, output_dir: Path | None) -> None:
     """Draw the figures of the finished run in RUN_DIR again.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, NameList
+from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, NameList, output_folder
 
 if TYPE_CHECKING:
     from axolotl_cft.cli.progress import Work
@@ -101,13 +101,7 @@ RESULT = "probe.json"
     show_default=True,
     help="Seed of the sample and of the shuffling.",
 )
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("probe"),
-    show_default=True,
-    help=f"Receives {RESULT}, probe.md and probe.png.",
-)
+@output_folder(f"{RESULT}, probe.md and probe.png", Path("probe"))
 def probe(
     model: str,
     data: str,

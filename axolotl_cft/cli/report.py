@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from axolotl_cft.cli.shared_options import AS_JSON
+from axolotl_cft.cli.shared_options import AS_JSON, output_folder
 from axolotl_cft.errors import CFTError
 
 CURVES = "learning_curves.png"
@@ -29,12 +29,13 @@ Evaluate with `lm_eval … --output_path DIR --log_samples`: without sample logs
 but no intervals and no tests.
 """
 )
-@click.argument("sources", metavar="STUDY | [NAME[@SEED]=]DIR...", nargs=-1, required=True)
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where report.md and its figures go.  [default: STUDY/report, or ./report]",
+@click.argument(
+    "sources",
+    metavar="STUDY | [NAME[@SEED]=]DIR...",
+    nargs=-1,
+    required=True,
 )
+@output_folder("report.md, its figures, and report.json", "default: STUDY/report, or ./report")
 @click.option(
     "--baseline",
     metavar="NAME",

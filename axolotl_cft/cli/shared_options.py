@@ -1,9 +1,13 @@
 """Options that mean the same in several commands, spelled and explained once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+"""A command, or what will be one."""
 
 EVERY_BENCHMARK = "cft_medical,cft_financial"
 """Groups that hold each benchmark of the paper once."""
@@ -26,13 +30,37 @@ class NameList(click.ParamType):
         return names
 
 
+FOLDER: Any = click.Path(path_type=Path, file_okay=False)
+"""A folder that is read or written; a file in its place is refused."""
+
+
+def output_folder(receives: str, default: Path | str | None = None) -> Callable[[Made], Made]:
+    """The option `--output-dir`, whose one rule docs/good-to-know.md tells.
+
+    Args:
+        receives: what will be in the folder.
+        default: a folder, named after the command; or what decides it, as text; None where data are
+            made that are then named elsewhere, in a config or a variable: it is required there.
+    """
+    fixed = default if isinstance(default, Path) else None
+    told = f"  [{default}]" if isinstance(default, str) else ""
+    return click.option(
+        "--output-dir",
+        type=FOLDER,
+        required=default is None,
+        default=fixed,
+        show_default=fixed is not None,
+        help=f"Receives {receives}.{told}",
+    )
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 FIELD = click.option("--field", default="text", show_default=True, help="Column with the text.")
 SUBSET = click.option("--subset", help="Configuration of a hub dataset.")
 SPLIT = click.option("--split", default="train", show_default=True, help="Split of a hub dataset.")
 DATA_DIR = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder with the benchmarks (made by `axolotl-cft data fetch`); default: CFT_DATA_DIR, "
     "otherwise the hub.",
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from axolotl_cft.cli.progress import Work, is_quiet, progress
-from axolotl_cft.cli.shared_options import AS_JSON
+from axolotl_cft.cli.shared_options import AS_JSON, output_folder
 from axolotl_cft.errors import CFTError
 
 if TYPE_CHECKING:
@@ -38,11 +38,7 @@ file.
 """
 )
 @click.argument("study_file", metavar="STUDY.yml", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The study's folder: configs, models, evaluations, report.  [default: ./<name>]",
-)
+@output_folder("configs, models, evaluations, logs and the report", "default: ./<name>")
 @click.option("--only", metavar="ARM[,ARM]", help="Run only these arms.")
 @click.option(
     "--dry-run",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from axolotl_cft.corpus.cleaning import CLEANED, cuts_of, write_cleaned
 from axolotl_cft.corpus.overlap_index import Hit, OverlapIndex, Rules
-from axolotl_cft.corpus.readers import Part, refuse_own_output
+from axolotl_cft.corpus.readers import Part, refuse_foreign, refuse_own_output
 from axolotl_cft.corpus.scanning import checksum, scan
 from axolotl_cft.corpus.tally import Tally, Verdict
 from axolotl_cft.errors import CFTError
@@ -64,9 +64,10 @@ def refuse_output(corpus: str, output_dir: Path) -> None:
 
     Raises:
         CFTError: they would lie among the corpus's own files, where they would be taken for part of
-            it, or a cleaned corpus is there already.
+            it, or a cleaned corpus is there already, or files that no search has left.
     """
     refuse_own_output(corpus, output_dir)
+    refuse_foreign(output_dir, (CONTAMINATION_FILE,), (CONTAMINATED_ITEMS_FILE, REMOVED_FILE))
     source = Path(corpus).expanduser()
     if source.is_file() and output_dir.resolve() == source.resolve().parent:
         raise CFTError(f"--output-dir {output_dir} is the corpus's own folder: choose another")

@@ -7,7 +7,7 @@ read as a whole.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from axolotl_cft.corpus.csv_files import CsvFile
@@ -26,6 +26,7 @@ __all__ = [
     "Part",
     "Write",
     "open_corpus",
+    "refuse_foreign",
     "refuse_own_output",
 ]
 
@@ -91,6 +92,27 @@ def refuse_own_output(corpus: str, *outputs: Path | None) -> None:
             )
         if source.is_file() and target == source:
             raise CFTError(f"{output} is the corpus itself, which would be written over: move one")
+
+
+def refuse_foreign(folder: Path, marks: Sequence[str], names: Iterable[str]) -> None:
+    """Refuse to write over files that no earlier run of this command wrote.
+
+    Args:
+        folder: that will be written to.
+        marks: the files by which a run of this command is known.
+        names: the files that it writes.
+
+    Raises:
+        CFTError: one of them is there, and none of the marks.
+    """
+    if any((folder / mark).exists() for mark in marks):
+        return
+    for path in map(folder.joinpath, names):
+        if path.exists():
+            raise CFTError(
+                f"{path} is there already, and no {marks[0]} beside it says that this command made "
+                "it: choose another --output-dir, or move it away"
+            )
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axolotl_cft.corpus.writers import Corpus, write_rows
+from axolotl_cft.corpus.readers import refuse_foreign
+from axolotl_cft.corpus.writers import ROW_FILES, Corpus, write_rows
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import digest_file, write_atomic
 from axolotl_cft.generation.answers import Answer
+from axolotl_cft.generation.earlier_journal import JOURNAL
 from axolotl_cft.generation.likeness import likeness_in_words, likeness_of
 from axolotl_cft.generation.run import ANSWERS_FILE, Closing
 from axolotl_cft.records import GENERATION_FILE, AnswerCounts, GenerationLedger
@@ -76,8 +78,9 @@ def refuse_other_rows(folder: Path, corpus: str, command: str) -> None:
     """Refuse an output folder with the rows of another corpus or command, before anybody is asked.
 
     Raises:
-        CFTError: names both, or the ledger cannot be read.
+        CFTError: names both, or the ledger cannot be read; or rows are there without one.
     """
+    refuse_foreign(folder, (GENERATION_FILE, ANSWERS_FILE, JOURNAL), ROW_FILES)
     if not (folder / GENERATION_FILE).is_file():
         return
     described = GenerationLedger.read(folder / GENERATION_FILE).model_extra or {}
