@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.host.quiet import quiet_libraries
@@ -57,6 +58,15 @@ class LazyGroup(click.Group):
         """Render the table without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, spec[2]) for name, spec in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name by the table, without importing any command."""
+        commands = [
+            CompletionItem(name, help=spec[2])
+            for name, spec in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a `CFTError` becomes its one sentence and exit status 1."""

@@ -16,6 +16,7 @@ from axolotl_cft.cli.shared_options import (
     ROW_FORMAT,
     SPLIT,
     SUBSET,
+    complete_files,
     output_folder,
 )
 from axolotl_cft.errors import CFTError
@@ -45,7 +46,7 @@ _SAID = {
 
 
 @click.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_files)
 @output_folder(
     f"corpus.jsonl or corpus.parquet, and {COMPREHENSION_FILE} with the counts",
     "required unless you --show",

@@ -19,6 +19,7 @@ from axolotl_cft.cli.shared_options import (
     SPLIT,
     SUBSET,
     NameList,
+    complete_files,
     output_folder,
 )
 from axolotl_cft.records import (
@@ -35,7 +36,7 @@ MB = 1e6
 
 
 @click.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_files)
 @click.option(
     "--tasks",
     default=EVERY_BENCHMARK,

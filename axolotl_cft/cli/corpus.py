@@ -12,7 +12,7 @@ from axolotl_cft.cli.corpus_counts import read_tokenizer, say_licences
 from axolotl_cft.cli.corpus_make import make
 from axolotl_cft.cli.corpus_plan import plan
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList, output_folder
+from axolotl_cft.cli.shared_options import FIELD, NUM_PROC, NameList, complete_files, output_folder
 
 if TYPE_CHECKING:
     from axolotl_cft.records import CorpusManifest
@@ -24,7 +24,9 @@ def corpus() -> None:
 
 
 @corpus.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="SOURCE…", shell_complete=complete_files
+)
 @output_folder("data/ with the shards, manifest.json, left_out.jsonl and attribution.jsonl")
 @click.option(
     "--rules",

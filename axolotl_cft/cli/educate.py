@@ -32,6 +32,7 @@ from axolotl_cft.cli.shared_options import (
     SPLIT,
     SUBSET,
     NameList,
+    complete_files,
     output_folder,
 )
 from axolotl_cft.errors import CFTError
@@ -143,7 +144,7 @@ GUARD_OPTIONS = (
 
 
 @click.command()
-@click.argument("items")
+@click.argument("items", shell_complete=complete_files)
 @output_folder("corpus.jsonl or corpus.parquet, generation.json, and the answers")
 @bundled("source", ItemSource, SOURCE_OPTIONS)
 @bundled("guard", Guard, GUARD_OPTIONS)

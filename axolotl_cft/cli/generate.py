@@ -26,7 +26,7 @@ from axolotl_cft.cli.llm_options import (
     style_option,
 )
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, output_folder
+from axolotl_cft.cli.shared_options import FIELD, SPLIT, SUBSET, complete_files, output_folder
 from axolotl_cft.errors import CFTError
 from axolotl_cft.generation.run import PROMPT_COLUMN, Closing, CorpusPromptOptions, Endpoint
 
@@ -77,7 +77,7 @@ CHUNK_OPTIONS = (
 
 
 @click.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_files)
 @output_folder("corpus.jsonl or corpus.parquet, generation.json, and the answers")
 @FIELD
 @SUBSET

@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_text, write_atomic
@@ -17,6 +18,19 @@ _KINDS = {
 """What the recipes whose names begin so are, and how each is used."""
 
 
+def complete_recipes(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Recipes by their names."""
+    from axolotl_cft.files.recipes import list_recipes
+
+    return [
+        CompletionItem(name, help=purpose)
+        for name, purpose in list_recipes().items()
+        if name.startswith(incomplete)
+    ]
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -26,7 +40,7 @@ Examples:
   axolotl-cft init --from my.yml
 """
 )
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
 @click.option(
     "--from",
     "config",

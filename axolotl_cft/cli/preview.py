@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import AS_JSON
+from axolotl_cft.cli.shared_options import AS_JSON, complete_files
 from axolotl_cft.preview.collect import collect
 from axolotl_cft.preview.page import to_html
 from axolotl_cft.preview.terminal import render
@@ -31,6 +31,7 @@ Examples:
 )
 @click.argument(
     "words",
+    shell_complete=complete_files,
     metavar="CONFIG [--KEY VALUE]...",
     nargs=-1,
     required=True,

@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.shell_completion import CompletionItem
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from axolotl_cft.cli.progress import progress
-from axolotl_cft.cli.shared_options import AS_JSON
+from axolotl_cft.cli.shared_options import AS_JSON, complete_files
 from axolotl_cft.core.pool import PromptPool
 from axolotl_cft.prompts.doubts import count_tokens, find_doubts, unbound_columns
 from axolotl_cft.prompts.registry import all_pools, load_pool
 
 if TYPE_CHECKING:
     from axolotl_cft.host.tokens import Tokens
+
+
+def complete_pools(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Pools by their names, else files."""
+    names = [name for name in all_pools() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or complete_files(ctx, param, incomplete)
 
 
 @click.group()
@@ -52,7 +61,7 @@ def list_pools(as_json: bool) -> None:
 
 
 @prompts.command()
-@click.argument("pool")
+@click.argument("pool", shell_complete=complete_pools)
 def show(pool: str) -> None:
     """Show every prompt of POOL, a pool's name or a pool file: text, source and learning theory.
 
@@ -80,7 +89,7 @@ def show(pool: str) -> None:
 
 
 @prompts.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=complete_pools)
 @click.option(
     "--tokenizer",
     metavar="PATH",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from axolotl_cft.cli.shared_options import AS_JSON, output_folder
+from axolotl_cft.cli.shared_options import AS_JSON, complete_files, output_folder
 from axolotl_cft.errors import CFTError
 
 CURVES = "learning_curves.png"
@@ -34,6 +34,7 @@ but no intervals and no tests.
     metavar="STUDY | [NAME[@SEED]=]DIR...",
     nargs=-1,
     required=True,
+    shell_complete=complete_files,
 )
 @output_folder("report.md, its figures, and report.json", "default: STUDY/report, or ./report")
 @click.option(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 """A command, or what will be one."""
@@ -52,6 +53,13 @@ def output_folder(receives: str, default: Path | str | None = None) -> Callable[
         show_default=fixed is not None,
         help=f"Receives {receives}.{told}",
     )
+
+
+def complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Files complete what may also be something else, such as a dataset on the hub."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
