@@ -27,7 +27,6 @@ settings.load_profile("any machine")
 atexit.register(shutil.rmtree, os.environ["HF_ASSETS_CACHE"], ignore_errors=True)
 
 
-
 def pytest_collection_modifyitems(items):
     """Mark the tests of modules that drive Axolotl: these run on every version of it."""
     for item in items:
