@@ -385,6 +385,22 @@ def test_bf16_would_be_warned_of_on_a_t4(tmp_path):
     assert warned == {"T4": True, "A100": False}
 
 
+def test_the_t4_recipe_trains_float32_adapters_beside_fp16_weights(tiny_model, tmp_path):
+    """A gradient scaler refuses gradients in fp16 ("Attempting to unscale FP16 gradients")."""
+    from axolotl.cli.config import load_cfg
+    from axolotl.integrations.base import PluginManager
+    from axolotl.loaders import ModelLoader, load_tokenizer
+
+    config = overridden(TRAININGS["cft_t4"], tiny_model, tmp_path) | {"fp16": True}
+    (tmp_path / "t4.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    import_all()
+    PluginManager.get_instance().plugins.clear()
+    cfg = load_cfg(str(tmp_path / "t4.yml"))
+    model, _ = ModelLoader(cfg, load_tokenizer(cfg)).load()
+    found = {(weights.requires_grad, str(weights.dtype)) for weights in model.parameters()}
+    assert found == {(True, "torch.float32"), (False, "torch.float16")}
+
+
 def test_the_other_corpus_of_the_t4_recipe_is_one_on_the_hub(tmp_path):
     text = (CONFIG_DIR / "cft_t4.yml").read_text(encoding="utf-8")
     (block,) = re.findall(r"In both lists:\n#\n((?:#   .*\n)+)", text)
