@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,17 +29,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(site), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
 
 
-@pytest.mark.slow
-def test_the_demos_study_needs_no_clone(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """Carries a command out in an empty folder; returns what it printed."""
+
     def run(command: str, status: int = 0) -> str:
         ended = subprocess.run(
-            command.split(), cwd=tmp_path, env=environment, capture_output=True, text=True
+            shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True
         )
-        assert ended.returncode == status, ended.stdout + ended.stderr
+        assert ended.returncode == status, ended.stdout[-2000:] + ended.stderr[-2000:]
         return ended.stdout + ended.stderr
 
-    find = [sys.executable, "-c", "import axolotl_cft; print(axolotl_cft.__file__)"]
-    found = subprocess.check_output(find, cwd=tmp_path, env=environment, text=True)
+    return run
+
+
+@pytest.mark.slow
+def test_the_demos_study_needs_no_clone(
+    run: Callable[..., str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    found = run(f"{sys.executable} -c 'import axolotl_cft; print(axolotl_cft.__file__)'")
     assert found.startswith(environment["PYTHONPATH"]), "the clone is tested, not our wheel"
 
     assert "study_demo.yml; its first lines" in run("axolotl-cft init study_demo")
@@ -50,3 +60,21 @@ def test_the_demos_study_needs_no_clone(environment: dict[str, str], tmp_path: P
     run(prepare)
     planned = run(f"{study} --dry-run")
     assert planned.count("-m axolotl.cli.train") == 4, "two arms and two seeds"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_demos_study_is_carried_out_and_reported(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    run("axolotl-cft demo --prepare-only")
+    run("axolotl-cft init study_demo")
+    run("axolotl-cft study study_demo.yml")
+    report = tmp_path / "cft-demo-study" / "report" / "report.md"
+    first = report.read_text("utf-8")
+    assert re.search(r"cft against cpt", first)
+    run("axolotl-cft report cft-demo-study")
+    assert report.read_text("utf-8") == first
+    run("axolotl-cft report cft-demo-study --paper")
+    assert "the paper's own numbers" in report.read_text("utf-8")

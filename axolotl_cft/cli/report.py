@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Examples:
   axolotl-cft report STUDY_DIR
   axolotl-cft report cpt=eval/cpt cft=eval/cft --baseline cpt --paper
-  axolotl-cft report cpt@1=s1/cpt cpt@2=s2/cpt cft@1=s1/cft cft@2=s2/cft   (seeds 1 and 2)
+  axolotl-cft report cpt@1=s1/cpt cpt@2=s2/cpt cft@1=s1/cft cft@2=s2/cft  # seeds 1 and 2
   axolotl-cft report STUDY_DIR --contamination clean/contamination.json --clean
 
 Evaluate with `lm_eval … --output_path DIR --log_samples`: without sample logs there are scores,
