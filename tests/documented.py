@@ -50,7 +50,7 @@ PLUMBING = {
 }
 """Words of the shell that begin no command of interest."""
 
-NOTES = ("from ", "CPT  ", "* ")
+NOTES = re.compile(r"from |CPT  |[*-] |[\d.]+ ")
 """How indented lines begin in recipes' comments that are no commands: Python, tables, lists."""
 
 
@@ -112,7 +112,7 @@ def comment_blocks(text: str) -> Iterator[str]:
         if match := re.match(r"\s*#   (\s*\S.*)", line):
             block.append(match[1])
         elif block:
-            if not block[0].startswith(NOTES):
+            if not NOTES.match(block[0]):
                 yield "\n".join([*block, ""])
             block = []
 

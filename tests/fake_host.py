@@ -103,7 +103,7 @@ def prepare(config: dict[str, Any]) -> list[dict[str, Any]]:
         entries.append(entry)
         folder = root / hashlib.md5(plan.stamp.encode()).hexdigest()
         if not (folder / "dataset_info.json").exists():
-            leave(root, "datasets_prep.lock")
+            leave(root, "datasets_prep.lock", f".{folder.name}.cft_ledger.json.lock")
             write_json(root / f"{folder.name}.cft_ledger.json", {"schema": 1, "datasets": [entry]})
             leave(folder, "data-00000-of-00001.arrow", "state.json", "dataset_info.json")
     return entries

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -211,7 +212,7 @@ def test_what_trained_is_in_the_ledger_and_in_every_checkpoint(config: dict[str,
     output = Path(config["output_dir"])
     [now] = TrainingLedger.read(output / "cft_ledger.json").software
     assert now.versions.keys() == {"torch", "axolotl", "transformers", "accelerate", "axolotl-cft"}
-    assert now.versions["torch"] == torch.__version__
+    assert now.versions["torch"] == version("torch")
     assert (now.cuda, now.devices) == (torch.version.cuda, {"cpu": 1})
 
     path = output / "checkpoint-4/trainer_state.json"

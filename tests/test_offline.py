@@ -23,7 +23,9 @@ ITEMS = ROOT / "axolotl_cft" / "demo" / "data" / "benchmarks"
 STAND_INS = {
     "'/path/to/this/clone[corpus,generate]'": f"--no-deps --no-build-isolation --quiet {ROOT}",
     "hf download ORG/MODEL --local-dir carry/models/MODEL": "cp -r model carry/models/MODEL",
-    "axolotl-cft data fetch carry/benchmarks --tasks cft_medical": "cp -r items carry/benchmarks",
+    "axolotl-cft data fetch --output-dir carry/benchmarks --tasks cft_medical": (
+        "cp -r items carry/benchmarks"
+    ),
     "'axolotl-cft[corpus,generate]'": "--no-deps --quiet axolotl-cft",
     "--tasks cft_medical --log": "--tasks cft_mmlu_medical_genetics --log",
 }

@@ -144,6 +144,9 @@ def test_the_option_is_required_or_its_help_names_a_default(command):
         option.required or command in ("data fetch", "comprehension")
     )
     assert ("[default: " in said) is not ("[required" in said), said
+    if option.required:
+        with pytest.raises(click.MissingParameter):
+            option.handle_parse_result(context, {}, [])
 
 
 @pytest.mark.parametrize("command", OUTPUT_DIRS)

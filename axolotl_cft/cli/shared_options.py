@@ -43,15 +43,16 @@ def output_folder(receives: str, default: Path | str | None = None) -> Callable[
         default: a folder, named after the command; or what decides it, as text; None where data are
             made that are then named elsewhere, in a config or a variable: it is required there.
     """
-    fixed = default if isinstance(default, Path) else None
     told = f"  [{default}]" if isinstance(default, str) else ""
+    # A default of None would be one to click, and nothing would be required.
+    fixed: dict[str, Any] = {"default": default} if isinstance(default, Path) else {}
     return click.option(
         "--output-dir",
         type=FOLDER,
         required=default is None,
-        default=fixed,
-        show_default=fixed is not None,
+        show_default=True,
         help=f"Receives {receives}.{told}",
+        **fixed,
     )
 
 
