@@ -15,7 +15,7 @@ from axolotl_cft.files.places import names_local, refuse_absent, said_absent
 from axolotl_cft.host.raw_documents import load_documents
 from axolotl_cft.host.tokens import load_tokenizer
 
-ABSENT = ["./model", "../model", "/no/such/model", "~/no-such-model", "a/b/c", "rows.jsonl.gz"]
+ABSENT = ["./model", "model/", "../model", "/no/such/model", "~/no-such", "a/b/c", "rows.jsonl.gz"]
 
 
 @pytest.mark.parametrize("name", ABSENT)

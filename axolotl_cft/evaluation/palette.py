@@ -46,8 +46,8 @@ def mark_now_and_then(count: int, index: int, number: int = 6) -> tuple[int, int
 def draw_band(axes: Any, x: Sequence[float], ends: Sequence[Sequence[float]], index: int) -> None:
     """Shade what lies between two curves behind the line with this number.
 
-    Its edges are thin lines with the same color and dashes: where bands lie over one another, their
-    shades are no longer told apart.
+    Its edges are thin lines of the same color: where bands lie over one another, their shades are
+    no longer told apart.
 
     Args:
         axes: matplotlib's.

@@ -13,15 +13,16 @@ def names_local(name: str) -> bool:
     """Whether a name can only be one of this machine's: a hub's is `org/name`, or `name`."""
     if "://" in name:
         return False
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or bool(_SUFFIX.search(name))
+    begins_or_ends = name.startswith((".", "/", "~")) or name.endswith("/")
+    return begins_or_ends or name.count("/") > 1 or bool(_SUFFIX.search(name))
 
 
 def said_absent(name: str) -> str | None:
     """A sentence if a name means a file or folder of this machine that is not there.
 
-    It surely does if it begins with `.`, `/` or `~`, ends like a data file, or has two slashes;
-    and most likely if the folder that it names first is here, so that the sentence leaves both
-    open. None if it is there, is a pattern, or may be on a hub.
+    It surely does if it begins with `.`, `/` or `~`, ends with `/` or like a data file, or has two
+    slashes; and most likely if the folder that it names first is here, so that the sentence leaves
+    both open. None if it is there, is a pattern, or may be on a hub.
     """
     path = Path(name).expanduser()
     if "://" in name or glob.has_magic(name) or path.exists():

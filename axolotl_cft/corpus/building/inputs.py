@@ -19,6 +19,7 @@ from typing import IO
 
 from axolotl_cft.corpus.readers import ABOUT_DATA
 from axolotl_cft.errors import CFTError
+from axolotl_cft.files.places import names_local
 
 TEXTS = (".txt", ".md", ".html", ".htm", ".xml", ".nxml")
 """One document a file."""
@@ -142,7 +143,7 @@ def read_sources(given: Sequence[str]) -> list[Source]:
 
 def _downloaded(name: str) -> Path:
     """The files of a dataset on the hub."""
-    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+    if name.count("/") != 1 or names_local(name):
         raise CFTError(f"{name} does not exist: name a folder, a file or an archive")
     from huggingface_hub import snapshot_download
 
