@@ -42,6 +42,11 @@ TOPICS = {
 }
 
 
+def slow(*parameters: object) -> list:
+    """These parameters of a test for `-m slow`; the others are enough for every day."""
+    return [pytest.param(parameter, marks=pytest.mark.slow) for parameter in parameters]
+
+
 def make_documents(count: int, words: int = 60) -> list[dict[str, str]]:
     """Distinct documents of varied length, in order, with a topic column."""
     documents = []

@@ -185,6 +185,7 @@ def test_a_signal_while_a_checkpoint_is_saved_takes_that_one(
     assert told.stops(config) == [4]
 
 
+@pytest.mark.slow
 def test_the_evaluation_at_an_epochs_end_comes_before_the_checkpoint(
     config: dict[str, Any], told: Told
 ) -> None:
@@ -222,7 +223,7 @@ def test_what_trained_is_in_the_ledger_and_in_every_checkpoint(config: dict[str,
     path.write_text(json.dumps(state))
     fit(config | RESUMED | {"max_steps": 5})
     software = TrainingLedger.read(output / "cft_ledger.json").software
-    assert [part.versions["torch"] for part in software] == ["1.0", torch.__version__]
+    assert [part.versions["torch"] for part in software] == ["1.0", version("torch")]
 
 
 # --- the host's own programs, under its launchers ----------------------------------------------
@@ -410,9 +411,10 @@ def test_a_data_worker_outlives_a_signal_unless_it_is_its_parents() -> None:
         subprocess.run(["kill", "-TERM", str(worker.pid)], check=True)
     assert {int(item) for item in items} == {worker.pid}
 
+    others = set(multiprocessing.active_children())  # which a test before may have left
     items = iter(loader)
     next(items)
-    [child] = multiprocessing.active_children()
+    [child] = set(multiprocessing.active_children()) - others
     child.terminate()  # as is done when the trainer exits
     child.join(30)
     assert child.exitcode == 0

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import make_documents, write_jsonl
+from conftest import make_documents, slow, write_jsonl
 from host import import_all
 
 from axolotl_cft.host.local_files import local_files, looks_local
@@ -145,7 +145,17 @@ def changed_keys(before: dict, after: dict) -> set[str]:
     return changed
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+EVERY_DAY = {"cft_llama2", "cft_qlora", "cft_t4", "demo", "ift_llama2"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(path for path in RECIPES if path.stem in EVERY_DAY),
+        *slow(*(path for path in RECIPES if path.stem not in EVERY_DAY)),
+    ],
+    ids=lambda path: path.stem,
+)
 def test_recipe_trains_two_steps(path, tiny_model, tmp_path, monkeypatch):
     from axolotl.cli.config import load_cfg
     from axolotl.common.datasets import load_datasets

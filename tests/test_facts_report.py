@@ -109,6 +109,7 @@ def logged(facts: Path, arm: str, task: str, metric: str) -> np.ndarray:
     return np.array([[sample[metric] for sample in run] for run in runs])
 
 
+@pytest.mark.slow
 def test_the_average_is_over_new_wordings_and_the_rest_stands_beside(report, facts):
     text, record = report
     header = table_row(text, "## cft_facts: accuracy", "Model")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import make_documents, write_jsonl
+from conftest import make_documents, slow, write_jsonl
 from host import fit, host_config, load_cfg, prepare
 from studies import REAL, write_study
 
@@ -50,14 +50,16 @@ def corpus(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
         {"cft": {"prompts": "none", "prompt_budget": 96}, "gradient_accumulation_steps": 4},
-        PACKED | {"shards": 1, "num_epochs": 3},
-        PACKED | {"multipack_real_batches": True, "pad_to_sequence_len": True},
-        {"pad_to_sequence_len": True, "cft": {"views": 2, "prompt_budget": 96}},
-        {"cft": {"holdout": 0.3, "prompt_budget": 96}},
         {"cft": {"trained_tokens": 2500, "every": 20, "prompt_budget": 64}},
-        {"val_set_size": 0.2, "min_sample_len": 90},
+        *slow(
+            {},
+            PACKED | {"shards": 1, "num_epochs": 3},
+            PACKED | {"multipack_real_batches": True, "pad_to_sequence_len": True},
+            {"pad_to_sequence_len": True, "cft": {"views": 2, "prompt_budget": 96}},
+            {"cft": {"holdout": 0.3, "prompt_budget": 96}},
+            {"val_set_size": 0.2, "min_sample_len": 90},
+        ),
     ],
 )
 def test_a_corpus_no_larger_than_the_sample_is_counted_exactly(
@@ -105,6 +107,7 @@ def size_of_records(prepared: Path) -> int:
     return sum(file.stat().st_size for file in prepared.iterdir() if file.is_file())
 
 
+@pytest.mark.slow
 def test_a_dataset_of_another_type_is_planned_as_the_host_trains_it(tmp_path, tiny_model, corpus):
     config = host_config(tmp_path, tiny_model, corpus, max_steps=None, **PACKED)
     del config["plugins"], config["cft"]
@@ -126,7 +129,7 @@ def many_documents(count):
         yield {"id": f"d{index}", "text": f"{index}: {text}"}
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", *slow("parquet")])
 def test_a_sample_tells_what_all_documents_would(tmp_path, tiny_model, kind):
     rows = list(many_documents(1500))
     path = tmp_path / f"corpus.{kind}"
@@ -152,6 +155,7 @@ def test_a_sample_tells_what_all_documents_would(tmp_path, tiny_model, kind):
     assert some.held_out / 1500 == pytest.approx(0.2, abs=0.07)
 
 
+@pytest.mark.slow
 def test_datasets_of_several_kinds_and_a_shard_of_one(tmp_path, tiny_model, corpus):
     large = write_jsonl(tmp_path / "large.jsonl", list(many_documents(900)))
     turns = [
@@ -205,6 +209,7 @@ def cheap_counts(groups, rates):
     return np.array([[(n * rates[i]).sum()] for n, i in zip(lengths, numbers, strict=True)])
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_and_needs_the_sizes(monkeypatch):
     chance = np.random.default_rng(1)
     lengths = chance.lognormal(4.5, 1.5, 10_000).astype(int) + 1

@@ -70,6 +70,7 @@ def ledger_of(corpus: Path) -> dict:
     return json.loads((corpus.parent / "out" / "generation.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_row_is_answered_exactly_once_whatever_goes_wrong(tmp_path):
     def behave(text: str, before: int) -> str:
         dice = random.Random(f"{text} {before}")

@@ -242,6 +242,7 @@ def test_an_export_is_kept_until_it_would_be_another(tmp_path):
     assert find_held_out({"arm": config}).identity(5, None) != first.identity
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_nothing_that_counts(tmp_path):
     corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(40))
     identity = find_held_out({"arm": config_of(corpus)}).identity(500, None)

@@ -334,6 +334,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path) -> None:  # type: ignore[no-unt
         train(Trial(0), TINY, tmp_path, CPU, ignore)
 
 
+@pytest.mark.slow
 def test_the_paper_preset_trains_at_its_full_size(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """12 layers of width 256 over 41 points in 20 dimensions; only batch and steps are small."""
     short = dataclasses.replace(

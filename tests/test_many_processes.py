@@ -1,7 +1,7 @@
 """Documents encoded by several processes: the same rows, the same counts, the same errors."""
 
 import pytest
-from conftest import TOPICS, make_documents
+from conftest import TOPICS, make_documents, slow
 from datasets import Dataset
 from encoder import expected_targets, strategy_for, trained_tokens
 from test_pieces import MADE
@@ -99,7 +99,7 @@ def test_a_long_document_is_told_of_while_it_lasts(sentencepiece_tokenizer, monk
     assert 3 <= len(told) <= 5
 
 
-@pytest.mark.parametrize("kind", ["Llama-2", "Llama-3", "GPT-2"])
+@pytest.mark.parametrize("kind", ["Llama-2", *slow("Llama-3", "GPT-2")])
 def test_every_document_is_trained_token_for_token_in_every_arm(kind, monkeypatch):
     monkeypatch.setattr(documents, "BATCH_BYTES", 100_000)
     tokenizer = MADE[kind]()

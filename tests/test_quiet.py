@@ -81,7 +81,10 @@ def test_every_command_begins_with_it(levels):
         ),
         (["report", "no-such-folder"], "Loading SciPy"),
         (["study", "study.yml", "--status"], "Looking at the study"),
-        (["study", "study.yml", "--dry-run"], "Checking configs and tasks"),
+        pytest.param(
+            *(["study", "study.yml", "--dry-run"], "Checking configs and tasks"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_command_says_that_it_is_loading(tmp_path, monkeypatch, words, shown):

@@ -118,6 +118,7 @@ SCENARIOS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_interval_covers_the_truth(name: str) -> None:
     metric, labels, shares, baseline, arm, tie = SCENARIOS[name]
@@ -411,6 +412,7 @@ def test_seeds_of_weighted_f1_seldom_make_a_false_verdict() -> None:
     assert false / 200 <= 0.09
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labelled", [False, True])
 def test_items_that_share_a_document_tell_less(labelled: bool) -> None:
     """40 documents of 5 to 40 sentences; a document's luck is shared by its sentences."""

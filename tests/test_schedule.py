@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from conftest import make_documents, write_jsonl
+from conftest import make_documents, slow, write_jsonl
 from datasets import Dataset
 from host import fit, host_config
 
@@ -19,13 +19,15 @@ PACKED = {"sample_packing": True, "multipack_real_batches": False, "curriculum_s
     "changes",
     [
         {"lr_scheduler": "cosine"},  # a warm-up of 3 % of the steps
-        {"warmup_ratio": 0.2, "gradient_accumulation_steps": 4, "lr_scheduler": "linear"},
         {"warmup_steps": 1, "max_steps": 5},
-        {"warmup_ratio": 0.3, "max_steps": 7, "num_epochs": 1},
-        {**PACKED, "warmup_ratio": 0.25, "num_epochs": 3},
-        {**PACKED, "multipack_real_batches": None, "warmup_ratio": 0.25, "micro_batch_size": 3},
-        {"val_set_size": 0.25, "warmup_ratio": 0.2},
-        {"cft": {"every": 20, "prompt_budget": 64}, "dataset_exact_deduplication": True},
+        *slow(
+            {"warmup_ratio": 0.2, "gradient_accumulation_steps": 4, "lr_scheduler": "linear"},
+            {"warmup_ratio": 0.3, "max_steps": 7, "num_epochs": 1},
+            {**PACKED, "warmup_ratio": 0.25, "num_epochs": 3},
+            {**PACKED, "multipack_real_batches": None, "warmup_ratio": 0.25, "micro_batch_size": 3},
+            {"val_set_size": 0.25, "warmup_ratio": 0.2},
+            {"cft": {"every": 20, "prompt_budget": 64}, "dataset_exact_deduplication": True},
+        ),
     ],
 )
 def test_steps_and_warm_up_are_the_trainers(tmp_path, tiny_model, changes):

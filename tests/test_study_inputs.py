@@ -98,6 +98,7 @@ def test_all_that_is_missing_is_told_at_once_with_arm_stage_and_key(make: Make) 
         refuse(study, said)
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_and_the_commands_are_printed_all_the_same(
     make: Make, tmp_path: Path
 ) -> None:

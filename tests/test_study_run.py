@@ -255,6 +255,8 @@ def first_object(path: Path) -> Any:
 
 def check_shape(ours: Any, theirs: Any, place: str) -> None:
     """`ours` is made as `theirs` is, though it may lack some of its keys."""
+    if place.endswith("cuda"):  # as torch was built
+        return
     assert isinstance(ours, type(theirs)), f"{place}: {ours!r} is made unlike {theirs!r}"
     if isinstance(ours, dict) and not place.endswith("prompt_counts"):  # whose keys are data
         assert ours.keys() <= theirs.keys(), f"{place}: {ours.keys() - theirs.keys()}"
