@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from conftest import make_documents, write_jsonl
 from filelock import FileLock
 
 from axolotl_cft.cli import main
@@ -722,8 +723,11 @@ def test_signals_end_the_child_and_workers_in_other_sessions(
 
 @pytest.mark.usefixtures("one_index")
 @pytest.mark.slow
-def test_failures_are_recorded_and_do_not_stop_other_arms(tmp_path: Path) -> None:
+def test_failures_are_recorded_and_do_not_stop_other_arms(tmp_path: Path, tiny_model: Path) -> None:
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(8))
+    datasets = [{"path": str(corpus), "type": "cft", "field": "text"}]
     study = {
+        "base": BASE | {"base_model": str(tiny_model), "datasets": datasets},
         "arms": {"base": {"train": False}, "bad": {"cft.dropout": 0.5}, "good": None},
         "seeds": [1],
         "launch": {

@@ -28,7 +28,7 @@ def build_world_tokenizer(world: World, texts: Iterable[str], prompts: Iterable[
     Args:
         world: whose answers are to be one token each.
         texts: documents and questions.
-        prompts: what may stand before them, to be read in whole words as well.
+        prompts: what may stand before them, to be read in whole words for the most part.
 
     Returns:
         A `PreTrainedTokenizerFast`, as `axolotl_cft.demo.tiny.build_tokenizer` makes it.
