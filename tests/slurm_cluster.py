@@ -1,6 +1,6 @@
 """A real Slurm of two nodes on this machine: its own ports, its own folder, gone afterwards.
 
-Needs root and Debian's slurmctld, slurmd, slurm-client and munge; `.ci/run` installs them.
+Needs root and Debian's slurmctld, slurmd, slurm-client and munge; the weekly job installs them.
 """
 
 import os

@@ -16,7 +16,7 @@ from axolotl_cft.cli.progress import progress
 from axolotl_cft.cli.shared_options import NameList, output_folder
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
-from axolotl_cft.files.recipes import refuse_absent
+from axolotl_cft.files.recipes import refuse_uncopied
 
 STEPS = ("pack", "clean", "stats")
 
@@ -115,7 +115,7 @@ def read_steps(
     Raises:
         CFTError: a key is unknown or missing, or what stands there is no value for an option.
     """
-    refuse_absent(path)
+    refuse_uncopied(path)
     recipe = read_yaml(path, as_text=True)  # so that `language: no` is Norwegian
     known = ("sources", "output_dir", *STEPS)
     for key in recipe:

@@ -6,7 +6,7 @@ names the files beside it by where they lie now, in its commands as in its value
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def find_recipe(name: str) -> Path:
     raise CFTError(f"there is no recipe {name}: {mend}")
 
 
-def refuse_absent(path: Path) -> None:
+def refuse_uncopied(path: Path) -> None:
     """Say how to get a recipe that somebody means to use before it was copied.
 
     Raises:
@@ -132,7 +132,7 @@ def _needed_by(recipe: Path) -> Iterator[Path]:
         path = waiting.pop()
         if path.suffix not in (".yml", ".yaml"):
             continue
-        for text in _texts_in(read_yaml(path)):
+        for text in texts_in(read_yaml(path)):
             for name in sorted(_names_in(text)):
                 named = recipe.parent / name
                 if named not in seen and named.is_file():
@@ -147,10 +147,10 @@ def _names_in(text: str) -> set[str]:
     return {path.name for path in paths if str(path.parent) in (".", FOLDER)}
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
     """Every text in a YAML value, keys aside."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts_in(part)
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(part)

@@ -9,7 +9,7 @@ from typing import Any
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
-from axolotl_cft.files.recipes import refuse_absent
+from axolotl_cft.files.recipes import refuse_uncopied
 from axolotl_cft.forecast.training import Forecaster, Training
 from axolotl_cft.forecast.wording import assumptions
 from axolotl_cft.records import ForecastRecord, TrainingForecast
@@ -29,7 +29,7 @@ def forecast(path: Path, forecaster: Forecaster) -> ForecastRecord:
         CFTError: what training would refuse about the config, its pools or its data; a model whose
             parameters cannot be counted.
     """
-    refuse_absent(path)
+    refuse_uncopied(path)
     raw = read_yaml(path)
     if "arms" in raw:
         rows, trainings = _study_rows(path, forecaster)

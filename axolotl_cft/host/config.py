@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
-from axolotl_cft.files.recipes import refuse_absent
+from axolotl_cft.files.recipes import refuse_uncopied
 from axolotl_cft.host.overrides import Overrides, override, refuse_unknown
 
 
@@ -25,7 +25,7 @@ def load_config(path: Path, overrides: Overrides | None = None) -> Any:
     Raises:
         CFTError: it cannot be read, or is not valid; or what the plugin refuses.
     """
-    refuse_absent(path)
+    refuse_uncopied(path)
     raw = DictDefault(read_yaml(path))
     override(raw, overrides or {})
     cfg = validated(raw, str(path))

@@ -19,7 +19,7 @@ from axolotl.utils.logging import get_logger
 LOG = get_logger(__name__)
 
 PATIENCE = 5.0
-"""Seconds in which events are to be sent when the process ends; with a network it takes one."""
+"""Seconds in which events are to be sent when the process ends."""
 
 
 def send_at_exit() -> None:

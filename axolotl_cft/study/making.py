@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from axolotl_cft.errors import CFTError
 from axolotl_cft.files import read_yaml
+from axolotl_cft.files.recipes import texts_in
 from axolotl_cft.host.digests import digest_files
 from axolotl_cft.records import StepMark
 from axolotl_cft.study.launch import launch_command
@@ -142,7 +143,7 @@ class Training(Making):
         config = read_yaml(self.config)
         read = {key: value for key, value in config.items() if not key.startswith(_NO_INPUTS)}
         # `Path.exists` raises at a string that is too long for a path.
-        inputs = [Path(text) for text in _strings(read) if text and os.path.exists(text)]  # noqa: PTH110
+        inputs = [Path(text) for text in texts_in(read) if text and os.path.exists(text)]  # noqa: PTH110
         content = [digest_files(sorted(_files(path))) for path in inputs]
         return hashlib.sha256(json.dumps([config, content]).encode()).hexdigest()[:16]
 
@@ -163,14 +164,6 @@ class Training(Making):
                 f"{self.name}: {self.output} was made {origin}; remove it, or name another "
                 f"output_dir in {self.config}"
             )
-
-
-def _strings(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, Mapping | list):
-        for each in node.values() if isinstance(node, Mapping) else node:
-            yield from _strings(each)
 
 
 def shared_makings(lines: Sequence[str], launch: str, folder: Path) -> list[Making]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from axolotl_cft.errors import CFTError
 from axolotl_cft.evaluation.tasks import task_groups
 from axolotl_cft.files import read_yaml
-from axolotl_cft.files.recipes import refuse_absent
+from axolotl_cft.files.recipes import refuse_uncopied
 from axolotl_cft.study.budget import Budget
 from axolotl_cft.study.harness import LmEval
 from axolotl_cft.study.launch import Launch
@@ -128,7 +128,7 @@ def read_study(path: Path) -> Study:
     Raises:
         CFTError: what is wrong with it, in one sentence.
     """
-    refuse_absent(path)
+    refuse_uncopied(path)
     content = read_yaml(path)
     try:
         study = Study.model_validate(content)
